@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole small files, read and written so that neither a FIFO, a directory, an
+ * endless device nor a crash half-way does harm.  Blocking: never on a worker.
+ */
+#ifndef CT_FILE_H
+#define CT_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Reads a regular file of at most `limit` bytes; *ret has a NUL after its n
+ * bytes and belongs to the caller (mem_free_wiped for secrets).
+ * -EISDIR, -ENOTSUP (not a regular file), -EFBIG, -errno of open/read, -ENOMEM.
+ */
+int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_n);
+
+/* Writes a new file beside `path`, fsyncs it, renames it over `path` and fsyncs
+ * the directory.  `mode` e.g. 0600.  On failure `path` is as before. */
+int file_write_atomic(const char *path, const void *p, size_t n, unsigned mode);
+
+#endif

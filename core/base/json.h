@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes JSON (RFC 8259) into a fixed area: no allocation, no tree.  Commas are
+ * put in by themselves.  Strings that are not UTF-8 have their bad bytes
+ * replaced by U+FFFD.  Running out of room is remembered: look at
+ * json_ok() once at the end.
+ */
+#ifndef CT_JSON_H
+#define CT_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+struct json {
+	struct outbuf *out;
+	bool comma, failed;
+};
+
+void json_init(struct json *, struct outbuf *out);
+/* `key` NULL inside an array or at the top. */
+void json_object(struct json *, const char *key);
+void json_object_end(struct json *);
+void json_array(struct json *, const char *key);
+void json_array_end(struct json *);
+void json_string(struct json *, const char *key, const char *s);
+void json_string_n(struct json *, const char *key, const char *s, size_t n);
+void json_uint(struct json *, const char *key, uint64_t v);
+void json_int(struct json *, const char *key, int64_t v);
+void json_bool(struct json *, const char *key, bool v);
+/* A JSON text that is already known to be valid. */
+void json_raw(struct json *, const char *key, const char *text, size_t n);
+bool json_ok(const struct json *);
+
+#endif
