@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One WebSocket connection after its upgrade: stream, frames, messages,
+ * keepalive, and the endpoint it was authenticated as.  A channel belongs to one
+ * worker and is only touched on its thread; other threads name it by
+ * (worker, id).  What protocols call is in the second half.
+ */
+#ifndef CT_CHANNEL_H
+#define CT_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "channel/protocol.h"
+#include "event/event.h"
+
+struct auth_file;
+struct channel;
+struct channel_worker;
+struct endpoint_table;
+struct event_bus;
+struct net;
+struct net_upgrade;
+struct net_worker;
+struct worker;
+
+/* Changed by a reload: each worker gets a new copy by mailbox. */
+struct channel_limits {
+	uint32_t ping_ms, suspect_ms, dead_ms;
+	uint32_t auth_ms;		/* hello must be accepted by then */
+	uint32_t auth_bytes;		/* received before that */
+	uint32_t send_queue;		/* unsent bytes per channel */
+	uint32_t retry_min_ms, retry_max_ms;	/* hint for devices */
+};
+
+struct channel_counters {
+	_Atomic uint64_t opened, closed, authenticated, auth_failed;
+	_Atomic uint64_t messages_in, messages_out, bytes_in, bytes_out;
+	_Atomic uint64_t protocol_errors, timeouts, auth_timeouts;
+	_Atomic uint64_t queue_overflows, too_big, moved;
+};
+
+/* ---- for daemon/ ------------------------------------------------------- */
+
+/* Shared by all workers; the objects outlive them. */
+struct channel_shared {
+	struct net *net;
+	struct endpoint_table *endpoints;
+	struct event_bus *bus;
+	struct channel_counters *counters;
+	struct channel_worker **workers;	/* by index */
+	unsigned workers_n;
+	uint64_t epoch;
+};
+
+int channel_worker_new(const struct channel_shared *, unsigned index,
+    struct worker *, struct net_worker *, const struct channel_limits *,
+    struct channel_worker **ret);
+/* Closes every channel with `code` (1001 at stop) and frees.  On its thread. */
+void channel_worker_free(struct channel_worker **, uint16_t code);
+void channel_worker_set_limits(struct channel_worker *,
+    const struct channel_limits *);
+/* Replaces the file of tokens; the worker keeps a reference. */
+void channel_worker_set_auth(struct channel_worker *, struct auth_file *);
+size_t channel_worker_count(const struct channel_worker *);
+
+/* net's `upgraded` hook: makes a channel of the stream. */
+int channel_adopt(struct channel_worker *, struct net_upgrade *,
+    struct channel_protocol *);
+
+/* Moves a live channel to another worker by export and import (decision 5).
+ * On the worker that has it.  -ENOENT no such channel, -EBUSY just now not. */
+int channel_migrate(struct channel_worker *from, uint64_t id,
+    unsigned to_worker);
+/* The id of any channel of this worker, 0 when there is none. */
+uint64_t channel_worker_any(const struct channel_worker *);
+
+/* ---- for protocols (plug/) ---------------------------------------------- */
+
+uint64_t channel_id(const struct channel *);	/* unique in this epoch */
+/* -> NULL: not a channel of this worker (any more). */
+struct channel *channel_find(struct channel_worker *, uint64_t id);
+struct channel_protocol *channel_protocol(const struct channel *);
+struct channel_worker *channel_owner(const struct channel *);
+void channel_set_session(struct channel *, void *session);
+void *channel_session(const struct channel *);
+/* What the channel is worth without authentication (wss or ws). */
+enum channel_security channel_security(const struct channel *);
+const char *channel_endpoint(const struct channel *);	/* "" before hello */
+const struct channel_limits *channel_limits(const struct channel *);
+
+/*
+ * Sends one message; copies.  0; -EAGAIN the send queue is full (drained() will
+ * be called); -EPIPE the channel is closing; -EMSGSIZE.
+ */
+int channel_send(struct channel *, const void *p, size_t n, bool text);
+/* Starts the closing handshake.  Harmless when closing already.  The reason is
+ * cut to 123 bytes. */
+void channel_close(struct channel *, uint16_t code, const char *why);
+
+/* 32 bytes for `challenge`, made once and bound to this channel.  -EIO. */
+int channel_challenge(struct channel *, uint8_t ret[32]);
+
+struct channel_hello {
+	const char *endpoint;		/* claimed id */
+	enum channel_auth_method method;
+	const char *token;		/* AUTH_TOKEN; wiped by the caller */
+	const char *boot_id, *agent;	/* "" unknown; peer text */
+};
+/* Asks who it is; the answer comes by authenticated(), never inside this call.
+ * -EALREADY asked or authenticated before, -EINVAL not a valid endpoint id. */
+int channel_authenticate(struct channel *, const struct channel_hello *);
+
+/* After authentication: what the device announced. */
+enum channel_power {
+	POWER_ON, POWER_SHUTTING_DOWN, POWER_REBOOTING, POWER_SUSPENDING
+};
+int channel_announce(struct channel *, enum channel_power);	/* -EPERM */
+/* The device will be silent until then: asleep instead of disconnected. */
+int channel_announce_sleep(struct channel *, int64_t until_wall_ms);
+int channel_announce_bye(struct channel *);
+/* An event endpoint.message about this endpoint. detail: a JSON object. */
+int channel_publish(struct channel *, const char *detail, size_t n);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a channel calls: the protocol that translates its messages.  One per
+ * protocol plugin instance and worker; plug/proto_host fills it from the plugin's
+ * ops.  Every call is on the worker's thread and never re-entrant: what a call
+ * causes (a send that fails, a close) is delivered after it has returned.
+ */
+#ifndef CT_CHANNEL_PROTOCOL_H
+#define CT_CHANNEL_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct channel;
+struct net_request;
+
+enum channel_auth_method { AUTH_NONE, AUTH_CERTIFICATE, AUTH_TOKEN };
+
+struct channel_auth_result {
+	int error;			/* 0; -EACCES refused, -EAGAIN try later */
+	const char *endpoint;		/* the identity that was proven */
+	uint64_t channel_number;	/* of this endpoint */
+	uint64_t epoch;
+	int security;			/* enum channel_security */
+};
+
+struct channel_protocol {
+	const char *name;		/* instance name */
+	const char *const *subprotocols;	/* NULL ends */
+	const char *const *paths;		/* NULL ends */
+	size_t max_message;		/* bytes, after inflating */
+	bool compression;
+	bool anonymous;			/* no authentication, no auth deadline */
+
+	/* The channel is open.  `request` is valid during the call. */
+	void (*open)(struct channel_protocol *, struct channel *,
+	    const struct net_request *request);
+	/* One whole message; p is valid during the call and may be changed. */
+	void (*message)(struct channel *, uint8_t *p, size_t n, bool text);
+	/* There is room in the send queue again after -EAGAIN. */
+	void (*drained)(struct channel *);
+	/* The answer to channel_authenticate(). */
+	void (*authenticated)(struct channel *,
+	    const struct channel_auth_result *);
+	/* The last call.  code: RFC 6455 7.4 (1006: no close frame). */
+	void (*closed)(struct channel *, uint16_t code, const char *why);
+};
+
+#endif
