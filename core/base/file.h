@@ -17,7 +17,9 @@
 int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_n);
 
 /* Writes a new file beside `path`, fsyncs it, renames it over `path` and fsyncs
- * the directory.  `mode` e.g. 0600.  On failure `path` is as before. */
+ * the directory.  `mode` e.g. 0600.  On failure `path` is as before (only when
+ * the last fsync fails the new content is in place, perhaps not durably).
+ * -errno, -ENOMEM. */
 int file_write_atomic(const char *path, const void *p, size_t n, unsigned mode);
 
 #endif

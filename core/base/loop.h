@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One thread's event loop: descriptors (level-triggered epoll), timers, and
- * work put off to the end of the turn.  All calls from the loop's own thread,
- * except loop_stop_from_signal().  A watch, timer or defer is embedded in its owner.
+ * work put off to the end of the turn.  All calls from the loop's own thread.
+ * A watch, timer or defer is embedded in its owner.
  *
- * A turn: wait, deliver descriptor events, fire due timers, run deferred work.
+ * A turn: wait, deliver descriptor events, deliver mail (the hook), fire due
+ * timers, run deferred work.
  */
 #ifndef CT_LOOP_H
 #define CT_LOOP_H
@@ -31,7 +32,8 @@ struct defer {
 int loop_new(struct loop **ret);	/* -ENOMEM, -EMFILE */
 void loop_free(struct loop **);
 
-/* Starts watching w->fd.  `events` may hold EPOLLEXCLUSIVE.  -errno of epoll. */
+/* Starts watching w->fd.  `events` may hold EPOLLEXCLUSIVE (such a watch cannot
+ * be changed by loop_mod: delete and add it).  -errno of epoll. */
 int loop_add(struct loop *, struct watch *w, uint32_t events);
 int loop_mod(struct loop *, struct watch *w, uint32_t events);
 /* Ends watching; must come before close(w->fd).  Events of this turn that were
@@ -40,13 +42,26 @@ void loop_del(struct loop *, struct watch *w);
 
 void loop_timer_set(struct loop *, struct timer *, uint64_t in_ms);
 void loop_timer_stop(struct loop *, struct timer *);
-/* The turn's monotonic time (read once after the wait). */
+/* The turn's monotonic time (read once after the wait; timers count from it). */
 uint64_t loop_now_ms(const struct loop *);
 
 void loop_defer(struct loop *, struct defer *);
 void loop_defer_cancel(struct loop *, struct defer *);
 
-/* Runs until loop_stop(); 0, or -errno of epoll_wait. */
+/*
+ * What a mailbox needs to save its senders a system call; one a loop.
+ * may_sleep() runs before a wait that could block: false = there is work, only
+ * look.  awake() runs in every turn after the descriptor events.
+ */
+struct loop_hook {
+	bool (*may_sleep)(struct loop_hook *);
+	void (*awake)(struct loop_hook *);
+};
+/* NULL takes the hook away. */
+void loop_set_hook(struct loop *, struct loop_hook *);
+
+/* Runs until loop_stop(); the turn in which that is called is the last.
+ * 0, or -errno of epoll_wait. */
 int loop_run(struct loop *);
 /* One turn waiting at most max_wait_ms (-1 = as the timers say).  For tests. */
 int loop_turn(struct loop *, int max_wait_ms);

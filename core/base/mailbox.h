@@ -24,6 +24,7 @@ struct mailbox {
 	struct mail stub;
 	_Atomic int asleep;
 	struct watch watch;		/* the eventfd */
+	struct loop_hook hook;
 	struct loop *loop;
 };
 
@@ -31,7 +32,9 @@ struct mailbox {
 int mailbox_init(struct mailbox *, struct loop *);
 /* Any thread.  Never fails, never blocks. */
 void mailbox_post(struct mailbox *, struct mail *);
-/* Receiver's thread (or after it ended): runs what has arrived. */
+/* Receiver's thread (or after it ended): runs what has arrived, and what arrives
+ * meanwhile.  A turn of the loop runs at most MAILBOX_TURN mails. */
+#define MAILBOX_TURN 1024
 void mailbox_drain(struct mailbox *);
 /* After every sender has stopped; what is left is delivered first. */
 void mailbox_fini(struct mailbox *);

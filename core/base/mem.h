@@ -6,6 +6,7 @@
 #ifndef CT_MEM_H
 #define CT_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* All return NULL when memory is short; sizes are checked for overflow. */
@@ -27,5 +28,9 @@ void mem_free_wiped(void *p, size_t n);
  * setting, so that a test knows when n was beyond the last allocation.
  */
 unsigned long mem_fail_nth(unsigned long n);
+
+/* For allocators beside malloc (base/slab.c): counts one call, and says whether
+ * it is the one that has to fail. */
+bool mem_fail_now(void);
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * Objects of one size in 64 KiB chunks that come straight from mmap, so that
  * long-lived small objects neither pay malloc's header nor get scattered between
- * the short-lived 83 KB peaks of handshakes.  Chunks are returned when empty.
+ * the short-lived 83 KB peaks of handshakes.  Empty chunks are
+ * returned (one may be kept).
  * Belongs to one thread (or one lock).
  */
 #ifndef CT_SLAB_H

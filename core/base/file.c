@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole files.  Opened without blocking and looked at before the first byte is
+ * read: a FIFO with no writer, or a terminal, would otherwise stop the daemon.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1			/* mkostemp */
+#endif
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+static int
+open_regular(const char *path, size_t limit, int *ret_fd, size_t *ret_size)
+{
+	struct stat st;
+	int fd, err = 0;
+
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		err = -errno;
+	else if (S_ISDIR(st.st_mode))
+		err = -EISDIR;
+	else if (!S_ISREG(st.st_mode))
+		err = -ENOTSUP;
+	else if (st.st_size < 0 || (uint64_t)st.st_size > limit)
+		err = -EFBIG;
+	if (err < 0) {
+		(void)close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	*ret_size = (size_t)st.st_size;
+	return 0;
+}
+
+/* Fills p[0..cap) as far as the file goes. */
+static int
+read_up_to(int fd, uint8_t *p, size_t cap, size_t *ret_n)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	while (n < cap) {
+		got = read(fd, p + n, cap - n);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		n += (size_t)got;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+int
+file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_n)
+{
+	size_t size = 0, cap, n = 0, more = 0;
+	uint8_t *p, *bigger;
+	int fd = -1, err;
+
+	err = open_regular(path, limit, &fd, &size);
+	if (err < 0)
+		return err;
+	/* One byte more than it says, to see that it ends there; the files of
+	 * /proc say 0, and any file may grow meanwhile. */
+	cap = size + 2;
+	p = mem_alloc(cap);
+	if (p == NULL) {
+		err = -ENOMEM;
+		goto out;
+	}
+	for (;;) {
+		err = read_up_to(fd, p + n, cap - 1 - n, &more);
+		if (err < 0)
+			goto out;
+		n += more;
+		if (n > limit) {
+			err = -EFBIG;
+			goto out;
+		}
+		if (n < cap - 1)
+			break;
+		/* Not mem_realloc: it may leave a copy of a secret behind. */
+		bigger = mem_alloc(cap * 2);
+		if (bigger == NULL) {
+			err = -ENOMEM;
+			goto out;
+		}
+		memcpy(bigger, p, n);
+		mem_free_wiped(p, cap);
+		p = bigger;
+		cap *= 2;
+	}
+	p[n] = '\0';
+	*ret = p;
+	*ret_n = n;
+	p = NULL;
+out:
+	mem_free_wiped(p, cap);
+	(void)close(fd);
+	return err;
+}
+
+static int
+write_all(int fd, const uint8_t *p, size_t n)
+{
+	ssize_t done;
+
+	while (n > 0) {
+		done = write(fd, p, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		p += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+/* The directory that holds `path`; opened first, so that nothing but its fsync
+ * can fail after the rename. */
+static int
+open_directory_of(const char *path, int *ret_fd)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir;
+	int fd, err = 0;
+
+	if (slash == NULL)
+		dir = mem_strdup(".");
+	else
+		dir = mem_strdup(path);
+	if (dir == NULL)
+		return -ENOMEM;
+	if (slash != NULL)
+		dir[slash == path ? 1 : slash - path] = '\0';
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		err = -errno;
+	else
+		*ret_fd = fd;
+	mem_free(dir);
+	return err;
+}
+
+static int
+write_new(char *path, const void *p, size_t n, unsigned mode)
+{
+	int fd, err;
+
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = write_all(fd, p, n);
+	if (err == 0 && fchmod(fd, (mode_t)mode) < 0)
+		err = -errno;
+	if (err == 0 && fsync(fd) < 0)
+		err = -errno;
+	if (close(fd) < 0 && err == 0)
+		err = -errno;
+	if (err < 0)
+		(void)unlink(path);	/* the first error is the one to tell */
+	return err;
+}
+
+int
+file_write_atomic(const char *path, const void *p, size_t n, unsigned mode)
+{
+	size_t size = strlen(path) + sizeof(".XXXXXX");
+	char *temp = NULL;
+	int dir = -1, err;
+
+	err = open_directory_of(path, &dir);
+	if (err < 0)
+		return err;
+	temp = mem_alloc(size);
+	if (temp == NULL) {
+		err = -ENOMEM;
+		goto out;
+	}
+	(void)snprintf(temp, size, "%s.XXXXXX", path);
+	err = write_new(temp, p, n, mode);
+	if (err < 0)
+		goto out;
+	if (rename(temp, path) < 0) {
+		err = -errno;
+		(void)unlink(temp);
+		goto out;
+	}
+	if (fsync(dir) < 0)
+		err = -errno;
+out:
+	mem_free(temp);
+	(void)close(dir);
+	return err;
+}
