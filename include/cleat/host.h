@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the daemon offers a plugin.
+ *
+ * Threads.  A protocol plugin has one instance per worker, called on that
+ * worker's thread.  A certificate-source or status instance has a thread and a
+ * loop of its own.  Every op and callback of an instance comes on its one
+ * thread, never two at a time, never from inside a host call.  Every function
+ * below is to be called on that thread too, except log and post, which any thread
+ * may call.  An op of a protocol must not block; one that takes over 50 ms is
+ * logged.  A plugin's own threads are started in start() and joined in stop().
+ *
+ * Ownership.  No allocated byte changes hands: the callee copies what it keeps,
+ * and a pointer in a call is valid until the call returns.  Text is UTF-8 with
+ * a NUL and never NULL unless it says so.
+ *
+ * Errors.  Negative errno.  A plugin must not exit, fork without exec, change
+ * signal handlers, locale or umask, or write to standard output.
+ */
+#ifndef CLEAT_HOST_H
+#define CLEAT_HOST_H
+
+#include <cleat/abi.h>
+#include <cleat/cert_source.h>
+#include <cleat/protocol.h>
+#include <cleat/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum cleat_log_level {			/* as in syslog */
+	CLEAT_LOG_ERROR = 3,		/* someone must act */
+	CLEAT_LOG_WARNING = 4,		/* degraded, going on */
+	CLEAT_LOG_NOTICE = 5,		/* a state changed */
+	CLEAT_LOG_INFO = 6,
+	CLEAT_LOG_DEBUG = 7
+};
+
+#define CLEAT_FD_READ 1u
+#define CLEAT_FD_WRITE 2u
+#define CLEAT_FD_ERROR 4u		/* always reported */
+
+struct cleat_timer;
+struct cleat_fd;
+
+struct cleat_host {
+	uint32_t size;			/* sizeof(struct cleat_host) */
+	uint16_t abi_major, abi_minor;
+
+	/* ---- every kind ---- */
+
+	/* One line; the instance's name is put in front.  Any thread. */
+	void (*log)(struct cleat_self *, int level, const char *fmt, ...)
+	    __attribute__((format(printf, 3, 4)));
+	const char *(*instance)(struct cleat_self *);	/* its name */
+	/* Where the instance may keep files: an existing directory, 0700. */
+	const char *(*state_dir)(struct cleat_self *);
+
+	/* Option values by name.  opts NULL: those in force.  The name must be in
+	 * the plugin's schema.  opt_text: NULL when unset, else valid until the
+	 * next reload (or, in prepare, until commit or discard).  Values have
+	 * been checked against type and range; duration in ms, size in bytes. */
+	const char *(*opt_text)(struct cleat_self *, const struct cleat_opts *,
+	    const char *name);
+	uint64_t (*opt_number)(struct cleat_self *, const struct cleat_opts *,
+	    const char *name);	/* bool: 0, 1; unset: 0 */
+	/* The i-th element of a list, NULL behind its end. */
+	const char *(*opt_item)(struct cleat_self *, const struct cleat_opts *,
+	    const char *name, unsigned i);
+
+	uint64_t (*mono_ms)(struct cleat_self *);
+	int64_t (*wall_ms)(struct cleat_self *);
+
+	/* Calls fn(arg) on the instance's thread soon.  Any thread; the only way
+	 * in for a plugin's own threads.  -ENOMEM, -ESHUTDOWN after stop. */
+	int (*post)(struct cleat_self *, void (*fn)(void *), void *arg);
+	/* Calls fn(arg) once after `ms`.  -ENOMEM. */
+	int (*timer_new)(struct cleat_self *, void (*fn)(void *), void *arg,
+	    struct cleat_timer **ret);
+	void (*timer_set)(struct cleat_timer *, uint64_t ms);	/* restarts */
+	void (*timer_stop)(struct cleat_timer *);
+	void (*timer_free)(struct cleat_timer *);	/* NULL is fine */
+	/* Watches a descriptor for CLEAT_FD_* (level-triggered); the plugin
+	 * closes it after fd_free().  -errno of epoll. */
+	int (*fd_new)(struct cleat_self *, int fd, unsigned events,
+	    void (*fn)(void *, unsigned events), void *arg,
+	    struct cleat_fd **ret);
+	int (*fd_set)(struct cleat_fd *, unsigned events);
+	void (*fd_free)(struct cleat_fd *);		/* NULL is fine */
+
+	/* Publishes `plugin.event` with this text and JSON object (may be NULL)
+	 * on the bus.  -EINVAL: not one JSON object; -EMSGSIZE: over 16 KiB. */
+	int (*emit)(struct cleat_self *, const char *text,
+	    const char *detail_json);
+
+	/* ---- CLEAT_CERT_SOURCE ---- */
+
+	/* The i-th slot that names this instance as its source; NULL ends. */
+	const char *(*slot)(struct cleat_self *, unsigned i);
+	/* The i-th server name configured for a slot; NULL ends. */
+	const char *(*slot_name)(struct cleat_self *, const char *slot,
+	    unsigned i);
+	/* Checks a credential completely (key against leaf, dates, …) and puts it
+	 * in service for new handshakes.  0: every worker will serve it; else the
+	 * one in service stays, and the reason is logged and published.
+	 * -EINVAL the credential, -ENOENT the slot, -ENOMEM. */
+	int (*cred_publish)(struct cleat_self *, const char *slot,
+	    const struct cleat_cred *);
+	/* Nothing can be published now, because of `why`: logged and published
+	 * as certificate.failed; what is in service stays. */
+	void (*cred_failed)(struct cleat_self *, const char *slot,
+	    const char *why);
+	/* Answers a sign request: error 0 and the signature (DER for ECDSA, as
+	 * TLS carries it), or negative errno.  -ENOENT: not waited for any more. */
+	int (*sign_done)(struct cleat_self *, uint64_t request, int error,
+	    struct cleat_bytes signature);
+	/* ACME http-01 (RFC 8555 8.3): serve `body` at
+	 * /.well-known/acme-challenge/<token>.  challenge_done(request) tells
+	 * when every worker does.  -EINVAL, -ENOSPC too many, -ENOMEM. */
+	int (*challenge_http)(struct cleat_self *, uint64_t request,
+	    const char *token, const char *body);
+	/* ACME tls-alpn-01 (RFC 8737): the certificate for `name`. */
+	int (*challenge_alpn)(struct cleat_self *, uint64_t request,
+	    const char *name, const struct cleat_cred *);
+	/* Takes a token or name out of service.  Unknown ones are fine. */
+	void (*challenge_remove)(struct cleat_self *, const char *token_or_name);
+
+	/* ---- CLEAT_PROTOCOL ---- */
+
+	/* Unique among all channels of this epoch. */
+	uint64_t (*chan_id)(const struct cleat_chan *);
+	/* A channel of this instance's worker, or NULL. */
+	struct cleat_chan *(*chan_find)(struct cleat_self *, uint64_t id);
+	void (*chan_set_session)(struct cleat_chan *, void *session);
+	/* Sends one message; copies.  0; -EAGAIN the queue is full, drained()
+	 * follows; -EPIPE it is closing; -EMSGSIZE. */
+	int (*chan_send)(struct cleat_chan *, const struct cleat_msg *);
+	/* Starts the closing handshake; closed() follows.  code: 1000, 1001,
+	 * 1003, 1007 to 1013, 3000 to 4999.  `why` is cut to 123 bytes. */
+	void (*chan_close)(struct cleat_chan *, uint16_t code, const char *why);
+	const char *(*chan_endpoint)(const struct cleat_chan *);  /* "" none */
+	/* 32 random bytes, made once and bound to this channel.  -EIO. */
+	int (*auth_challenge)(struct cleat_chan *, unsigned char ret[32]);
+	/* Asks the core who this is; authenticated() answers.  -EALREADY asked
+	 * before, -EINVAL the id is not valid. */
+	int (*auth_hello)(struct cleat_chan *, const struct cleat_hello *);
+	/* What the device announced.  -EPERM before authentication. */
+	int (*presence_power)(struct cleat_chan *, enum cleat_power);
+	int (*presence_sleep)(struct cleat_chan *, int64_t until_wall_ms);
+	int (*presence_bye)(struct cleat_chan *);
+	/* Publishes endpoint.message with this JSON object.  -EPERM before
+	 * authentication, -EINVAL, -EMSGSIZE over 64 KiB. */
+	int (*message_publish)(struct cleat_chan *, const char *json, size_t n);
+};
+
+/* Whether the daemon is new enough to have member f. */
+#define CLEAT_HOST_HAS(h, f) \
+	((h)->size >= offsetof(struct cleat_host, f) + sizeof((h)->f))
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
