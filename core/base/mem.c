@@ -44,11 +44,12 @@ mem_alloc(size_t n)
 void *
 mem_calloc(size_t count, size_t size)
 {
-	if (mem_fail_now())
+	size_t n;
+
+	/* calloc() checks too, but sanitizers make that fatal. */
+	if (mem_fail_now() || __builtin_mul_overflow(count, size, &n))
 		return NULL;
-	if (count == 0 || size == 0)
-		count = size = 1;
-	return calloc(count, size);
+	return calloc(1, n == 0 ? 1 : n);
 }
 
 void *
