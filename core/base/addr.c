@@ -29,6 +29,13 @@ is_unix(const struct addr *a)
 	return memcmp(a, &zero, sizeof(zero)) == 0;
 }
 
+static const char *
+say(char *to, const char *text)
+{
+	(void)snprintf(to, ADDR_TEXT_SIZE, "%s", text);
+	return to;
+}
+
 /* Decimal digits only, no sign, no leading zero. */
 static int
 number(const char *s, unsigned max, unsigned *ret)
@@ -130,12 +137,12 @@ addr_host_text(const struct addr *a, char *to)
 	const char *done;
 
 	if (is_unix(a))
-		return strcpy(to, "unix");
+		return say(to, "unix");
 	if (is_v4(a))
 		done = inet_ntop(AF_INET, a->b + 12, to, ADDR_TEXT_SIZE);
 	else
 		done = inet_ntop(AF_INET6, a->b, to, ADDR_TEXT_SIZE);
-	return done != NULL ? done : strcpy(to, "?");
+	return done != NULL ? done : say(to, "?");
 }
 
 const char *
@@ -167,12 +174,12 @@ addr_text(const struct sockaddr *sa, char *to)
 		 * more than the first byte of the path before knowing. */
 		memcpy(&un, sa, offsetof(struct sockaddr_un, sun_path) + 1);
 		if (un.sun_path[0] == '\0')
-			return strcpy(to, "unix");
+			return say(to, "unix");
 		(void)snprintf(to, ADDR_TEXT_SIZE, "unix:%.*s",
 		    (int)sizeof(un.sun_path),
 		    (const char *)sa + offsetof(struct sockaddr_un, sun_path));
 	} else {
-		(void)strcpy(to, "?");
+		(void)say(to, "?");
 	}
 	return to;
 }

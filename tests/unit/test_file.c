@@ -25,7 +25,7 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	(void)strcpy(dir + sizeof(dir) - 7, "XXXXXX");
+	memcpy(dir + sizeof(dir) - 7, "XXXXXX", 7);
 	if (mkdtemp(dir) == NULL)
 		return -1;
 	(void)snprintf(path, sizeof(path), "%s/f", dir);
