@@ -37,6 +37,18 @@ def files(root, *tops):
 class Tap:
     def __init__(self):
         self.n = 0
+        self.proofs, self.broken = 0, []
+
+    def proof(self, good, name, notes=()):
+        """One step of a self-test; self_test() sums them up."""
+        self.proofs += 1
+        if not good:
+            self.broken += ['%s:' % name] + list(notes)
+
+    def self_test(self):
+        self.ok(self.proofs > 0 and not self.broken,
+                'self-test: %d planted cases are judged right' % self.proofs,
+                self.broken)
 
     def ok(self, good, name, notes=()):
         self.n += 1

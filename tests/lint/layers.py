@@ -279,16 +279,17 @@ def plant(tree):
 def main():
     tap = csource.Tap()
     bad = plant(GOOD_TREE)
-    tap.ok(not bad, 'self-test: the planted tree is clean', bad)
+    tap.proof(not bad, 'the planted tree is clean', bad)
     for violation, name, path, text in CASES:
         tree = dict(GOOD_TREE)
         tree[path] = text
         bad = plant(tree)
         if violation:
-            tap.ok(len(bad) == 1, 'self-test: found %s' % name,
+            tap.proof(len(bad) == 1, 'found %s' % name,
                    bad if len(bad) != 1 else ())
         else:
-            tap.ok(not bad, 'self-test: allowed %s' % name, bad)
+            tap.proof(not bad, 'allowed %s' % name, bad)
+    tap.self_test()
     root = sys.argv[1] if len(sys.argv) > 1 else os.environ['CLEAT_SRCDIR']
     bad = check(root)
     tap.ok(not bad, 'layers and vendor headers of the tree', bad)

@@ -24,12 +24,13 @@ def check(texts):
 
 def main():
     tap = csource.Tap()
-    tap.ok(len(check([('a.h', '#define A_MAGIC 0x1Fu\n'),
+    tap.proof(len(check([('a.h', '#define A_MAGIC 0x1Fu\n'),
                       ('b.c', '# define B_MAGIC (31U)\t/* x */\n')])) == 1,
-           'self-test: found the same number in two spellings')
-    tap.ok(not check([('a.h', '#define A_MAGIC 0x1F\n'),
+           'found the same number in two spellings')
+    tap.proof(not check([('a.h', '#define A_MAGIC 0x1F\n'),
                       ('b.c', '#define B_MAGIC 0x1E\n')]),
-           'self-test: allowed two numbers')
+           'allowed two numbers')
+    tap.self_test()
     root = sys.argv[1] if len(sys.argv) > 1 else os.environ['CLEAT_SRCDIR']
     bad = check((p, csource.read(os.path.join(root, p))) for p in
                 csource.files(root, 'core', 'include', 'plugins', 'client',
