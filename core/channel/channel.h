@@ -32,6 +32,7 @@ struct channel_limits {
 	uint32_t auth_bytes;		/* received before that */
 	uint32_t send_queue;		/* unsent bytes per channel */
 	uint32_t retry_min_ms, retry_max_ms;	/* hint for devices */
+	bool identity_is_fingerprint;	/* of a client certificate; else its CN */
 };
 
 struct channel_counters {
@@ -52,13 +53,23 @@ struct channel_shared {
 	struct channel_worker **workers;	/* by index */
 	unsigned workers_n;
 	uint64_t epoch;
+	/* A worker's protocol by instance name, for channels that move in; NULL:
+	 * none.  That worker's thread. */
+	struct channel_protocol *(*find_protocol)(void *ctx, unsigned worker,
+	    const char *name);
+	void *find_ctx;
 };
 
 int channel_worker_new(const struct channel_shared *, unsigned index,
     struct worker *, struct net_worker *, const struct channel_limits *,
     struct channel_worker **ret);
-/* Closes every channel with `code` (1001 at stop) and frees.  On its thread. */
-void channel_worker_free(struct channel_worker **, uint16_t code);
+/* Starts the closing handshake with every channel (1001 at stop).  On its
+ * thread; channel_worker_count() falls to 0 within some 7 seconds. */
+void channel_worker_close_all(struct channel_worker *, uint16_t code,
+    const char *why);
+/* Ends what is left without further ado, then frees.  On its thread, or after
+ * it ended. */
+void channel_worker_free(struct channel_worker **);
 void channel_worker_set_limits(struct channel_worker *,
     const struct channel_limits *);
 /* Replaces the file of tokens; the worker keeps a reference. */

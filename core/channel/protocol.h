@@ -14,6 +14,7 @@
 
 struct channel;
 struct net_request;
+struct outbuf;
 
 enum channel_auth_method { AUTH_NONE, AUTH_CERTIFICATE, AUTH_TOKEN };
 
@@ -43,6 +44,14 @@ struct channel_protocol {
 	/* The answer to channel_authenticate(). */
 	void (*authenticated)(struct channel *,
 	    const struct channel_auth_result *);
+	/* Optional, together: the session as bytes for a move to another worker
+	 * (or process).  export: -ENOBUFS; the session stays until closed() or
+	 * forget().  import makes the session from them.  forget: the channel
+	 * lives on elsewhere; frees the session, nothing else. */
+	int (*export)(struct channel *, struct outbuf *out);
+	int (*import)(struct channel_protocol *, struct channel *,
+	    const uint8_t *p, size_t n);
+	void (*forget)(struct channel *);
 	/* The last call.  code: RFC 6455 7.4 (1006: no close frame). */
 	void (*closed)(struct channel *, uint16_t code, const char *why);
 };

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may be which endpoint (decision 16): here the static token file.  One line
+ * an endpoint and token: "<endpoint id> <SHA-256 of the token, 64 hex digits>";
+ * empty lines and lines that start with # are skipped.  Several tokens for one
+ * id are several lines.  Tokens themselves are never stored.
+ *
+ * An auth_file is immutable and reference-counted.  Thread: any.
+ */
+#ifndef CT_CHANNEL_AUTH_H
+#define CT_CHANNEL_AUTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct auth_file;
+
+#define AUTH_TOKEN_MIN 16		/* bytes: 128 bits at the very most */
+#define AUTH_TOKEN_MAX 512
+#define AUTH_FILE_MAX (64 * 1024 * 1024)
+
+/* Reads `path` (NULL: an empty file).  Blocking.  On failure why[256] says
+ * file, line and what was expected.  -EINVAL, -ENOENT, -EACCES…, -ENOMEM. */
+int auth_file_load(const char *path, char *why, struct auth_file **ret);
+struct auth_file *auth_file_ref(struct auth_file *);
+void auth_file_unref(struct auth_file **);
+size_t auth_file_count(const struct auth_file *);
+
+/* Whether `token` is one of `endpoint`'s.  The time it takes does not depend on
+ * how much of a token is right, nor on whether the endpoint exists. */
+bool auth_token_ok(const struct auth_file *, const char *endpoint,
+    const char *token);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of a channel share.  A channel exists 15,000 times and idle:
+ * everything that is only needed for a while hangs on a pointer.
+ *
+ * Phases:  OPEN  -> CLOSING (our close frame is out)  -> LINGER -> gone
+ *               \-> LINGER  (both close frames are out, or it failed)
+ *               \-> gone    (the descriptor is dead)
+ * LINGER only waits until the peer has read our last bytes and closes, so that a
+ * reset does not destroy them.
+ */
+#ifndef CT_CHANNEL_PRIV_H
+#define CT_CHANNEL_PRIV_H
+
+#include "base/addr.h"
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/mailbox.h"
+#include "base/slab.h"
+#include "channel/channel.h"
+#include "channel/endpoint.h"
+#include "channel/table.h"
+#include "net/net.h"
+#include "wire/deflate.h"
+#include "wire/ws_close.h"
+#include "wire/ws_frame.h"
+
+#define CHANNEL_MAGIC 0xc4a22e10u
+
+#define CLOSE_WAIT_MS 5000		/* for the peer's close frame */
+#define LINGER_MS 2000
+
+enum channel_phase { PHASE_OPEN, PHASE_CLOSING, PHASE_LINGER, PHASE_DEAD };
+
+enum channel_todo {			/* for the end of the turn */
+	TODO_AUTHENTICATED = 1,		/* tell the protocol who it is */
+	TODO_CLOSED = 2,		/* tell the protocol that it ended */
+	TODO_DRAINED = 4,		/* go on with held input, drained() */
+	TODO_FREE = 8
+};
+
+/* Until the endpoint is known. */
+struct channel_pre {
+	uint32_t deadline;		/* ms, as channel.last_rx */
+	uint32_t bytes;			/* received so far */
+	bool challenged, asked, trusted;
+	uint8_t challenge[32];
+	char peer[ADDR_TEXT_SIZE];
+	int verdict;			/* of the hello: 0, -EACCES */
+	enum channel_security security;	/* if the verdict is 0 */
+	char *endpoint, *agent;		/* of the hello */
+};
+
+/* Of a verified client certificate; kept for revocation. */
+struct channel_cert {
+	uint8_t sha256[32], issuer_key_id[20], serial[20];
+	uint8_t serial_n;
+	int64_t not_after;		/* s since 1970 */
+	char cn[128];
+};
+
+/* A message that is not whole yet. */
+struct assembly {
+	size_t n, cap;
+	uint8_t data[];
+};
+
+struct channel {
+	struct stream stream;
+	struct timer timer;		/* keepalive, or the end of a phase */
+	struct ws_parser parser;
+	struct channel_worker *owner;
+	struct channel_protocol *protocol;
+	void *session;			/* the protocol's */
+	struct endpoint *endpoint;	/* NULL before authentication */
+	struct channel_pre *pre;	/* NULL after it */
+	struct channel_cert *cert;
+	struct assembly *message;	/* data frames so far */
+	struct assembly *control;	/* payload of a control frame so far */
+	struct buf *held;		/* input that waits for room to answer */
+	struct channel *next_todo;
+	uint64_t id;
+	struct addr admitted;		/* its place under net's limits */
+	uint32_t magic;
+	uint32_t last_rx, ping_at;	/* ms, wrapping */
+	uint16_t close_code;		/* once ended */
+	uint8_t phase, todo;
+	uint8_t security;		/* before authentication */
+	uint8_t deflate_bits;		/* 0: not negotiated */
+	bool ping_out, suspect, ended, want_drained, has_exporter;
+	bool eof;			/* the peer's end was seen */
+};
+
+struct channel_worker {
+	struct channel_shared shared;
+	unsigned index;
+	struct worker *worker;
+	struct net_worker *net;
+	struct loop *loop;
+	struct channel_limits limits;
+	struct auth_file *auth;
+	struct channel_table table;
+	struct slab slab;
+	struct channel *current;	/* whose wake-up it is */
+	struct channel *todo;		/* list by next_todo */
+	struct defer defer;
+	struct deflater *deflater;	/* made when first needed */
+	struct inflater *inflater;
+	uint64_t last_id;
+};
+
+#define COUNT(cw, what, n) \
+	atomic_fetch_add_explicit(&(cw)->shared.counters->what, (n), \
+	    memory_order_relaxed)
+
+/* The staging areas for a channel: the worker's own in its wake-up, the side
+ * ones outside of it, which are empty then. */
+struct stage *channel_stage(struct channel *);
+
+/* channel.c */
+uint32_t channel_now(const struct channel_worker *);
+int channel_make(struct channel_worker *, struct channel **ret);
+void channel_todo_add(struct channel *, enum channel_todo);
+/* Decided: presence and protocol learn of the end; once. */
+void channel_end(struct channel *, uint16_t code, enum presence_reason);
+/* The descriptor is of no use any more: end, then free. */
+void channel_kill(struct channel *, uint16_t code, enum presence_reason);
+/* Both sides are done: no more frames, wait for the peer to read and close. */
+void channel_linger(struct channel *);
+void channel_destroy(struct channel *);
+void channel_pre_free(struct channel *);
+
+/* input.c */
+void channel_wake(struct watch *, uint32_t events);
+/* Parses plaintext as far as answers have room; holds the rest. */
+void channel_feed(struct channel *, uint8_t *p, size_t n);
+void channel_feed_held(struct channel *);
+/* After any work on the stream: flush, epoll interest, errors. */
+void channel_settle(struct channel *);
+
+/* message.c */
+void channel_data(struct channel *, const struct ws_piece *);
+void channel_control(struct channel *, const struct ws_piece *);
+int assembly_add(struct assembly **, const void *p, size_t n, size_t limit);
+
+/* output.c */
+bool channel_blocked(const struct channel *);
+int channel_frame(struct channel *, unsigned first_byte, const void *p,
+    size_t n);
+/* Fails the connection: close frame, end, linger. */
+void channel_fail(struct channel *, uint16_t code, const char *why);
+void channel_io_error(struct channel *, int err);
+
+/* keepalive.c */
+void channel_heard(struct channel *);
+void channel_pong(struct channel *, const uint8_t *p, size_t n);
+void channel_timer(struct timer *);
+
+/* export.c */
+/* Everything of an open channel but its descriptor, as bytes (versioned,
+ * length-checked).  -EBUSY: not now, or its protocol cannot; -ENOBUFS. */
+int channel_export(struct channel *, struct outbuf *out);
+/* The room that channel_export() may need. */
+size_t channel_export_size(const struct channel *);
+/* Makes a live channel of them; `fd` belongs to it on success.  -EINVAL, -ENOENT
+ * no such protocol or endpoint here, -ENOMEM.  A channel that was taken over on
+ * the way is closed (4003). */
+int channel_import(struct channel_worker *, int fd, const uint8_t *p, size_t n,
+    struct channel **ret);
+
+/* hello.c */
+void channel_answer_hello(struct channel *);
+
+#endif

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A live channel as bytes, and back (decisions 2 and 5): how channels move
+ * between workers.  A fixed head, then six byte strings, each with its length.
+ * Nothing of it depends on addresses; what arrives is checked before it is used.
+ */
+#include "channel_priv.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/worker.h"
+
+#define EXPORT_MAGIC 0x6e616863u	/* "chan" */
+#define EXPORT_VERSION 1
+#define SESSION_MAX 4096
+
+struct export_head {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t head_size;
+	uint64_t id;
+	uint32_t idle_ms, ping_age_ms;
+	uint8_t security, deflate_bits, ping_out, suspect;
+	uint8_t has_exporter, want_drained, has_cert, zero;
+	struct addr admitted;
+	struct ws_parser parser;
+	struct channel_cert cert;
+};
+
+enum part {
+	PART_PROTOCOL, PART_ENDPOINT, PART_STREAM, PART_MESSAGE, PART_CONTROL,
+	PART_HELD, PART_SESSION, PARTS
+};
+
+static size_t
+assembly_n(const struct assembly *a)
+{
+	return a == NULL ? 0 : a->n;
+}
+
+size_t
+channel_export_size(const struct channel *c)
+{
+	return sizeof(struct export_head) + PARTS * sizeof(uint32_t) + 4096 +
+	    SESSION_MAX + buf_len(c->stream.carry) +
+	    buf_len(c->stream.backlog) + assembly_n(c->message) +
+	    assembly_n(c->control) + buf_len(c->held);
+}
+
+static int
+put(struct outbuf *out, const void *p, size_t n)
+{
+	if (outbuf_room(out) < n)
+		return -ENOBUFS;
+	if (n > 0)
+		memcpy(out->p + out->n, p, n);
+	out->n += n;
+	return 0;
+}
+
+static int
+put_part(struct outbuf *out, const void *p, size_t n)
+{
+	uint32_t n32 = (uint32_t)n;
+	int r = n > UINT32_MAX ? -ENOBUFS : put(out, &n32, sizeof(n32));
+
+	return r != 0 ? r : put(out, p, n);
+}
+
+/* A part that somebody else writes: its length is filled in afterwards. */
+static int
+put_written(struct outbuf *out, struct channel *c,
+    int (*writer)(struct channel *, struct outbuf *))
+{
+	uint32_t n32 = 0;
+	size_t at = out->n;
+	int r = put(out, &n32, sizeof(n32));
+
+	if (r == 0)
+		r = writer(c, out);
+	n32 = (uint32_t)(out->n - at - sizeof(n32));
+	if (r == 0)
+		memcpy(out->p + at, &n32, sizeof(n32));
+	return r;
+}
+
+static int
+write_stream(struct channel *c, struct outbuf *out)
+{
+	return stream_export(&c->stream, out);
+}
+
+static int
+write_session(struct channel *c, struct outbuf *out)
+{
+	return c->protocol->export(c, out);
+}
+
+static int
+put_assembly(struct outbuf *out, const struct assembly *a)
+{
+	return put_part(out, a == NULL ? NULL : a->data, assembly_n(a));
+}
+
+static void
+fill_head(struct export_head *h, const struct channel *c)
+{
+	uint32_t now = channel_now(c->owner);
+
+	*h = (struct export_head){
+		.magic = EXPORT_MAGIC, .version = EXPORT_VERSION,
+		.head_size = sizeof(*h), .id = c->id,
+		.idle_ms = now - c->last_rx, .ping_age_ms = now - c->ping_at,
+		.security = c->security, .deflate_bits = c->deflate_bits,
+		.ping_out = c->ping_out, .suspect = c->suspect,
+		.has_exporter = c->has_exporter,
+		.want_drained = c->want_drained, .has_cert = c->cert != NULL,
+		.admitted = c->admitted, .parser = c->parser
+	};
+	if (c->cert != NULL)
+		h->cert = *c->cert;
+}
+
+int
+channel_export(struct channel *c, struct outbuf *out)
+{
+	struct export_head head;
+	const char *name = c->protocol->name, *id = channel_endpoint(c);
+	int r;
+
+	if (c->phase != PHASE_OPEN || c->ended || c->todo != 0 ||
+	    (c->pre != NULL && !c->protocol->anonymous) ||
+	    c->owner->current == c || c->protocol->export == NULL)
+		return -EBUSY;
+	fill_head(&head, c);
+	r = put(out, &head, sizeof(head));
+	if (r == 0)
+		r = put_part(out, name, strlen(name));
+	if (r == 0)
+		r = put_part(out, id, strlen(id));
+	if (r == 0)
+		r = put_written(out, c, write_stream);
+	if (r == 0)
+		r = put_assembly(out, c->message);
+	if (r == 0)
+		r = put_assembly(out, c->control);
+	if (r == 0)
+		r = put_part(out, buf_data(c->held), buf_len(c->held));
+	if (r == 0)
+		r = put_written(out, c, write_session);
+	mem_wipe(&head, sizeof(head));
+	return r;
+}
+
+struct parts {
+	const uint8_t *p[PARTS];
+	uint32_t n[PARTS];
+};
+
+static int
+take_apart(const uint8_t *p, size_t n, struct export_head *head,
+    struct parts *parts)
+{
+	if (n < sizeof(*head))
+		return -EINVAL;
+	memcpy(head, p, sizeof(*head));
+	p += sizeof(*head);
+	n -= sizeof(*head);
+	if (head->magic != EXPORT_MAGIC || head->version != EXPORT_VERSION ||
+	    head->head_size != sizeof(*head))
+		return -EINVAL;
+	for (int i = 0; i < PARTS; i++) {
+		if (n < sizeof(uint32_t))
+			return -EINVAL;
+		memcpy(&parts->n[i], p, sizeof(uint32_t));
+		p += sizeof(uint32_t);
+		n -= sizeof(uint32_t);
+		if (parts->n[i] > n)
+			return -EINVAL;
+		parts->p[i] = p;
+		p += parts->n[i];
+		n -= parts->n[i];
+	}
+	return n == 0 ? 0 : -EINVAL;
+}
+
+static bool
+head_sane(const struct export_head *h)
+{
+	return h->id != 0 && h->security <= SECURITY_WSS_SAFE &&
+	    (h->deflate_bits == 0 ||
+	    (h->deflate_bits >= 9 && h->deflate_bits <= 15)) &&
+	    h->cert.serial_n <= sizeof(h->cert.serial) &&
+	    memchr(h->cert.cn, '\0', sizeof(h->cert.cn)) != NULL &&
+	    ws_parser_sane(&h->parser);
+}
+
+static int
+find_owner(struct channel_worker *cw, const struct parts *parts,
+    struct channel *c)
+{
+	const struct channel_shared *s = &cw->shared;
+	struct endpoint_place place = {
+		.channel_id = c->id, .worker = cw->index
+	};
+	char text[ENDPOINT_ID_MAX + 1];
+
+	if (parts->n[PART_PROTOCOL] >= sizeof(text) ||
+	    parts->n[PART_ENDPOINT] >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, parts->p[PART_PROTOCOL], parts->n[PART_PROTOCOL]);
+	text[parts->n[PART_PROTOCOL]] = '\0';
+	c->protocol = s->find_protocol(s->find_ctx, cw->index, text);
+	if (c->protocol == NULL || c->protocol->import == NULL)
+		return -ENOENT;
+	if (parts->n[PART_ENDPOINT] == 0)
+		return 0;
+	memcpy(text, parts->p[PART_ENDPOINT], parts->n[PART_ENDPOINT]);
+	text[parts->n[PART_ENDPOINT]] = '\0';
+	return endpoint_moved(s->endpoints, text, place, &c->endpoint);
+}
+
+static int
+fill_from(struct channel *c, const struct export_head *h,
+    const struct parts *parts)
+{
+	uint32_t now = channel_now(c->owner);
+	int r = 0;
+
+	c->id = h->id;
+	c->last_rx = now - h->idle_ms;
+	c->ping_at = now - h->ping_age_ms;
+	c->security = h->security;
+	c->deflate_bits = h->deflate_bits;
+	c->ping_out = h->ping_out != 0;
+	c->suspect = h->suspect != 0;
+	c->has_exporter = h->has_exporter != 0;
+	c->want_drained = h->want_drained != 0;
+	c->admitted = h->admitted;
+	c->parser = h->parser;
+	if (h->has_cert != 0 && (c->cert = mem_dup(&h->cert,
+	    sizeof(h->cert))) == NULL)
+		return -ENOMEM;
+	if (parts->n[PART_MESSAGE] > 0)
+		r = assembly_add(&c->message, parts->p[PART_MESSAGE],
+		    parts->n[PART_MESSAGE], SIZE_MAX);
+	if (r == 0 && parts->n[PART_CONTROL] > 0)
+		r = assembly_add(&c->control, parts->p[PART_CONTROL],
+		    parts->n[PART_CONTROL], WS_CONTROL_MAX);
+	if (r == 0 && parts->n[PART_HELD] > 0)
+		r = buf_append(&c->held, parts->p[PART_HELD],
+		    parts->n[PART_HELD], SIZE_MAX);
+	return r;
+}
+
+/* Frees what an import made so far; the descriptor stays the caller's. */
+static void
+undo(struct channel *c)
+{
+	mem_free(c->cert);
+	mem_free(c->message);
+	mem_free(c->control);
+	buf_free(&c->held);
+	stream_forget(&c->stream);
+	slab_put(&c->owner->slab, c);
+}
+
+static int
+start(struct channel *c)
+{
+	struct channel_worker *cw = c->owner;
+	int r;
+
+	c->stream.watch.fn = channel_wake;
+	r = channel_table_add(&cw->table, c);
+	if (r != 0)
+		return r;
+	r = loop_add(cw->loop, &c->stream.watch, EPOLLIN);
+	if (r == 0) {
+		c->stream.reading = true;
+		c->stream.writing = false;
+		r = stream_update(&c->stream, cw->loop, !channel_blocked(c));
+		if (r != 0)
+			loop_del(cw->loop, &c->stream.watch);
+	}
+	if (r != 0) {
+		channel_table_remove(&cw->table, c);
+		return r;
+	}
+	loop_timer_set(cw->loop, &c->timer, 0);
+	if (c->held != NULL || c->want_drained)
+		channel_todo_add(c, TODO_DRAINED);
+	return 0;
+}
+
+int
+channel_import(struct channel_worker *cw, int fd, const uint8_t *p, size_t n,
+    struct channel **ret)
+{
+	struct export_head head;
+	struct parts parts;
+	struct channel *c;
+	bool stale = false;
+	int r = take_apart(p, n, &head, &parts);
+
+	if (r == 0 && !head_sane(&head))
+		r = -EINVAL;
+	if (r == 0)
+		r = channel_make(cw, &c);
+	if (r != 0)
+		return r;
+	r = fill_from(c, &head, &parts);
+	if (r == 0)
+		r = find_owner(cw, &parts, c);
+	if (r == -ESTALE) {		/* taken over on the way */
+		stale = true;
+		r = 0;
+	}
+	if (r == 0)
+		r = stream_import(&c->stream, fd, parts.p[PART_STREAM],
+		    parts.n[PART_STREAM]);
+	if (r == 0)
+		r = c->protocol->import(c->protocol, c, parts.p[PART_SESSION],
+		    parts.n[PART_SESSION]);
+	if (r == 0 && (r = start(c)) != 0)
+		c->protocol->forget(c);
+	mem_wipe(&head, sizeof(head));
+	if (r != 0) {
+		undo(c);
+		return r;
+	}
+	if (stale)
+		channel_close(c, 4003, "another channel took over");
+	*ret = c;
+	return 0;
+}
+
+/* ---- between workers of one process ---------------------------------------- */
+
+struct moving {
+	struct mail mail;
+	struct channel_worker *to;
+	struct endpoint *endpoint;
+	struct addr admitted;
+	uint64_t id;
+	int fd;
+	size_t n;
+	uint8_t data[];
+};
+
+static void
+arrive(struct mail *m)
+{
+	struct moving *mv = CT_CONTAINER(m, struct moving, mail);
+	const struct channel_shared *s = &mv->to->shared;
+	struct channel *c;
+	int r = channel_import(mv->to, mv->fd, mv->data, mv->n, &c);
+
+	if (r != 0) {
+		log_warning("a channel was lost while it moved id=%llu "
+		    "error=%s", (unsigned long long)mv->id, strerror(-r));
+		(void)close(mv->fd);
+		if (mv->endpoint != NULL)
+			endpoint_input(s->endpoints, mv->endpoint, mv->id,
+			    PRESENCE_IN_END, REASON_LIMIT);
+		net_release(s->net, &mv->admitted);
+		COUNT(mv->to, closed, 1);
+	}
+	mem_free_wiped(mv, sizeof(*mv) + mv->n);
+}
+
+/* Forgets the channel here without ending it. */
+static void
+depart(struct channel *c)
+{
+	struct channel_worker *cw = c->owner;
+
+	loop_timer_stop(cw->loop, &c->timer);
+	channel_table_remove(&cw->table, c);
+	c->protocol->forget(c);
+	channel_pre_free(c);
+	undo(c);
+}
+
+int
+channel_migrate(struct channel_worker *from, uint64_t id, unsigned to_worker)
+{
+	struct channel *c = channel_find(from, id);
+	struct outbuf out;
+	struct moving *mv;
+	int r;
+
+	if (c == NULL || to_worker >= from->shared.workers_n)
+		return -ENOENT;
+	out = (struct outbuf){ .cap = channel_export_size(c) };
+	mv = mem_alloc(sizeof(*mv) + out.cap);
+	if (mv == NULL)
+		return -ENOMEM;
+	out.p = mv->data;
+	r = channel_export(c, &out);
+	if (r != 0) {
+		mem_free_wiped(mv, sizeof(*mv) + out.n);
+		return r;
+	}
+	mv->mail.fn = arrive;
+	mv->to = from->shared.workers[to_worker];
+	mv->endpoint = c->endpoint;
+	mv->admitted = c->admitted;
+	mv->id = c->id;
+	mv->fd = c->stream.watch.fd;
+	mv->n = out.n;
+	loop_del(from->loop, &c->stream.watch);
+	depart(c);
+	COUNT(from, moved, 1);
+	mailbox_post(&mv->to->worker->mailbox, &mv->mail);
+	return 0;
+}

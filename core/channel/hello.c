@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who a channel is: challenge, hello, verdict, and the take-over that follows
+ * (decisions 4, 10, 16).  The protocol learns the verdict at the end of the turn.
+ */
+#include "channel_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/worker.h"
+#include "channel/auth.h"
+#include "tls/digest.h"
+
+#define AGENT_MAX 128
+
+int
+channel_challenge(struct channel *c, uint8_t ret[32])
+{
+	int r;
+
+	if (c->pre == NULL)
+		return -EPERM;
+	if (!c->pre->challenged) {
+		r = digest_random(c->pre->challenge, 32);
+		if (r != 0)
+			return r;
+		c->pre->challenged = true;
+	}
+	memcpy(ret, c->pre->challenge, 32);
+	return 0;
+}
+
+/* What a certificate proves; wss-safe needs the extended master secret, without
+ * which there is no exporter (decision 10). */
+static int
+judge_certificate(struct channel *c, const char *claimed)
+{
+	char identity[sizeof(c->cert->cn)] = "";
+
+	if (c->cert == NULL)
+		return -EACCES;
+	if (c->owner->limits.identity_is_fingerprint)
+		digest_hex(c->cert->sha256, 32, identity);
+	else
+		memcpy(identity, c->cert->cn, sizeof(identity));
+	if (strcmp(identity, claimed) != 0)
+		return -EACCES;
+	c->pre->security = c->has_exporter ? SECURITY_WSS_SAFE : SECURITY_WSS;
+	return 0;
+}
+
+/* A token crosses the wire: only under TLS, or where there is no wire to
+ * listen on (decision 16). */
+static int
+judge_token(struct channel *c, const struct channel_hello *h)
+{
+	if (h->token == NULL || c->owner->auth == NULL)
+		return -EACCES;
+	if (c->security < SECURITY_WSS && !c->pre->trusted)
+		return -EACCES;
+	if (!auth_token_ok(c->owner->auth, h->endpoint, h->token))
+		return -EACCES;
+	c->pre->security = channel_security(c);
+	return 0;
+}
+
+int
+channel_authenticate(struct channel *c, const struct channel_hello *h)
+{
+	struct channel_pre *pre = c->pre;
+
+	if (c->ended)
+		return -EPIPE;
+	if (pre == NULL || pre->asked)
+		return -EALREADY;
+	if (!endpoint_id_valid(h->endpoint))
+		return -EINVAL;
+	pre->endpoint = mem_strdup(h->endpoint);
+	pre->agent = mem_dup(h->agent, strnlen(h->agent, AGENT_MAX) + 1);
+	if (pre->endpoint == NULL || pre->agent == NULL) {
+		mem_free(pre->endpoint);
+		mem_free(pre->agent);
+		pre->endpoint = pre->agent = NULL;
+		return -ENOMEM;
+	}
+	pre->agent[strnlen(h->agent, AGENT_MAX)] = '\0';
+	pre->asked = true;
+	pre->verdict = h->method == AUTH_CERTIFICATE ?
+	    judge_certificate(c, h->endpoint) : judge_token(c, h);
+	channel_todo_add(c, TODO_AUTHENTICATED);
+	return 0;
+}
+
+/* Sent to the worker that has the channel which was taken over. */
+struct supersede {
+	struct mail mail;
+	struct channel_worker *to;
+	uint64_t id;
+};
+
+static void
+superseded(struct mail *m)
+{
+	struct supersede *s = CT_CONTAINER(m, struct supersede, mail);
+	/* Not there: it ended by itself, or is on its way to another worker,
+	 * which asks whether it is still the live one when it arrives. */
+	struct channel *c = channel_find(s->to, s->id);
+
+	if (c != NULL)
+		channel_close(c, 4003, "another channel took over");
+	mem_free(s);
+}
+
+static int
+claim(struct channel *c, struct channel_auth_result *result)
+{
+	struct channel_worker *cw = c->owner;
+	struct supersede *s = mem_alloc(sizeof(*s));
+	struct endpoint_place old;
+	struct endpoint_claim what = {
+		.id = c->pre->endpoint,
+		.place = { .channel_id = c->id, .worker = cw->index },
+		.security = c->pre->security,
+		.peer = c->pre->peer,
+		.agent = c->pre->agent
+	};
+	int r;
+
+	if (s == NULL)
+		return -ENOMEM;
+	r = endpoint_claim(cw->shared.endpoints, &what, &c->endpoint,
+	    &result->channel_number, &old);
+	if (r != 0 || old.channel_id == 0) {
+		mem_free(s);
+		return r;
+	}
+	s->mail.fn = superseded;
+	s->to = cw->shared.workers[old.worker];
+	s->id = old.channel_id;
+	mailbox_post(&s->to->worker->mailbox, &s->mail);
+	return 0;
+}
+
+static void
+tell_refused(struct channel *c)
+{
+	struct event ev = {
+		.type = EVENT_AUTH_FAILED,
+		.endpoint = c->pre->endpoint,
+		.security = channel_security(c),
+		.peer = c->pre->peer,
+		.text = "credentials were refused"
+	};
+
+	COUNT(c->owner, auth_failed, 1);
+	log_info("authentication refused endpoint=%s peer=%s",
+	    c->pre->endpoint, c->pre->peer);
+	event_emit(c->owner->shared.bus, &ev);
+}
+
+/* End of the turn in which the hello came. */
+void
+channel_answer_hello(struct channel *c)
+{
+	struct channel_worker *cw = c->owner;
+	struct channel_auth_result result = {
+		.epoch = cw->shared.epoch,
+		.security = c->pre->security,
+		.endpoint = c->pre->endpoint
+	};
+
+	result.error = c->pre->verdict;
+	if (result.error != 0)
+		tell_refused(c);
+	else if (claim(c, &result) != 0)
+		result.error = -EAGAIN;
+	if (result.error != 0) {
+		c->protocol->authenticated(c, &result);
+		return;
+	}
+	COUNT(cw, authenticated, 1);
+	c->security = (uint8_t)c->pre->security;
+	result.endpoint = endpoint_id(c->endpoint);
+	channel_pre_free(c);
+	c->protocol->authenticated(c, &result);
+}
+
+/* ---- what a known device announces ---------------------------------------- */
+
+static int
+intend(struct channel *c, enum presence_intent intent)
+{
+	if (c->endpoint == NULL || c->ended)
+		return -EPERM;
+	endpoint_input(c->owner->shared.endpoints, c->endpoint, c->id,
+	    PRESENCE_IN_INTENT, intent);
+	return 0;
+}
+
+int
+channel_announce(struct channel *c, enum channel_power power)
+{
+	switch (power) {
+	case POWER_ON:
+		return intend(c, INTENT_NONE);
+	case POWER_SHUTTING_DOWN:
+		return intend(c, INTENT_SHUTTING_DOWN);
+	case POWER_REBOOTING:
+		return intend(c, INTENT_REBOOTING);
+	case POWER_SUSPENDING:
+		return intend(c, INTENT_SUSPENDING);
+	}
+	return -EINVAL;
+}
+
+int
+channel_announce_sleep(struct channel *c, int64_t until_wall_ms)
+{
+	if (c->endpoint == NULL || c->ended)
+		return -EPERM;
+	endpoint_sleep(c->owner->shared.endpoints, c->endpoint, c->id,
+	    until_wall_ms);
+	return 0;
+}
+
+int
+channel_announce_bye(struct channel *c)
+{
+	return intend(c, INTENT_BYE);
+}
+
+int
+channel_publish(struct channel *c, const char *detail, size_t n)
+{
+	if (c->endpoint == NULL || c->ended)
+		return -EPERM;
+	loop_defer(c->owner->loop, &c->owner->defer);
+	return endpoint_publish(c->owner->shared.endpoints, c->endpoint, c->id,
+	    detail, n);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A channel's wake-up: one read, frames out of it, messages to the protocol, one
+ * flush.  While more than the send queue waits for the peer, its input is held
+ * and its socket not read: who does not read our answers gets no more of them.
+ */
+#include "channel_priv.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+
+void
+channel_io_error(struct channel *c, int err)
+{
+	switch (err) {
+	case -EPIPE:			/* ended without a close frame */
+		channel_kill(c, WS_CLOSE_ABNORMAL, REASON_PEER_CLOSE);
+		break;
+	case -EPROTO:
+	case -ECONNABORTED:
+		COUNT(c->owner, protocol_errors, 1);
+		channel_kill(c, WS_CLOSE_ABNORMAL, REASON_PROTOCOL_ERROR);
+		break;
+	case -ETIMEDOUT:
+		COUNT(c->owner, timeouts, 1);
+		channel_kill(c, WS_CLOSE_ABNORMAL, REASON_TIMEOUT);
+		break;
+	case -ENOBUFS:
+		COUNT(c->owner, queue_overflows, 1);
+		channel_kill(c, WS_CLOSE_ABNORMAL, REASON_LIMIT);
+		break;
+	case -ENOMEM:
+	case -EOVERFLOW:
+		channel_kill(c, WS_CLOSE_ABNORMAL, REASON_LIMIT);
+		break;
+	default:
+		channel_kill(c, WS_CLOSE_ABNORMAL, REASON_RESET);
+		break;
+	}
+}
+
+static struct ws_rules
+rules_of(const struct channel *c)
+{
+	struct ws_rules rules = {
+		.max_message = c->protocol->max_message,
+		.from_client = true,
+		.deflate = c->deflate_bits != 0
+	};
+
+	if (c->pre != NULL && !c->protocol->anonymous &&
+	    rules.max_message > c->owner->limits.auth_bytes)
+		rules.max_message = c->owner->limits.auth_bytes;
+	return rules;
+}
+
+/* What a stranger may send is bounded; true when it was too much. */
+static bool
+stranger_too_loud(struct channel *c, size_t n)
+{
+	if (c->pre == NULL || c->protocol->anonymous ||
+	    c->phase != PHASE_OPEN)
+		return false;
+	c->pre->bytes += (uint32_t)n;
+	if (c->pre->bytes <= c->owner->limits.auth_bytes)
+		return false;
+	COUNT(c->owner, too_big, 1);
+	channel_fail(c, 4006, "too much before authentication");
+	return true;
+}
+
+static void
+hold(struct channel *c, const struct ws_input *in)
+{
+	if (in->n > 0 && buf_append(&c->held, in->p, in->n, SIZE_MAX) != 0)
+		channel_io_error(c, -ENOMEM);
+}
+
+void
+channel_feed(struct channel *c, uint8_t *p, size_t n)
+{
+	struct ws_input in = { .p = p, .n = n };
+	struct ws_rules rules;
+	struct ws_piece piece;
+
+	if (stranger_too_loud(c, n))
+		return;
+	while (c->phase < PHASE_LINGER) {
+		if (channel_blocked(c)) {
+			hold(c, &in);
+			return;
+		}
+		rules = rules_of(c);
+		switch (ws_parse(&c->parser, &rules, &in, &piece)) {
+		case WS_MORE:
+			return;
+		case WS_FAIL:
+			channel_fail(c, piece.close_code, piece.reason);
+			return;
+		case WS_PIECE:
+			if (piece.control)
+				channel_control(c, &piece);
+			else
+				channel_data(c, &piece);
+			break;
+		}
+	}
+}
+
+/* The wake-up of `c` begins: the worker's staging areas are its own. */
+static void
+begin(struct channel *c)
+{
+	struct stage *st = net_worker_stage(c->owner->net);
+
+	c->owner->current = c;
+	st->plain.n = st->tx.n = 0;
+}
+
+void
+channel_feed_held(struct channel *c)
+{
+	struct channel_worker *cw = c->owner;
+	struct buf *held = c->held;
+
+	if (held == NULL || channel_blocked(c))
+		return;
+	/* Its own wake-up, so that answers share records. */
+	c->held = NULL;
+	begin(c);
+	channel_feed(c, held->data + held->start, held->end - held->start);
+	buf_free(&held);
+	channel_settle(c);
+	cw->current = NULL;
+}
+
+/* Reads and drops until the peer closes: our last bytes must reach it. */
+static void
+linger_read(struct channel *c)
+{
+	struct stage *st = net_worker_stage(c->owner->net);
+	ssize_t n = recv(c->stream.watch.fd, st->in.p, st->in.cap, 0);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		channel_kill(c, c->close_code, REASON_PEER_CLOSE);
+}
+
+static int
+read_once(struct channel *c)
+{
+	struct stage *st = net_worker_stage(c->owner->net);
+	int r = stream_read(&c->stream, st);
+
+	if (st->rx.n > 0) {
+		COUNT(c->owner, bytes_in, st->rx.n);
+		channel_heard(c);
+		channel_feed(c, st->rx.p, st->rx.n);
+	}
+	if (r != 0)
+		c->eof = true;
+	return r;
+}
+
+void
+channel_settle(struct channel *c)
+{
+	struct channel_worker *cw = c->owner;
+	int r;
+
+	if (c->phase == PHASE_DEAD)
+		return;
+	r = stream_flush(&c->stream, channel_stage(c),
+	    c->protocol->max_message + 2 * (size_t)cw->limits.send_queue);
+	if (r == 0)
+		r = stream_update(&c->stream, cw->loop,
+		    c->phase == PHASE_LINGER || !channel_blocked(c));
+	if (r != 0)
+		channel_io_error(c, r);
+}
+
+/* Room again: at half the queue, so that it is not for one message only. */
+static void
+check_drained(struct channel *c)
+{
+	if (stream_backlog(&c->stream) <= c->owner->limits.send_queue / 2 &&
+	    (c->want_drained || c->held != NULL))
+		channel_todo_add(c, TODO_DRAINED);
+}
+
+void
+channel_wake(struct watch *w, uint32_t events)
+{
+	struct channel *c = CT_CONTAINER(w, struct channel, stream.watch);
+	struct channel_worker *cw = c->owner;
+	int r = 0;
+
+	CT_CHECK_MAGIC(c, CHANNEL_MAGIC);
+	if (c->phase == PHASE_DEAD)
+		return;
+	if ((events & EPOLLOUT) != 0) {
+		r = stream_drain(&c->stream);
+		if (r == 0)
+			check_drained(c);
+	}
+	if (c->phase == PHASE_LINGER) {
+		if (r != 0)
+			channel_io_error(c, r);
+		else if ((events & ~(uint32_t)EPOLLOUT) != 0)
+			linger_read(c);
+		if (c->phase == PHASE_LINGER &&
+		    stream_update(&c->stream, cw->loop, true) != 0)
+			channel_io_error(c, -EIO);
+		return;
+	}
+	begin(c);
+	if (r == 0 && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
+		r = read_once(c);
+	/* Answers to what came before an end still go out. */
+	channel_settle(c);
+	cw->current = NULL;
+	if (r != 0 && c->phase != PHASE_DEAD) {
+		if (c->phase == PHASE_LINGER)
+			channel_kill(c, c->close_code, REASON_PEER_CLOSE);
+		else
+			channel_io_error(c, r);
+	}
+}

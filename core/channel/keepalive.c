@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether the peer is there (decision 10): a ping when it was silent for
+ * ping_ms, suspect when that is unanswered for suspect_ms, dead dead_ms after its
+ * last byte.  Any byte counts.  The timer is not moved by traffic: when it
+ * fires it looks at the time of the last byte and goes on from there.
+ */
+#include "channel_priv.h"
+
+#include <string.h>
+#include <time.h>
+
+static uint64_t
+now_us(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+void
+channel_heard(struct channel *c)
+{
+	c->last_rx = channel_now(c->owner);
+	c->ping_out = false;
+	if (!c->suspect)
+		return;
+	c->suspect = false;
+	endpoint_input(c->owner->shared.endpoints, c->endpoint, c->id,
+	    PRESENCE_IN_HEARD, 0);
+	loop_defer(c->owner->loop, &c->owner->defer);
+}
+
+/* The payload of our pings is when they left, in us; unasked pongs (RFC 6455
+ * 5.5.3) carry something else. */
+void
+channel_pong(struct channel *c, const uint8_t *p, size_t n)
+{
+	uint64_t sent, now = now_us();
+
+	if (n != sizeof(sent) || c->endpoint == NULL)
+		return;
+	memcpy(&sent, p, sizeof(sent));
+	if (sent < now && now - sent < (uint64_t)c->owner->limits.dead_ms *
+	    1000)
+		endpoint_set_rtt(c->owner->shared.endpoints, c->endpoint, c->id,
+		    (uint32_t)(now - sent));
+}
+
+static void
+ping(struct channel *c)
+{
+	uint64_t sent = now_us();
+
+	c->ping_out = true;
+	c->ping_at = channel_now(c->owner);
+	if (!channel_blocked(c))
+		(void)channel_frame(c, WS_OP_PING | WS_FIN, &sent,
+		    sizeof(sent));
+}
+
+static void
+suspect(struct channel *c)
+{
+	c->suspect = true;
+	endpoint_input(c->owner->shared.endpoints, c->endpoint, c->id,
+	    PRESENCE_IN_UNANSWERED, 0);
+	loop_defer(c->owner->loop, &c->owner->defer);
+}
+
+/* Milliseconds from now until something is due again. */
+static uint32_t
+check_alive(struct channel *c)
+{
+	const struct channel_limits *l = &c->owner->limits;
+	uint32_t now = channel_now(c->owner);
+	uint32_t idle = now - c->last_rx, waited = now - c->ping_at;
+	uint32_t until_dead = idle < l->dead_ms ? l->dead_ms - idle : 0;
+
+	if (until_dead == 0) {
+		COUNT(c->owner, timeouts, 1);
+		channel_kill(c, WS_CLOSE_ABNORMAL, REASON_TIMEOUT);
+		return 0;
+	}
+	if (!c->ping_out) {
+		if (idle < l->ping_ms)
+			return l->ping_ms - idle;
+		ping(c);
+		waited = 0;
+	}
+	if (c->endpoint == NULL || c->suspect)
+		return until_dead;
+	if (waited >= l->suspect_ms) {
+		suspect(c);
+		return until_dead;
+	}
+	return l->suspect_ms - waited < until_dead ?
+	    l->suspect_ms - waited : until_dead;
+}
+
+/* True while the hello may still come. */
+static bool
+check_hello(struct channel *c, uint32_t *next)
+{
+	int32_t left;
+
+	if (c->pre == NULL || c->protocol->anonymous)
+		return true;
+	left = (int32_t)(c->pre->deadline - channel_now(c->owner));
+	if (left > 0) {
+		if ((uint32_t)left < *next)
+			*next = (uint32_t)left;
+		return true;
+	}
+	COUNT(c->owner, auth_timeouts, 1);
+	channel_close(c, 4002, "hello came too late");
+	return false;
+}
+
+void
+channel_timer(struct timer *t)
+{
+	struct channel *c = CT_CONTAINER(t, struct channel, timer);
+	uint32_t next;
+
+	if (c->phase != PHASE_OPEN) {	/* waited long enough for the peer */
+		channel_kill(c, c->close_code, REASON_TIMEOUT);
+		return;
+	}
+	next = check_alive(c);
+	if (c->phase == PHASE_OPEN && check_hello(c, &next))
+		loop_timer_set(c->owner->loop, &c->timer, next);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames to the peer.  In the channel's own wake-up they gather in the worker's
+ * staging area and leave in one record; from outside they go out at once through
+ * the side area.
+ */
+#include "channel_priv.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/mem.h"
+
+/* Smaller messages do not get smaller by enough. */
+#define DEFLATE_FROM 64
+
+struct stage *
+channel_stage(struct channel *c)
+{
+	struct net_worker *net = c->owner->net;
+	struct stage *st;
+
+	if (c->owner->current == c)
+		return net_worker_stage(net);
+	st = net_worker_side_stage(net);
+	/* What a failed send left behind belongs to nobody. */
+	st->plain.n = st->tx.n = 0;
+	return st;
+}
+
+bool
+channel_blocked(const struct channel *c)
+{
+	return stream_backlog(&c->stream) >= c->owner->limits.send_queue;
+}
+
+/* Writes one frame.  Errors of the socket end the channel later in the turn. */
+int
+channel_frame(struct channel *c, unsigned first_byte, const void *p, size_t n)
+{
+	struct channel_worker *cw = c->owner;
+	bool own = cw->current == c;
+	struct stage *st = channel_stage(c);
+	size_t limit = c->protocol->max_message +
+	    2 * (size_t)cw->limits.send_queue;
+	uint8_t head[WS_HEADER_MAX];
+	size_t head_n = ws_encode_header(head, first_byte, n, NULL);
+	int r;
+
+	if (c->phase >= PHASE_LINGER)
+		return -EPIPE;
+	r = stream_write(&c->stream, st, head, head_n, limit);
+	if (r == 0)
+		r = stream_write(&c->stream, st, p, n, limit);
+	if (r == 0 && !own)
+		r = stream_flush(&c->stream, st, limit);
+	if (r == 0 && !own)
+		r = stream_update(&c->stream, cw->loop, !channel_blocked(c));
+	if (r != 0) {
+		channel_io_error(c, r);
+		return -EPIPE;
+	}
+	COUNT(cw, bytes_out, head_n + n);
+	return 0;
+}
+
+static int
+send_deflated(struct channel *c, const void *p, size_t n, unsigned opcode)
+{
+	struct channel_worker *cw = c->owner;
+	struct deflate_input in = {
+		.p = p, .n = n, .window_bits = c->deflate_bits
+	};
+	struct outbuf out = { .cap = n };
+	int r = 0;
+
+	if (cw->deflater == NULL)
+		r = deflater_new(&cw->deflater);
+	if (r == 0 && (out.p = mem_alloc(n)) == NULL)
+		r = -ENOMEM;
+	if (r == 0)
+		r = deflate_message(cw->deflater, &in, &out);
+	if (r == 0)
+		r = channel_frame(c, opcode | WS_FIN | WS_RSV1, out.p, out.n);
+	else if (r == -ENOBUFS)		/* it does not get smaller */
+		r = channel_frame(c, opcode | WS_FIN, p, n);
+	mem_free(out.p);
+	return r;
+}
+
+int
+channel_send(struct channel *c, const void *p, size_t n, bool text)
+{
+	unsigned opcode = text ? WS_OP_TEXT : WS_OP_BINARY;
+	int r;
+
+	if (c->phase != PHASE_OPEN)
+		return -EPIPE;
+	/* An answer may be as big as the biggest question. */
+	if (n > c->protocol->max_message &&
+	    n > c->owner->limits.send_queue)
+		return -EMSGSIZE;
+	if (channel_blocked(c)) {
+		c->want_drained = true;
+		return -EAGAIN;
+	}
+	if (c->deflate_bits != 0 && n >= DEFLATE_FROM)
+		r = send_deflated(c, p, n, opcode);
+	else
+		r = channel_frame(c, opcode | WS_FIN, p, n);
+	if (r == 0)
+		COUNT(c->owner, messages_out, 1);
+	return r;
+}
+
+static void
+send_close(struct channel *c, uint16_t code, const char *why)
+{
+	uint8_t payload[WS_CLOSE_MAX];
+	size_t n = ws_close_encode(payload, code, why);
+
+	(void)channel_frame(c, WS_OP_CLOSE | WS_FIN, payload, n);
+}
+
+void
+channel_fail(struct channel *c, uint16_t code, const char *why)
+{
+	if (c->phase >= PHASE_LINGER)
+		return;
+	COUNT(c->owner, protocol_errors, 1);
+	if (c->phase == PHASE_OPEN)
+		send_close(c, code, why);
+	channel_end(c, code, code == WS_CLOSE_TOO_BIG ? REASON_LIMIT :
+	    REASON_PROTOCOL_ERROR);
+	channel_settle(c);
+	if (c->phase != PHASE_DEAD)
+		channel_linger(c);
+}
+
+static enum presence_reason
+reason_of(uint16_t code)
+{
+	switch (code) {
+	case WS_CLOSE_GOING_AWAY:
+		return REASON_STOPPING;
+	case WS_CLOSE_RESTART:
+		return REASON_DRAIN;
+	case 4003:
+		return REASON_REPLACED;
+	case 4006:
+		return REASON_PROTOCOL_ERROR;
+	case WS_CLOSE_NORMAL:
+		return REASON_PEER_CLOSE;
+	default:
+		return REASON_KICKED;
+	}
+}
+
+void
+channel_close(struct channel *c, uint16_t code, const char *why)
+{
+	if (c->phase != PHASE_OPEN)
+		return;
+	send_close(c, code, why);
+	if (c->phase == PHASE_DEAD)
+		return;
+	channel_end(c, code, reason_of(code));
+	c->phase = PHASE_CLOSING;
+	buf_free(&c->held);
+	loop_timer_set(c->owner->loop, &c->timer, CLOSE_WAIT_MS);
+}
