@@ -127,16 +127,21 @@ kill_one(struct channel *c, void *arg)
 }
 
 void
+channel_worker_kill_all(struct channel_worker *cw)
+{
+	for_each(cw, kill_one, NULL);
+	run_todo(&cw->defer);
+	loop_defer_cancel(cw->loop, &cw->defer);
+}
+
+void
 channel_worker_free(struct channel_worker **pcw)
 {
 	struct channel_worker *cw = *pcw;
 
 	if (cw == NULL)
 		return;
-	for_each(cw, kill_one, NULL);
-	loop_defer_cancel(cw->loop, &cw->defer);
-	run_todo(&cw->defer);
-	loop_defer_cancel(cw->loop, &cw->defer);
+	channel_worker_kill_all(cw);
 	channel_table_fini(&cw->table);
 	slab_fini(&cw->slab);
 	deflater_free(&cw->deflater);

@@ -67,8 +67,9 @@ int channel_worker_new(const struct channel_shared *, unsigned index,
  * thread; channel_worker_count() falls to 0 within some 7 seconds. */
 void channel_worker_close_all(struct channel_worker *, uint16_t code,
     const char *why);
-/* Ends what is left without further ado, then frees.  On its thread, or after
- * it ended. */
+/* Ends what is left without further ado.  On its thread. */
+void channel_worker_kill_all(struct channel_worker *);
+/* Kills all, then frees.  On its thread, or after it ended. */
 void channel_worker_free(struct channel_worker **);
 void channel_worker_set_limits(struct channel_worker *,
     const struct channel_limits *);

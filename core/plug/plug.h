@@ -125,6 +125,9 @@ int plugs_refresh(struct plugs *, const char *slot);
 struct channel_protocol *plugs_route(struct plugs *, unsigned worker,
     const char *const *subprotocols, const char *path,
     const char *default_instance, const char **ret_subprotocol);
+/* A worker's half of a protocol instance, or NULL.  Worker's thread. */
+struct channel_protocol *plugs_protocol(struct plugs *, unsigned worker,
+    const char *instance);
 /* Whether there is a protocol instance of that name (for configuration). */
 bool plugs_has_protocol(const struct plugs *, const char *instance);
 

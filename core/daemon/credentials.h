@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The credentials in service (decision 7): what sources published, the CA lists
+ * of the listeners, the ticket master and ACME challenges become one immutable
+ * snapshot, which is sent to every worker.  A change that cannot be built keeps
+ * what is in service.  Thread: any (a mutex inside), but for new and free.
+ */
+#ifndef CT_DAEMON_CREDENTIALS_H
+#define CT_DAEMON_CREDENTIALS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plug/plug.h"
+
+struct conf;
+struct credentials;
+struct event_bus;
+struct net_worker;
+struct tls_cred;
+struct worker;
+
+struct credentials_workers {
+	struct worker *const *worker;
+	struct net_worker *const *net;
+	unsigned n;
+};
+
+/* Reads CA files and the ticket master (state_dir/ticket.master).  why[512].
+ * The arrays are kept; mail goes out only after credentials_open(). */
+int credentials_new(struct conf *, const char *state_dir,
+    struct event_bus *, const struct credentials_workers *, char *why,
+    struct credentials **ret);
+/* The workers exist: sends the first snapshot, which may be without any
+ * credential (handshakes are refused then). */
+int credentials_open(struct credentials *, char *why);
+/* After the workers have stopped. */
+void credentials_free(struct credentials **);
+
+/* The hooks of plug/. */
+int credentials_put(void *ctx, const char *slot, struct tls_cred *);
+void credentials_failed(void *ctx, const char *slot, const char *why);
+int credentials_challenge(void *ctx, const struct plug_challenge *);
+void credentials_challenge_remove(void *ctx, const char *key);
+
+/* Reload in two halves: CA files, policy, slots' names. */
+struct credentials_staged;
+int credentials_prepare(struct credentials *, struct conf *, char *why,
+    struct credentials_staged **ret);
+void credentials_commit(struct credentials *, struct credentials_staged **);
+void credentials_discard(struct credentials_staged **);
+
+/* Looks whether the ticket master is due for replacement (call hourly). */
+void credentials_rotate(struct credentials *);
+/* The first slot without a credential, or NULL. */
+const char *credentials_missing(struct credentials *);
+
+#endif

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Start, run, stop.  The order of building is that of dependence; every step
+ * that fails says why in one line, and all before it is taken down again.
+ */
+#include "config.h"
+
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "channel/auth.h"
+#include "channel/endpoint.h"
+#include "conf/conf.h"
+#include "daemon/daemon_priv.h"
+#include "daemon/sys.h"
+#include "tls/snapshot.h"
+
+#define STOP_SECONDS 8			/* for channels to close */
+#define ROTATE_SECONDS 3600
+
+int
+daemon_load_conf(const char *path, struct conf **ret)
+{
+	struct conf_errors errors = { 0 };
+	int r = conf_load(path, &errors, ret);
+
+	for (unsigned i = 0; i < errors.n; i++)
+		log_error("%s", errors.line[i]);
+	if (errors.more > 0)
+		log_error("%s: %u more errors", path, errors.more);
+	if (r != 0 && errors.n == 0)
+		log_error("%s: %s", path, strerror(-r));
+	conf_errors_fini(&errors);
+	return r;
+}
+
+/* ---- what flows upwards --------------------------------------------------------- */
+
+static int
+route(void *ctx, struct net_worker *nw, const struct net_request *req,
+    struct net_route *ret, const char **ret_why)
+{
+	struct daemon *d = ctx;
+	struct daemon_worker *w = net_worker_user(nw);
+	struct channel_protocol *p;
+
+	p = plugs_route(d->plugs, w->index, req->subprotocols, req->path,
+	    req->listener->default_protocol, &ret->subprotocol);
+	if (p == NULL) {
+		*ret_why = req->subprotocols[0] != NULL ?
+		    "no protocol answers to that subprotocol or path" :
+		    "no protocol answers to that path";
+		return 404;
+	}
+	ret->protocol = p;
+	ret->compression = p->compression;
+	return 0;
+}
+
+static int
+upgraded(void *ctx, struct net_worker *nw, struct net_upgrade *u)
+{
+	struct daemon_worker *w = net_worker_user(nw);
+
+	(void)ctx;
+	return channel_adopt(w->channels, u, u->route.protocol);
+}
+
+static bool
+ready(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	return atomic_load(&d->ready);
+}
+
+static void
+tap(void *ctx, uint64_t seq, const struct event *ev, const char *json,
+    size_t n)
+{
+	struct daemon *d = ctx;
+	struct plugs *plugs = atomic_load(&d->plugs);
+
+	if (plugs != NULL)
+		plugs_event(plugs, seq, ev, json, n);
+}
+
+/* ---- building ------------------------------------------------------------------- */
+
+static int
+open_dirs(struct daemon *d, char *why)
+{
+	const char *state = conf_str(d->conf, "daemon", "state_dir");
+	int r = sys_dir(state, 0700, why);
+
+	if (r == 0)
+		r = sys_lock(state, why, &d->lock_fd);
+	if (r == 0)
+		r = sys_dir(conf_str(d->conf, "daemon", "runtime_dir"), 0750,
+		    why);
+	if (r == 0)
+		r = sys_epoch(state, why, &d->epoch);
+	return r;
+}
+
+static int
+open_bus(struct daemon *d, char *why)
+{
+	struct event_bus_opts opts;
+	int r = options_bus(d->conf, &d->urls, why, &opts);
+
+	if (r != 0)
+		return r;
+	opts.epoch = d->epoch;
+	opts.version = PACKAGE_VERSION;
+	opts.tap = tap;
+	opts.tap_ctx = d;
+	r = event_bus_new(&opts, why, &d->bus);
+	if (r == 0)
+		r = endpoint_table_new(d->bus, &d->endpoints);
+	return r;
+}
+
+static int
+open_plugs(struct daemon *d, char *why)
+{
+	struct plug_deps deps = {
+		.bus = d->bus, .epoch = d->epoch,
+		.plugin_dir = conf_str(d->conf, "daemon", "plugin_dir"),
+		.state_dir = conf_str(d->conf, "daemon", "state_dir"),
+		.workers = d->worker_of, .channels = d->channels_of,
+		.workers_n = d->workers_n,
+		.hooks = {
+			.ctx = d->credentials,
+			.cred_put = credentials_put,
+			.cred_failed = credentials_failed,
+			.challenge_put = credentials_challenge,
+			.challenge_remove = credentials_challenge_remove
+		}
+	};
+	struct plugs *plugs;
+	int r = plugs_new(&deps, d->conf, why, &plugs);
+
+	if (r == 0)
+		atomic_store(&d->plugs, plugs);
+	return r;
+}
+
+static int
+open_net(struct daemon *d, char *why)
+{
+	struct net_hooks hooks = {
+		.ctx = d, .route = route, .upgraded = upgraded, .ready = ready
+	};
+	struct net_listener_opts *listeners = NULL;
+	struct net_limits limits;
+	size_t n = 0;
+	int r = options_net_limits(d->conf, d->files_max, why, &limits);
+
+	if (r == 0)
+		r = options_listeners(d->conf, &listeners, &n);
+	if (r == 0)
+		r = net_new(&limits, listeners, n, &hooks, why, &d->net);
+	options_listeners_free(&listeners, n);
+	return r;
+}
+
+static int
+open_credentials(struct daemon *d, char *why)
+{
+	struct credentials_workers w = {
+		.worker = d->worker_of, .net = d->net_of, .n = d->workers_n
+	};
+
+	return credentials_new(d->conf, conf_str(d->conf, "daemon",
+	    "state_dir"), d->bus, &w, why, &d->credentials);
+}
+
+/* Limits and tokens for the workers, before they run. */
+static int
+open_workers(struct daemon *d, char *why)
+{
+	struct channel_limits limits;
+	struct auth_file *auth = NULL;
+	int r;
+
+	options_channel_limits(d->conf, &limits);
+	r = auth_file_load(conf_str(d->conf, "auth", "token_file"), why,
+	    &auth);
+	if (r == 0)
+		r = daemon_workers_open(d, &limits, why);
+	if (r == 0)
+		daemon_workers_set(d, &limits, auth);
+	auth_file_unref(&auth);
+	return r;
+}
+
+static void
+tell_listening(struct daemon *d)
+{
+	char text[ADDR_TEXT_SIZE];
+	const char *section;
+
+	for (unsigned i = 0;
+	    (section = conf_section(d->conf, "listener", i)) != NULL; i++)
+		log_notice("listening listener=%s address=%s tls=%s",
+		    conf_instance(section),
+		    net_listener_address(d->net, i, text),
+		    conf_bool(d->conf, section, "tls") ? "yes" : "no");
+}
+
+static void
+emit(struct daemon *d, enum event_type type, const char *text)
+{
+	struct event ev = { .type = type, .text = text };
+
+	event_emit(d->bus, &ev);
+	event_kick(d->bus);
+}
+
+static int
+start(struct daemon *d, char *why)
+{
+	const char *missing;
+	int r;
+
+	if ((r = open_dirs(d, why)) != 0 || (r = open_bus(d, why)) != 0)
+		return r;
+	emit(d, EVENT_DAEMON_STARTED, PACKAGE_VERSION);
+	d->workers_n = options_workers(d->conf);
+	if ((r = daemon_workers_new(d, why)) != 0 ||
+	    (r = open_credentials(d, why)) != 0 ||
+	    (r = open_plugs(d, why)) != 0 ||
+	    (r = open_net(d, why)) != 0 ||
+	    (r = open_workers(d, why)) != 0 ||
+	    (r = credentials_open(d->credentials, why)) != 0 ||
+	    (r = daemon_workers_start(d, why)) != 0 ||
+	    (r = plugs_start(d->plugs, why)) != 0)
+		return r;
+	missing = credentials_missing(d->credentials);
+	if (missing != NULL)
+		log_warning("no certificate yet, handshakes that need it are "
+		    "refused slot=%s", missing);
+	daemon_workers_accept(d, true);
+	tell_listening(d);
+	return 0;
+}
+
+/* Takes down what there is, in reverse. */
+static void
+stop(struct daemon *d)
+{
+	daemon_workers_kill_channels(d);
+	if (d->plugs != NULL)
+		plugs_stop(d->plugs);
+	daemon_workers_stop(d);
+	daemon_workers_free(d);
+	credentials_free(&d->credentials);
+	event_bus_free(&d->bus);	/* the tap is silent now */
+	if (d->plugs != NULL) {
+		struct plugs *plugs = atomic_exchange(&d->plugs, NULL);
+
+		plugs_free(&plugs);
+	}
+	net_free(&d->net);
+	endpoint_table_free(&d->endpoints);
+	if (d->lock_fd >= 0)
+		(void)close(d->lock_fd);
+}
+
+/* ---- running -------------------------------------------------------------------- */
+
+static void
+begin_stop(struct daemon *d)
+{
+	if (d->stopping) {		/* asked twice: at once */
+		loop_stop(d->loop);
+		return;
+	}
+	d->stopping = true;
+	atomic_store(&d->ready, false);
+	sys_notify("STOPPING=1");
+	log_notice("stopping");
+	emit(d, EVENT_DAEMON_STOPPING, NULL);
+	daemon_workers_accept(d, false);
+	daemon_workers_close_channels(d);
+	loop_timer_set(d->loop, &d->second, 50);
+}
+
+static void
+on_signal(struct watch *w, uint32_t events)
+{
+	struct daemon *d = CT_CONTAINER(w, struct daemon, signals);
+	struct signalfd_siginfo si;
+
+	(void)events;
+	while (read(w->fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (si.ssi_signo != SIGHUP)
+			begin_stop(d);
+		else if (!d->stopping)
+			daemon_reload(d);
+	}
+}
+
+static void
+on_second(struct timer *t)
+{
+	struct daemon *d = CT_CONTAINER(t, struct daemon, second);
+
+	if (d->stopping) {
+		/* Twenty looks a second: a stop should not take one for none. */
+		if (daemon_workers_channels(d) == 0 ||
+		    ++d->stop_seconds > STOP_SECONDS * 20)
+			loop_stop(d->loop);
+		loop_timer_set(d->loop, t, 50);
+		return;
+	}
+	endpoint_table_sweep(d->endpoints, clock_wall_ms(),
+	    (uint32_t)conf_ms(d->conf, "presence", "dead"));
+	if (++d->seconds % ROTATE_SECONDS == 0)
+		credentials_rotate(d->credentials);
+	loop_timer_set(d->loop, t, 1000);
+}
+
+/* The workers answer for the main thread's watchdog too: one that hangs is a
+ * daemon that hangs. */
+static void
+on_watchdog(struct timer *t)
+{
+	struct daemon *d = CT_CONTAINER(t, struct daemon, watchdog);
+
+	(void)daemon_workers_channels(d);
+	sys_notify("WATCHDOG=1");
+	loop_timer_set(d->loop, t, d->watchdog_ms);
+}
+
+static int
+open_loop(struct daemon *d)
+{
+	sigset_t set;
+	int r = loop_new(&d->loop);
+
+	if (r != 0)
+		return r;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	d->signals.fn = on_signal;
+	d->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (d->signals.fd < 0)
+		return -errno;
+	timer_init(&d->second, on_second);
+	timer_init(&d->watchdog, on_watchdog);
+	return loop_add(d->loop, &d->signals, EPOLLIN);
+}
+
+static void
+close_loop(struct daemon *d)
+{
+	if (d->loop == NULL)
+		return;
+	loop_timer_stop(d->loop, &d->second);
+	loop_timer_stop(d->loop, &d->watchdog);
+	if (d->signals.fd >= 0) {
+		loop_del(d->loop, &d->signals);
+		(void)close(d->signals.fd);
+	}
+	loop_free(&d->loop);
+}
+
+/* Before any thread: all of them inherit it.  nng starts its own. */
+static void
+block_signals(void)
+{
+	sigset_t set;
+
+	(void)sigfillset(&set);
+	(void)sigdelset(&set, SIGSEGV);
+	(void)sigdelset(&set, SIGBUS);
+	(void)sigdelset(&set, SIGFPE);
+	(void)sigdelset(&set, SIGILL);
+	(void)sigdelset(&set, SIGABRT);
+	(void)pthread_sigmask(SIG_SETMASK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void
+run(struct daemon *d)
+{
+	atomic_store(&d->ready, true);
+	emit(d, EVENT_DAEMON_READY, NULL);
+	log_notice("ready version=%s epoch=%llu workers=%u events=%s",
+	    PACKAGE_VERSION, (unsigned long long)d->epoch, d->workers_n,
+	    d->urls.events);
+	sys_notify("READY=1");
+	loop_timer_set(d->loop, &d->second, 1000);
+	d->watchdog_ms = sys_watchdog_ms();
+	if (d->watchdog_ms > 0)
+		loop_timer_set(d->loop, &d->watchdog, d->watchdog_ms);
+	(void)loop_run(d->loop);
+}
+
+int
+daemon_run(const char *conf_path)
+{
+	struct daemon *d = mem_calloc(1, sizeof(*d));
+	char why[DAEMON_WHY_SIZE] = "";
+	enum log_level level;
+	int r;
+
+	if (d == NULL)
+		return -ENOMEM;
+	block_signals();
+	d->conf_path = conf_path;
+	d->lock_fd = d->signals.fd = -1;
+	d->files_max = sys_files_max();
+	r = daemon_load_conf(conf_path, &d->conf);
+	if (r == 0) {
+		if (log_level_parse(conf_str(d->conf, "daemon", "log_level"),
+		    &level) == 0)
+			log_set_level(level);
+		r = tls_global_init(why);
+		if (r == 0)
+			r = open_loop(d);
+		if (r == 0)
+			r = start(d, why);
+		if (r == 0)
+			run(d);
+		else
+			log_error("cannot start: %s",
+			    why[0] != '\0' ? why : strerror(-r));
+		stop(d);
+	}
+	close_loop(d);
+	conf_unref(&d->conf);
+	mem_free(d);
+	return r;
+}
+
+int
+daemon_check(const char *conf_path)
+{
+	struct net_limits limits;
+	struct conf *conf = NULL;
+	char why[DAEMON_WHY_SIZE] = "";
+	int r = daemon_load_conf(conf_path, &conf);
+
+	if (r != 0)
+		return r;
+	r = options_net_limits(conf, sys_files_max(), why, &limits);
+	if (r == 0)
+		r = tls_policy_check(conf_str(conf, "tls", "priority"), why);
+	if (r == 0)
+		r = plugs_check(conf_str(conf, "daemon", "plugin_dir"), conf,
+		    why);
+	if (r != 0)
+		log_error("%s: %s", conf_path, why);
+	conf_unref(&conf);
+	return r;
+}

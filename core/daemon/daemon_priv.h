@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of daemon/ share. */
+#ifndef CT_DAEMON_PRIV_H
+#define CT_DAEMON_PRIV_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/loop.h"
+#include "base/worker.h"
+#include "channel/channel.h"
+#include "daemon/credentials.h"
+#include "daemon/options.h"
+#include "event/bus.h"
+#include "net/net.h"
+#include "plug/plug.h"
+
+#define DAEMON_WHY_SIZE 512
+
+struct daemon_worker {
+	struct worker worker;
+	struct net_worker *net;
+	struct channel_worker *channels;
+	unsigned index;
+	struct daemon *daemon;
+};
+
+struct daemon {
+	const char *conf_path;
+	struct conf *conf;		/* in force */
+	uint64_t epoch, files_max;
+	int lock_fd;
+
+	struct loop *loop;		/* the main thread's */
+	struct watch signals;
+	struct timer second, watchdog;
+	uint32_t watchdog_ms, seconds;
+	bool stopping;
+	uint32_t stop_seconds;
+
+	struct options_urls urls;
+	struct event_bus *bus;
+	struct endpoint_table *endpoints;
+	_Atomic(struct plugs *) plugs;	/* the bus' tap reads it */
+	struct net *net;
+	struct credentials *credentials;
+	struct channel_counters channel_counters;
+	_Atomic bool ready;
+
+	unsigned workers_n;
+	struct daemon_worker *workers;
+	/* The same by index, as others want them. */
+	struct worker **worker_of;
+	struct net_worker **net_of;
+	struct channel_worker **channels_of;
+};
+
+/* Loads and checks configuration; logs what is wrong.  -EINVAL, -ENOMEM. */
+int daemon_load_conf(const char *path, struct conf **ret);
+
+/* reload.c: SIGHUP.  Everything or nothing; says what and why. */
+void daemon_reload(struct daemon *);
+
+/* workers.c */
+int daemon_workers_new(struct daemon *, char *why);
+int daemon_workers_open(struct daemon *, const struct channel_limits *,
+    char *why);
+int daemon_workers_start(struct daemon *, char *why);
+void daemon_workers_accept(struct daemon *, bool on);
+void daemon_workers_close_channels(struct daemon *);
+void daemon_workers_kill_channels(struct daemon *);
+size_t daemon_workers_channels(struct daemon *);
+void daemon_workers_set(struct daemon *, const struct channel_limits *,
+    struct auth_file *);
+void daemon_workers_stop(struct daemon *);
+void daemon_workers_free(struct daemon *);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cleatd: arguments, nothing else.  cleatd(8). */
+#include "config.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/daemon.h"
+
+enum { OPT_CHECK = 256, OPT_VERSION };
+
+static void
+usage(FILE *to)
+{
+	(void)fprintf(to,
+	    "usage: cleatd [-c FILE] [--check-config] [--version] [--help]\n"
+	    "  -c, --config FILE   configuration (default %s)\n"
+	    "      --check-config  say what is wrong with it and exit\n"
+	    "It stays in the foreground; SIGHUP reloads, SIGTERM stops.\n"
+	    "See cleatd(8).\n", CONFFILE);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "check-config", no_argument, NULL, OPT_CHECK },
+		{ "version", no_argument, NULL, OPT_VERSION },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	const char *conf = CONFFILE;
+	int check = 0, o;
+
+	while ((o = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		switch (o) {
+		case 'c':
+			conf = optarg;
+			break;
+		case OPT_CHECK:
+			check = 1;
+			break;
+		case OPT_VERSION:
+			(void)printf("cleatd %s\n", PACKAGE_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			usage(stdout);
+			return EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		usage(stderr);
+		return 2;
+	}
+	return (check ? daemon_check(conf) : daemon_run(conf)) == 0 ?
+	    EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From keys to structs. */
+#include "daemon/options.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "conf/conf.h"
+
+#define ORIGINS_MAX 64
+#define WORKERS_MAX 64
+
+static uint32_t
+ms(const struct conf *conf, const char *section, const char *key)
+{
+	return (uint32_t)conf_ms(conf, section, key);
+}
+
+int
+options_net_limits(const struct conf *conf, uint64_t files_max, char *why,
+    struct net_limits *ret)
+{
+	uint64_t connections = conf_uint(conf, "limits", "connections");
+	/* A connection has up to three descriptors while it speaks HTTP. */
+	uint64_t most = files_max > OPTIONS_FILES_RESERVED * 2 ?
+	    files_max - OPTIONS_FILES_RESERVED : 0;
+
+	if (connections == 0)
+		connections = most;
+	if (connections == 0 || connections > most) {
+		(void)snprintf(why, OPTIONS_WHY_SIZE, "[limits] connections = "
+		    "%llu needs %llu open files, but the limit is %llu: raise "
+		    "LimitNOFILE= of the service (ulimit -n)",
+		    (unsigned long long)connections,
+		    (unsigned long long)connections + OPTIONS_FILES_RESERVED,
+		    (unsigned long long)files_max);
+		return -EINVAL;
+	}
+	*ret = (struct net_limits){
+		.handshakes = (uint32_t)conf_uint(conf, "limits",
+		    "handshakes"),
+		.connections = (uint32_t)connections,
+		.connections_per_address = (uint32_t)conf_uint(conf, "limits",
+		    "connections_per_address"),
+		.handshake_ms = ms(conf, "limits", "handshake_timeout"),
+		.http_ms = ms(conf, "limits", "http_timeout"),
+		.http_header = (uint32_t)conf_size(conf, "limits",
+		    "http_header"),
+		.accept_quota = (uint32_t)conf_uint(conf, "limits",
+		    "accept_quota"),
+		.backlog_bytes = (uint32_t)conf_size(conf, "limits",
+		    "send_queue")
+	};
+	return 0;
+}
+
+void
+options_channel_limits(const struct conf *conf, struct channel_limits *ret)
+{
+	*ret = (struct channel_limits){
+		.ping_ms = ms(conf, "presence", "ping"),
+		.suspect_ms = ms(conf, "presence", "suspect"),
+		.dead_ms = ms(conf, "presence", "dead"),
+		.auth_ms = ms(conf, "limits", "auth_timeout"),
+		.auth_bytes = (uint32_t)conf_size(conf, "limits",
+		    "auth_bytes"),
+		.send_queue = (uint32_t)conf_size(conf, "limits",
+		    "send_queue"),
+		.retry_min_ms = ms(conf, "presence", "retry_min"),
+		.retry_max_ms = ms(conf, "presence", "retry_max"),
+		.identity_is_fingerprint = strcmp(conf_str(conf, "auth",
+		    "certificate_identity"), "fingerprint") == 0
+	};
+}
+
+static int
+fill_listener(const struct conf *conf, const char *section,
+    struct net_listener_opts *l)
+{
+	const char **origins = mem_calloc(ORIGINS_MAX + 1, sizeof(*origins));
+	unsigned n = 0, trusted_n = 0;
+	const char *origin;
+
+	if (origins == NULL)
+		return -ENOMEM;
+	while (n < ORIGINS_MAX &&
+	    (origin = conf_item(conf, section, "origins", n)) != NULL)
+		origins[n++] = origin;
+	l->name = conf_instance(section);
+	l->address = conf_str(conf, section, "address");
+	l->tls = conf_bool(conf, section, "tls");
+	l->proxy = strcmp(conf_str(conf, section, "proxy"), "required") == 0;
+	l->trusted = conf_ranges(conf, section, "trusted_proxies",
+	    &trusted_n);
+	l->trusted_n = trusted_n;
+	l->origins = origins;
+	l->default_protocol = conf_str(conf, section, "default_protocol");
+	l->backlog = (int)conf_uint(conf, section, "backlog");
+	return 0;
+}
+
+int
+options_listeners(const struct conf *conf, struct net_listener_opts **ret,
+    size_t *ret_n)
+{
+	struct net_listener_opts *l;
+	size_t n = 0;
+	int r = 0;
+
+	while (conf_section(conf, "listener", (unsigned)n) != NULL)
+		n++;
+	l = mem_calloc(n + 1, sizeof(*l));
+	if (l == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = fill_listener(conf, conf_section(conf, "listener",
+		    (unsigned)i), &l[i]);
+	if (r != 0) {
+		options_listeners_free(&l, n);
+		return r;
+	}
+	*ret = l;
+	*ret_n = n;
+	return 0;
+}
+
+void
+options_listeners_free(struct net_listener_opts **pl, size_t n)
+{
+	if (*pl == NULL)
+		return;
+	for (size_t i = 0; i < n; i++)
+		mem_free((void *)(uintptr_t)(*pl)[i].origins);
+	mem_free(*pl);
+	*pl = NULL;
+}
+
+unsigned
+options_workers(const struct conf *conf)
+{
+	unsigned n = (unsigned)conf_uint(conf, "daemon", "workers");
+	cpu_set_t set;
+
+	if (n == 0)
+		n = sched_getaffinity(0, sizeof(set), &set) == 0 ?
+		    (unsigned)CPU_COUNT(&set) : 1;
+	return n > WORKERS_MAX ? WORKERS_MAX : n;
+}
+
+static int
+url(const struct conf *conf, const char *key, char *area, size_t cap,
+    char *why)
+{
+	const char *given = conf_str(conf, "bus", key);
+	const char *dir = conf_str(conf, "daemon", "runtime_dir");
+	int n;
+
+	if (given != NULL && *given != '\0')
+		n = snprintf(area, cap, "%s", given);
+	else
+		n = snprintf(area, cap, "ipc://%s/%s.ipc", dir, key);
+	if (n >= 0 && (size_t)n < cap)
+		return 0;
+	(void)snprintf(why, OPTIONS_WHY_SIZE, "[bus] %s: the name is too long",
+	    key);
+	return -EINVAL;
+}
+
+int
+options_bus(const struct conf *conf, struct options_urls *area, char *why,
+    struct event_bus_opts *ret)
+{
+	int r = url(conf, "events", area->events, sizeof(area->events), why);
+
+	if (r == 0)
+		r = url(conf, "snapshot", area->snapshot,
+		    sizeof(area->snapshot), why);
+	if (r != 0)
+		return r;
+	*ret = (struct event_bus_opts){
+		.events_url = area->events,
+		.snapshot_url = area->snapshot,
+		.ring = (uint32_t)conf_uint(conf, "bus", "ring"),
+		.queue = (uint32_t)conf_uint(conf, "bus", "queue"),
+		.canary_ms = ms(conf, "bus", "canary")
+	};
+	return 0;
+}

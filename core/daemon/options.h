@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration as the structs that net/, channel/ and event/ want.  What
+ * keys say about each other and about the machine is checked here.
+ */
+#ifndef CT_DAEMON_OPTIONS_H
+#define CT_DAEMON_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "channel/channel.h"
+#include "event/bus.h"
+#include "net/net.h"
+
+struct conf;
+
+#define OPTIONS_WHY_SIZE 512
+
+/* Descriptors that are not connections: sockets, logs, epolls, plugins. */
+#define OPTIONS_FILES_RESERVED 256
+
+/* [limits], for a process that may open files_max files.  -EINVAL with why when
+ * `connections` cannot be had. */
+int options_net_limits(const struct conf *, uint64_t files_max, char *why,
+    struct net_limits *ret);
+void options_channel_limits(const struct conf *, struct channel_limits *ret);
+
+/* [listener.*]; the array refers to the configuration; free with
+ * options_listeners_free().  -ENOMEM. */
+int options_listeners(const struct conf *, struct net_listener_opts **ret,
+    size_t *ret_n);
+void options_listeners_free(struct net_listener_opts **, size_t n);
+
+/* Number of workers: as configured, or one for each CPU we may use. */
+unsigned options_workers(const struct conf *);
+
+/* [bus]; the urls are made in area (they default to the runtime directory). */
+struct options_urls {
+	char events[256], snapshot[256];
+};
+int options_bus(const struct conf *, struct options_urls *area, char *why,
+    struct event_bus_opts *ret);
+
+#endif

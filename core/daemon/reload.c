@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reload (decision 8): everything new is prepared before anything is changed; if
+ * one part refuses, all keep what they have.  Open channels are never touched.
+ */
+#include "daemon/daemon_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "channel/auth.h"
+#include "conf/conf.h"
+#include "daemon/sys.h"
+
+struct next {
+	struct conf *conf;
+	struct net_limits net;
+	struct channel_limits channel;
+	struct auth_file *auth;
+	enum log_level level;
+	struct credentials_staged *credentials;
+	struct plugs_staged *plugs;
+};
+
+static void
+restart_key(void *ctx, const char *section, const char *key)
+{
+	unsigned *n = ctx;
+
+	log_error("reload refused: [%s] %s cannot change while the daemon "
+	    "runs: it needs a restart", section, key);
+	(*n)++;
+}
+
+/* Sections that came or went. */
+static bool
+same_sections(const struct conf *was, const struct conf *is, const char *kind)
+{
+	const char *name;
+	unsigned a = 0, b = 0;
+
+	for (; (name = conf_section(was, kind, a)) != NULL; a++)
+		if (!conf_has_section(is, name))
+			break;
+	for (; name == NULL && conf_section(is, kind, b) != NULL; b++)
+		continue;
+	if (name == NULL && a == b)
+		return true;
+	log_error("reload refused: sections [%s.*] were added or removed: "
+	    "that needs a restart", kind);
+	return false;
+}
+
+static int
+prepare(struct daemon *d, struct next *n, char *why)
+{
+	unsigned restarts = 0;
+	int r = daemon_load_conf(d->conf_path, &n->conf);
+
+	if (r != 0)
+		return r;
+	conf_restart_keys(d->conf, n->conf, restart_key, &restarts);
+	if (restarts > 0 || !same_sections(d->conf, n->conf, "listener"))
+		return -EINVAL;
+	r = options_net_limits(n->conf, d->files_max, why, &n->net);
+	if (r != 0)
+		return r;
+	options_channel_limits(n->conf, &n->channel);
+	r = log_level_parse(conf_str(n->conf, "daemon", "log_level"),
+	    &n->level);
+	if (r == 0)
+		r = auth_file_load(conf_str(n->conf, "auth", "token_file"),
+		    why, &n->auth);
+	if (r == 0)
+		r = credentials_prepare(d->credentials, n->conf, why,
+		    &n->credentials);
+	if (r == 0)
+		r = plugs_prepare(d->plugs, n->conf, why, &n->plugs);
+	return r;
+}
+
+static void
+commit(struct daemon *d, struct next *n)
+{
+	struct conf *old = d->conf;
+
+	log_set_level(n->level);
+	net_set_limits(d->net, &n->net);
+	daemon_workers_set(d, &n->channel, n->auth);
+	credentials_commit(d->credentials, &n->credentials);
+	plugs_commit(d->plugs, &n->plugs);
+	d->conf = n->conf;
+	n->conf = NULL;
+	conf_unref(&old);
+}
+
+void
+daemon_reload(struct daemon *d)
+{
+	struct next n = { 0 };
+	char why[DAEMON_WHY_SIZE] = "";
+	struct event ev = { 0 };
+	int r;
+
+	sys_notify("RELOADING=1");
+	r = prepare(d, &n, why);
+	if (r == 0) {
+		commit(d, &n);
+		log_notice("configuration reloaded file=%s", d->conf_path);
+		ev.type = EVENT_DAEMON_RELOADED;
+	} else {
+		if (n.plugs != NULL)
+			plugs_discard(d->plugs, &n.plugs);
+		credentials_discard(&n.credentials);
+		if (why[0] != '\0')
+			log_error("reload refused: %s", why);
+		log_error("configuration not reloaded, everything stays as it "
+		    "was file=%s", d->conf_path);
+		ev.type = EVENT_DAEMON_RELOAD_FAILED;
+		ev.text = why;
+	}
+	conf_unref(&n.conf);
+	auth_file_unref(&n.auth);
+	event_emit(d->bus, &ev);
+	event_kick(d->bus);
+	sys_notify("READY=1");
+}

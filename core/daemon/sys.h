@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the daemon needs of the system: its directories, the lock that makes it
+ * the only one on them, the number of its start, descriptor limit, and the
+ * service manager.  Main thread.
+ */
+#ifndef CT_DAEMON_SYS_H
+#define CT_DAEMON_SYS_H
+
+#include <stdint.h>
+
+#define SYS_WHY_SIZE 256
+
+/* Makes a directory that is missing (not its parents) with `mode`; one that is
+ * there must be a directory. -errno with why. */
+int sys_dir(const char *path, unsigned mode, char *why);
+
+/* Takes dir/lock for as long as *ret_fd is open.  -EBUSY: another daemon has it;
+ * why names its pid. */
+int sys_lock(const char *dir, char *why, int *ret_fd);
+
+/* Reads dir/epoch, writes it raised by one, durably, before it returns it.
+ * -EINVAL with why and the remedy: the file is damaged. */
+int sys_epoch(const char *dir, char *why, uint64_t *ret);
+
+/* Raises the soft limit of open files to the hard one; returns it. */
+uint64_t sys_files_max(void);
+
+/* Sends to the service manager's socket (sd_notify(3)), if there is one; the
+ * text is "READY=1", "STATUS=…", lines divided by newline. */
+void sys_notify(const char *text);
+/* How often the service manager wants WATCHDOG=1, in ms; 0 never. */
+uint32_t sys_watchdog_ms(void);
+
+#endif
