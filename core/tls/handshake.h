@@ -56,8 +56,16 @@ enum tls_handshake_result {
 	TLS_HS_CHALLENGE		/* acme-tls/1 answered: send tx, close */
 };
 
+/*
+ * ALPN: "http/1.1" is offered, and "acme-tls/1" while the snapshot has challenges.
+ * A client without ALPN goes on without; one that offers neither (only "h2") is
+ * refused with no_application_protocol (RFC 7301 3.2): browsers offer http/1.1
+ * for wss, and whoever insists on h2 would not understand our answer.
+ */
+
 /* `resumed(ctx)` runs on the worker's thread when a suspended handshake can go
- * on: call tls_handshake_step again.  -ENOMEM. */
+ * on: call tls_handshake_step again.
+ * `listener` counts in the snapshot's spec; -EINVAL: there is none.  -ENOMEM. */
 int tls_handshake_new(struct tls_worker *, struct tls_snapshot *snapshot,
     unsigned listener, void (*resumed)(void *ctx), void *ctx,
     struct tls_handshake **ret);
@@ -68,15 +76,18 @@ int tls_handshake_new(struct tls_worker *, struct tls_snapshot *snapshot,
  * Appends to st->tx.  Returns enum tls_handshake_result or a negative errno with
  * the alert in tx: -EPROTO (peer's fault; see reason), -ECONNABORTED (peer's
  * alert), -EACCES (client certificate missing or not trusted), -ENOKEY (no
- * credential for that name, signer failed), -EMSGSIZE, -ENOMEM.
+ * credential for that name, signer failed), -EMSGSIZE (too much for a handshake,
+ * or tx is full), -ENOMEM.  While suspended it takes nothing: TLS_HS_WAIT.
  */
 int tls_handshake_step(struct tls_handshake *, struct stage *st,
     const uint8_t *in, size_t n, size_t *ret_used);
 /* Static or handshake-owned text about the last error, for the log. */
 const char *tls_handshake_reason(const struct tls_handshake *);
 
-/* After TLS_HS_DONE: sends one ticket (into tx), takes the keys out, frees the
- * GnuTLS session.  On success *ret_transport and *ret_peer are filled. */
+/* After TLS_HS_DONE, once: sends one ticket (into tx), takes the keys out, frees
+ * the GnuTLS session and drops the snapshot, whatever happens.  On success
+ * *ret_transport and *ret_peer are filled.  -EACCES, -EPROTO, -EMSGSIZE (tx is
+ * full), -EIO, -ENOMEM.  tls_handshake_free() is still the caller's. */
 int tls_handshake_finish(struct tls_handshake *, struct stage *st,
     struct transport **ret_transport, struct tls_peer *ret_peer);
 

@@ -7,7 +7,8 @@
  * built and checked completely on a thread that may block, handed to the workers
  * by mailbox, and each handshake holds the snapshot it started with until it ends.
  *
- * Every constructor writes one line into why[TLS_WHY_SIZE] when it fails.
+ * Every constructor writes one line into why[TLS_WHY_SIZE] when it fails; `why`
+ * may be NULL.  Thread: any, if not said otherwise.
  */
 #ifndef CT_TLS_SNAPSHOT_H
 #define CT_TLS_SNAPSHOT_H
@@ -26,9 +27,18 @@ struct tls_sign_job;
 
 /*
  * Signs with a key that is elsewhere (token, remote signer).  `request` is
- * called on the worker's thread inside a handshake, must not block, and
- * answers later from any thread with tls_sign_done(); it may not call it itself.
- * A negative return fails the handshake.
+ * called on the worker's thread inside a handshake, on a small stack (48 KiB are
+ * left), must not block, and is answered from any thread, also from inside the
+ * call, with tls_sign_done().  A negative return fails the handshake: then there
+ * must be no answer.
+ *
+ * sign_algorithm is a TLS SignatureScheme (RFC 8446 4.2.3): ecdsa_* 0x0403
+ * 0x0503 0x0603, rsa_pss_rsae_* 0x0804-0x0806, rsa_pss_pss_* 0x0809-0x080b,
+ * rsa_pkcs1_* 0x0401 0x0501 0x0601 (TLS 1.2 only), ed25519 0x0807.  For ed25519
+ * `data` is the message; for all others it is the hash, made with the scheme's
+ * algorithm (for rsa_pkcs1_* without the DigestInfo around it).  In TLS 1.2 an
+ * ecdsa scheme names the hash only; the curve is the key's.  `data` is
+ * valid during the call.  The signature is as TLS carries it: DER for ECDSA.
  */
 struct tls_signer {
 	int (*request)(void *ctx, const char *key_id, int sign_algorithm,
@@ -42,17 +52,22 @@ void tls_sign_done(struct tls_sign_job *job, int error, const void *sig,
     size_t n);
 
 /*
- * Chain (leaf first, PEM) and private key (PEM, unencrypted).  Checks that the
- * key belongs to the leaf.  ocsp_der may be NULL.  Blocking (signs once).
+ * Chain (PEM) and private key (PEM, unencrypted).  The leaf is the certificate of
+ * the key; its issuers follow in any order, and certificates that issued none of
+ * them are left out.  Checks that the key belongs to the leaf and what clients
+ * would refuse: signatures in the chain, SHA-1, RSA below 2048 bits, key usage.
+ * Dates are for the caller to judge (tls_cred_info).  ocsp_der may be NULL; if it
+ * is there it must say that the leaf is good.  Blocking (signs once).
  * -EINVAL with why, -ENOMEM.
  */
 int tls_cred_new(const void *chain_pem, size_t chain_n, const void *key_pem,
     size_t key_n, const void *ocsp_der, size_t ocsp_n, char *why,
     struct tls_cred **ret);
-/* The same with an external key: the public key of the leaf tells its type. */
+/* The same with an external key: the leaf comes first, and its public key tells
+ * the type.  The signer must outlive every snapshot with this credential. */
 int tls_cred_new_external(const void *chain_pem, size_t chain_n,
-    const struct tls_signer *, const char *key_id, char *why,
-    struct tls_cred **ret);
+    const struct tls_signer *, const char *key_id, const void *ocsp_der,
+    size_t ocsp_n, char *why, struct tls_cred **ret);
 struct tls_cred *tls_cred_ref(struct tls_cred *);
 void tls_cred_unref(struct tls_cred **);
 
@@ -96,24 +111,33 @@ struct tls_snapshot_spec {
 	size_t challenges_n;
 	const char *priority;		/* NULL or "": the default policy */
 	const uint8_t *ticket_master;	/* TLS_TICKET_MASTER_SIZE; NULL: none */
-	uint32_t ticket_lifetime_s;
+	uint32_t ticket_lifetime_s;	/* 0: 6 h; at most 7 days (RFC 8446) */
 };
 
-/* Copies or references all it needs.  -EINVAL with why, -ENOMEM. */
+/*
+ * Copies or references all it needs.  -EINVAL with why, -ENOMEM.
+ * A server name is looked up exactly, then as "*." and the rest, in all slots;
+ * an unknown or missing one gets the default slot; without one the handshake
+ * fails (-ENOKEY).  Of a slot's credentials the first that the client can verify
+ * is used.  Tickets are bound to what the listener asks of clients (mode and CA
+ * list) and to the policy: with another of these they mean a full handshake.
+ */
 int tls_snapshot_new(const struct tls_snapshot_spec *, char *why,
     struct tls_snapshot **ret);
 struct tls_snapshot *tls_snapshot_ref(struct tls_snapshot *);
 void tls_snapshot_unref(struct tls_snapshot **);
 
-/* Checks a priority string against the policy: TLS 1.2 and 1.3 only, no CBC, no
- * SHA-1, AEAD suites left for at least one of them.  -EINVAL with why. */
+/* Checks a priority string (NULL or "": the default) against the policy: TLS 1.2
+ * and 1.3 only; AES-GCM and CHACHA20-POLY1305 only; ECDHE with a certificate
+ * (ECDHE-PSK, DHE-PSK and PSK may be added for resumption); no SHA-1.
+ * -EINVAL with why, -ENOMEM. */
 int tls_policy_check(const char *priority, char *why);
 /* The built-in default as it goes to GnuTLS. */
 const char *tls_policy_default(void);
 
 /* Reads the ticket master from `path`, or makes it there (0600).  A file that
- * others may read is refused (-EPERM).  rotate_s: replaced when older; 0 never.
- * Blocking. */
+ * others may read is refused (-EPERM), one of another size too (-EINVAL).
+ * rotate_s: replaced when older; 0 never.  Blocking.  -errno with why. */
 int tls_ticket_master_load(const char *path, uint64_t rotate_s, char *why,
     uint8_t ret[TLS_TICKET_MASTER_SIZE]);
 

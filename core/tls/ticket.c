@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ticket master on disk: 64 random bytes in a file that nobody else may read,
+ * because whoever has them can mint a resumed session of any device.  The age
+ * of the file is the age of the master.  Never overwrites what does not look like
+ * a master: the path may be a mistake.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "tls/digest.h"
+#include "tls/snapshot.h"
+#include "tls/vendor.h"
+
+static int
+make(const char *path, char *why, uint8_t ret[TLS_TICKET_MASTER_SIZE])
+{
+	uint8_t fresh[TLS_TICKET_MASTER_SIZE];
+	int r;
+
+	r = digest_random(fresh, sizeof(fresh));
+	if (r < 0)
+		return tls_why(why, r, "no random bytes for the ticket master");
+	r = file_write_atomic(path, fresh, sizeof(fresh), 0600);
+	if (r == 0)
+		memcpy(ret, fresh, sizeof(fresh));
+	else
+		(void)tls_why(why, r, "ticket master %s cannot be written: %s",
+		    path, strerror(-r));
+	mem_wipe(fresh, sizeof(fresh));
+	return r;
+}
+
+static int
+check(const char *path, const struct stat *st, char *why)
+{
+	if (!S_ISREG(st->st_mode))
+		return tls_why(why, -ENOTSUP,
+		    "ticket master %s is not a regular file", path);
+	if (st->st_uid != geteuid() && st->st_uid != 0)
+		return tls_why(why, -EPERM,
+		    "ticket master %s belongs to somebody else", path);
+	if ((st->st_mode & 077) != 0)
+		return tls_why(why, -EPERM,
+		    "ticket master %s may be read by others (mode %04o, 0600 "
+		    "is needed)", path, (unsigned)(st->st_mode & 07777));
+	if (st->st_size != TLS_TICKET_MASTER_SIZE)
+		return tls_why(why, -EINVAL,
+		    "ticket master %s does not have %d bytes", path,
+		    TLS_TICKET_MASTER_SIZE);
+	return 0;
+}
+
+static int
+read_whole(int fd, const char *path, char *why,
+    uint8_t ret[TLS_TICKET_MASTER_SIZE])
+{
+	uint8_t buf[TLS_TICKET_MASTER_SIZE];
+	size_t n = 0;
+	ssize_t k;
+	int r = 0;
+
+	while (n < sizeof(buf) && r == 0) {
+		k = read(fd, buf + n, sizeof(buf) - n);
+		if (k > 0)
+			n += (size_t)k;
+		else if (k == 0)
+			r = -EINVAL;
+		else if (errno != EINTR)
+			r = -errno;
+	}
+	if (r == 0)
+		memcpy(ret, buf, sizeof(buf));
+	else
+		(void)tls_why(why, r, "ticket master %s cannot be read: %s",
+		    path, r == -EINVAL ? "too short" : strerror(-r));
+	mem_wipe(buf, sizeof(buf));
+	return r;
+}
+
+/* A file from a far future (the clock was wrong) is old too, or it would never
+ * be replaced. */
+static bool
+is_old(const struct stat *st, uint64_t rotate_s)
+{
+	int64_t age = clock_wall_ms() / 1000 - (int64_t)st->st_mtime;
+
+	if (age < 0)
+		age = -age;
+	return rotate_s > 0 && (uint64_t)age >= rotate_s;
+}
+
+int
+tls_ticket_master_load(const char *path, uint64_t rotate_s, char *why,
+    uint8_t ret[TLS_TICKET_MASTER_SIZE])
+{
+	struct stat st;
+	int fd, r;
+
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		r = -errno;
+		if (r == -ENOENT)
+			return make(path, why, ret);
+		return tls_why(why, r, "ticket master %s cannot be opened: %s",
+		    path, strerror(-r));
+	}
+	if (fstat(fd, &st) < 0)
+		r = tls_why(why, -errno, "ticket master %s: %s", path,
+		    strerror(errno));
+	else
+		r = check(path, &st, why);
+	if (r == 0 && is_old(&st, rotate_s))
+		r = make(path, why, ret);
+	else if (r == 0)
+		r = read_whole(fd, path, why, ret);
+	(void)close(fd);
+	return r;
+}
