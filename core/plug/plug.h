@@ -71,7 +71,8 @@ struct plug_hooks {
 struct plug_deps {
 	struct event_bus *bus;		/* may be NULL in tests */
 	uint64_t epoch;
-	const char *plugin_dir;		/* modules named without a '/' */
+	/* Modules named without a '/'; NULL or "": as installed. */
+	const char *plugin_dir;
 	const char *state_dir;		/* instances get plugins/NAME below it */
 	/* By worker index.  Both arrays are kept, not copied: `channels` may be
 	 * filled after plugs_new(), but before plugs_start(). */
@@ -87,19 +88,20 @@ struct plug_deps {
  * why[PLUG_WHY_SIZE]; any other is logged, published as plugin.failed and left
  * out.  -EINVAL (configuration), -ENOENT, -EACCES, … , -ENOMEM.
  */
-int plugs_new(const struct plug_deps *, const struct conf *, char *why,
+int plugs_new(const struct plug_deps *, struct conf *, char *why,
     struct plugs **ret);
 /* For --check-config: modules and options, no instance is made. */
-int plugs_check(const char *plugin_dir, const struct conf *, char *why);
+int plugs_check(const char *plugin_dir, struct conf *, char *why);
 /* life.start of each: statuses, then protocols, then certificate sources (which
  * publish their first credentials in it).  Workers run.  As plugs_new. */
 int plugs_start(struct plugs *, char *why);
-/* life.stop of each, in the opposite order; the threads of instances end, and
- * sign requests that wait are answered with an error.  Workers still run, but
- * have closed their channels.  Idempotent. */
+/* life.stop and life.close of each, in the opposite order; the threads of
+ * instances end, and sign requests that wait or come are answered with an error.
+ * The workers still run (or have never), but have closed their channels.
+ * Idempotent. */
 void plugs_stop(struct plugs *);
-/* life.close of each, then the modules are unloaded.  After plugs_stop(), when
- * no snapshot holds a credential of theirs and the bus' tap is silent. */
+/* Unloads the modules.  After plugs_stop(), when no credential of theirs is
+ * left and the bus' tap is silent. */
 void plugs_free(struct plugs **);
 
 /*
@@ -108,7 +110,7 @@ void plugs_free(struct plugs **);
  * options must be valid, and each instance, on every worker, must accept them.
  * -EINVAL or what the instance returned, with why; nothing has changed then.
  */
-int plugs_prepare(struct plugs *, const struct conf *, char *why,
+int plugs_prepare(struct plugs *, struct conf *, char *why,
     struct plugs_staged **ret);
 void plugs_commit(struct plugs *, struct plugs_staged **);
 void plugs_discard(struct plugs *, struct plugs_staged **);

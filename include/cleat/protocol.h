@@ -98,6 +98,20 @@ struct cleat_protocol_ops {
 	 * 7.4; 1006: it ended without a close frame.  Mandatory. */
 	void (*closed)(void *inst, struct cleat_chan *, void *session,
 	    uint16_t code);
+	/*
+	 * A channel moves to another worker's instance.  Optional, but only
+	 * together: without them it stays where it is.  export writes the
+	 * session as bytes into to[cap] and returns how many, or -ENOBUFS, or
+	 * -EBUSY (not just now); the session lives on.  import makes one from
+	 * them for a channel of its own instance (host->chan_set_session()).
+	 * forget frees a session whose channel lives on elsewhere, and makes no
+	 * host call about it.
+	 */
+	int (*session_export)(void *inst, struct cleat_chan *, void *session,
+	    void *to, size_t cap);
+	int (*session_import)(void *inst, struct cleat_chan *, const void *p,
+	    size_t n);
+	void (*session_forget)(void *inst, void *session);
 };
 
 #ifdef __cplusplus

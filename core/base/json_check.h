@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checks a JSON text (RFC 8259) without building anything: for text of plugins
+ * and devices that is passed on as it is.  Thread: any.
+ */
+#ifndef CT_JSON_CHECK_H
+#define CT_JSON_CHECK_H
+
+#include <stddef.h>
+
+#define JSON_CHECK_DEPTH 64
+
+/* Exactly one object, well-formed, valid UTF-8 without control characters, no
+ * "\u0000" and no lone surrogate, nested at most JSON_CHECK_DEPTH deep; white
+ * space around it is fine.  0 or -EINVAL. */
+int json_check_object(const char *p, size_t n);
+
+#endif
