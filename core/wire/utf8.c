@@ -63,16 +63,31 @@ lead(uint8_t c, struct utf8 *ret)
 	return true;
 }
 
+/* Length of the whole character at p if it is one of the common ones of two or
+ * three bytes without a range of its own; 0: look closer. */
+static size_t
+common_character(const uint8_t *p, size_t n)
+{
+	if (n >= 2 && p[0] >= 0xc2 && p[0] <= 0xdf && p[1] >> 6 == 2)
+		return 2;
+	if (n >= 3 && p[0] >= 0xe1 && p[0] <= 0xec && p[1] >> 6 == 2 &&
+	    p[2] >> 6 == 2)
+		return 3;
+	return 0;
+}
+
 size_t
 utf8_feed(struct utf8 *state, const uint8_t *p, size_t n)
 {
 	struct utf8 u = *state;
-	size_t i = 0;
+	size_t i = 0, len;
 
 	while (i < n) {
 		if (u.need == 0) {
-			if (p[i] < 0x80) {
-				i += ascii_run(p + i, n - i);
+			len = p[i] < 0x80 ? ascii_run(p + i, n - i) :
+			    common_character(p + i, n - i);
+			if (len > 0) {
+				i += len;
 				continue;
 			}
 			if (!lead(p[i], &u))
