@@ -108,8 +108,7 @@ int
 deflate_message(struct deflater *d, const struct deflate_input *in,
     struct outbuf *out)
 {
-	const uint8_t *p = in->p;
-	size_t left = in->n, room = outbuf_room(out), n, made;
+	size_t done = 0, room = outbuf_room(out), n, made;
 	z_stream *z;
 
 	CT_ASSERT(in->window_bits >= BITS_MIN && in->window_bits <= BITS_MAX);
@@ -121,17 +120,16 @@ deflate_message(struct deflater *d, const struct deflate_input *in,
 	z->next_out = out->p + out->n;
 	z->avail_out = (unsigned)room;
 	do {
-		n = left < UINT32_MAX ? left : UINT32_MAX;
-		z->next_in = p;
+		n = in->n - done < UINT32_MAX ? in->n - done : UINT32_MAX;
+		z->next_in = n > 0 ? in->p + done : NULL;
 		z->avail_in = (unsigned)n;
-		p += n;
-		left -= n;
-		(void)deflate(z, left > 0 ? Z_NO_FLUSH : Z_SYNC_FLUSH);
+		done += n;
+		(void)deflate(z, done < in->n ? Z_NO_FLUSH : Z_SYNC_FLUSH);
 		/* A flush that filled the room to its end is not known to be
 		 * whole (zlib.h: call again with room until it is not full). */
 		if (z->avail_out == 0 || z->avail_in > 0)
 			return -ENOBUFS;
-	} while (left > 0);
+	} while (done < in->n);
 	made = room - z->avail_out;
 	CT_ASSERT(made > TAIL_SIZE);
 	out->n += made - TAIL_SIZE;

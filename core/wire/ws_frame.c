@@ -228,7 +228,7 @@ take_header(struct ws_parser *w, const struct ws_rules *rules,
 	if (e != ERR_NONE)
 		return e;
 	if (head.size == 0) {
-		if (had == 0 && h.n > 0)
+		if (had == 0)
 			memcpy(w->head, h.p, h.n);
 		w->head_n = (uint8_t)h.n;
 		in->p += in->n;
@@ -315,6 +315,8 @@ ws_parse(struct ws_parser *w, const struct ws_rules *rules,
 {
 	enum ws_error e = w->error;
 
+	if (e == ERR_NONE && in->n == 0)
+		return WS_MORE;
 	if (e == ERR_NONE && !(w->flags & FLAG_PAYLOAD))
 		e = take_header(w, rules, in);
 	if (e != ERR_NONE)

@@ -39,6 +39,19 @@ static const struct ws_rules server_deflate = { .max_message = 100000,
     .from_client = true, .deflate = true };
 static const struct ws_rules client = { .max_message = 100000 };
 
+static void __attribute__((format(printf, 2, 3)))
+note(struct trace *t, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(t->text + t->n, sizeof t->text - t->n, fmt, ap);
+	va_end(ap);
+	assert_in_range(n, 0, sizeof t->text - t->n - 1);
+	t->n += (size_t)n;
+}
+
 static void
 note_piece(struct trace *t, const struct ws_piece *p)
 {
@@ -50,17 +63,17 @@ note_piece(struct trace *t, const struct ws_piece *p)
 	assert_int_equal(p->frame_end, p->left == 0);
 	assert_int_equal(p->close_code, 0);
 	if (!t->in_frame) {
-		t->n += (size_t)sprintf(t->text + t->n, "\n%u%s%s%llu:",
-		    p->opcode, p->first ? "!" : "+", p->compressed ? "z" : "",
+		note(t, "\n%u%s%s%llu:", p->opcode,
+		    p->first ? "!" : "+", p->compressed ? "z" : "",
 		    (unsigned long long)(p->left + p->len));
 	} else {
 		assert_false(p->first);
 	}
 	for (i = 0; i < p->len; i++)
-		t->n += (size_t)sprintf(t->text + t->n, "%02x", p->data[i]);
+		note(t, "%02x", p->data[i]);
 	t->in_frame = !p->frame_end;
 	if (p->last)
-		t->n += (size_t)sprintf(t->text + t->n, ".");
+		note(t, ".");
 }
 
 /* Feeds s in steps: 0 = all at once, 1 = byte by byte, else at random. */

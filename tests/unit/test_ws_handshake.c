@@ -193,17 +193,20 @@ subprotocols_are_different_tokens_and_not_too_many(void **state)
 	header_text_set(&headers, "Sec-WebSocket-Protocol: a, b c");
 	assert_int_equal(ws_request_subprotocols(&headers.headers, &offered),
 	    -EINVAL);
-	n = (size_t)sprintf(text, "Sec-WebSocket-Protocol: ");
+	n = (size_t)snprintf(text, sizeof text,
+	    "Sec-WebSocket-Protocol: ");
 	for (i = 0; i < 17; i++) {
 		header_text_set(&headers, text);
 		assert_int_equal(ws_request_subprotocols(&headers.headers,
 		    &offered), 0);
-		n += (size_t)sprintf(text + n, "p%zu, ", i);
+		n += (size_t)snprintf(text + n, sizeof text - n, "p%zu, ",
+		    i);
 	}
 	header_text_set(&headers, text);
 	assert_int_equal(ws_request_subprotocols(&headers.headers, &offered),
 	    -E2BIG);
-	n = (size_t)sprintf(text, "Sec-WebSocket-Protocol: ");
+	n = (size_t)snprintf(text, sizeof text,
+	    "Sec-WebSocket-Protocol: ");
 	memset(text + n, 'x', 1024);
 	text[n + 1023] = '\0';
 	header_text_set(&headers, text);
