@@ -35,7 +35,7 @@ enum conf_type {
 #define CONF_LIST 8u			/* comma-separated */
 
 /* One key.  `value` is the default as text; NULL: unset.  min and max: number,
- * ms or bytes, both 0 = no limit. */
+ * ms or bytes, max 0 = no limit. */
 struct conf_key {
 	const char *section;		/* "daemon", "listener.*" */
 	const char *name;

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What keys say about each other.  Runs when each is right by itself.
+ */
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "conf/impl.h"
+
+static int
+wrong(const struct conf *c, struct conf_errors *errs, const char *section,
+    const char *key, const char *what)
+{
+	const char *text = conf_values_find(conf_find(c, section), key)->text;
+
+	conf_error(errs, "%s: [%s] %s = %.80s: %s",
+	    conf_where(c, section, key), section, key,
+	    text == NULL ? "" : text, what);
+	return -EINVAL;
+}
+
+static bool
+is(const struct conf *c, const char *section, const char *key,
+    const char *word)
+{
+	return strcmp(conf_str(c, section, key), word) == 0;
+}
+
+/* A key that names the instance of a plugin, or nothing. */
+static int
+names_plugin(const struct conf *c, struct conf_errors *errs,
+    const char *section, const char *key)
+{
+	const char *name = conf_str(c, section, key), *plugin;
+	struct conf_nearest near = { .word = name };
+
+	if (name == NULL)
+		return 0;
+	for (unsigned i = 0; (plugin = conf_section(c, "plugin", i)) != NULL;
+	    i++) {
+		if (strcmp(conf_instance(plugin), name) == 0)
+			return 0;
+		conf_nearest_try(&near, conf_instance(plugin));
+	}
+	if (near.best == NULL)
+		return wrong(c, errs, section, key,
+		    "there is no such [plugin.NAME]");
+	conf_error(errs, "%s: [%s] %s = %s: there is no [plugin.%s] (did you"
+	    " mean \"%s\"?)", conf_where(c, section, key), section, key, name,
+	    name, near.best);
+	return -EINVAL;
+}
+
+static int
+check_listener(const struct conf *c, const char *s, unsigned at,
+    struct conf_errors *errs)
+{
+	const char *address = conf_str(c, s, "address"), *other;
+	int err = names_plugin(c, errs, s, "default_protocol");
+	unsigned n;
+
+	for (unsigned i = 0; i < at; i++) {
+		other = conf_section(c, "listener", i);
+		if (strcmp(conf_str(c, other, "address"), address) == 0)
+			err = wrong(c, errs, s, "address",
+			    "another listener has it already");
+	}
+	(void)conf_ranges(c, s, "trusted_proxies", &n);
+	if (is(c, s, "proxy", "required") && n == 0)
+		err = wrong(c, errs, s, "proxy",
+		    "trusted_proxies must say who may send the header");
+	if (is(c, s, "proxy", "off") && n > 0)
+		err = wrong(c, errs, s, "trusted_proxies",
+		    "has no effect without proxy = required");
+	if (is(c, s, "client_auth", "off"))
+		return err;
+	if (!conf_bool(c, s, "tls"))
+		err = wrong(c, errs, s, "client_auth", "needs tls = yes");
+	if (conf_str(c, s, "ca_file") == NULL)
+		err = wrong(c, errs, s, "client_auth",
+		    "ca_file must say who issues the certificates");
+	return err;
+}
+
+static int
+check_slots(const struct conf *c, struct conf_errors *errs)
+{
+	const char *s, *first = NULL;
+	int err = 0;
+
+	for (unsigned i = 0; (s = conf_section(c, "slot", i)) != NULL; i++) {
+		if (names_plugin(c, errs, s, "source") < 0)
+			err = -EINVAL;
+		if (!conf_bool(c, s, "default")) {
+			if (conf_item(c, s, "names", 0) == NULL)
+				err = wrong(c, errs, s, "names",
+				    "a slot needs names or default = yes");
+			continue;
+		}
+		if (first != NULL)
+			err = wrong(c, errs, s, "default",
+			    "another slot is the default already");
+		first = s;
+	}
+	return err;
+}
+
+int
+conf_cross(const struct conf *c, struct conf_errors *errs)
+{
+	const char *s;
+	int err = 0;
+
+	if (conf_ms(c, "presence", "dead") <= conf_ms(c, "presence", "ping") +
+	    conf_ms(c, "presence", "suspect"))
+		err = wrong(c, errs, "presence", "dead",
+		    "must be more than ping and suspect together");
+	if (strcmp(conf_str(c, "bus", "events"),
+	    conf_str(c, "bus", "snapshot")) == 0)
+		err = wrong(c, errs, "bus", "snapshot",
+		    "must not be the address of events");
+	for (unsigned i = 0; (s = conf_section(c, "listener", i)) != NULL;
+	    i++) {
+		if (check_listener(c, s, i, errs) < 0)
+			err = -EINVAL;
+	}
+	if (check_slots(c, errs) < 0)
+		err = -EINVAL;
+	return err;
+}

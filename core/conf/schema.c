@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every key that cleatd knows, with its default: the one place where they are
+ * said.  etc/cleat.conf repeats them for people, and a test compares the two.
+ */
+#include "conf/impl.h"
+
+#include <string.h>
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define SEC UINT64_C(1000)
+#define HOUR (3600 * SEC)
+#define DAY (24 * HOUR)
+
+#define KEY(section_, name_, type_, value_, ...) \
+	{ .section = (section_), .name = (name_), .type = (type_), \
+	  .value = (value_), __VA_ARGS__ }
+
+const struct conf_key conf_schema[] = {
+	KEY("daemon", "workers", CONF_UINT, "auto", .min = 1, .max = 64,
+	    .words = "auto", .flags = CONF_RESTART,
+	    .help = "network threads; auto: one for each CPU"),
+	KEY("daemon", "state_dir", CONF_PATH, "/var/lib/cleat",
+	    .flags = CONF_RESTART,
+	    .help = "where state is kept; one daemon at a time"),
+	KEY("daemon", "runtime_dir", CONF_PATH, "/run/cleat",
+	    .flags = CONF_RESTART, .help = "where sockets are made"),
+	KEY("daemon", "plugin_dir", CONF_PATH, "", .flags = CONF_RESTART,
+	    .help = "where modules are; empty: as installed"),
+	KEY("daemon", "log_level", CONF_ENUM, "info",
+	    .words = "error|warning|notice|info|debug",
+	    .help = "the least important messages that are written"),
+
+	KEY("tls", "priority", CONF_STRING, "",
+	    .help = "GnuTLS priority string; empty: built in"),
+	KEY("tls", "ticket_lifetime", CONF_DURATION, "6h", .min = 10 * SEC,
+	    .max = 7 * DAY, .help = "how long a session can be resumed"),
+	KEY("tls", "ticket_master_rotate", CONF_DURATION, "1d", .min = 0,
+	    .max = 365 * DAY,
+	    .help = "replace the ticket master this often; 0: never"),
+
+	KEY("limits", "handshakes", CONF_UINT, "512", .min = 1, .max = 1000000,
+	    .help = "TLS handshakes in flight, all workers together"),
+	KEY("limits", "connections", CONF_UINT, "0", .min = 0, .max = 16777216,
+	    .help = "connections; 0: as many as descriptors"),
+	KEY("limits", "connections_per_address", CONF_UINT, "20000", .min = 0,
+	    .max = 16777216,
+	    .help = "connections of one client address; 0: no limit"),
+	KEY("limits", "handshake_timeout", CONF_DURATION, "10s", .min = SEC,
+	    .max = 300 * SEC, .help = "from the accept to the end of TLS"),
+	KEY("limits", "http_timeout", CONF_DURATION, "10s", .min = SEC,
+	    .max = 300 * SEC, .help = "from the end of TLS to the upgrade"),
+	KEY("limits", "http_header", CONF_SIZE, "8KiB", .min = KIB,
+	    .max = 64 * KIB, .help = "request line and header fields"),
+	KEY("limits", "auth_timeout", CONF_DURATION, "10s", .min = SEC,
+	    .max = 300 * SEC, .help = "from the upgrade to the end of hello"),
+	KEY("limits", "auth_bytes", CONF_SIZE, "16KiB", .min = KIB,
+	    .max = MIB, .help = "received before a device is known"),
+	KEY("limits", "send_queue", CONF_SIZE, "256KiB", .min = 4 * KIB,
+	    .max = GIB, .help = "waiting for a slow device"),
+	KEY("limits", "accept_quota", CONF_UINT, "16", .min = 1, .max = 1024,
+	    .help = "connections accepted in one turn of a worker"),
+
+	KEY("presence", "ping", CONF_DURATION, "20s", .min = SEC, .max = DAY,
+	    .help = "a quiet channel is pinged this often"),
+	KEY("presence", "suspect", CONF_DURATION, "5s", .min = 100, .max = DAY,
+	    .help = "an unanswered ping makes a device suspect"),
+	KEY("presence", "dead", CONF_DURATION, "35s", .min = SEC, .max = DAY,
+	    .help = "without a byte for so long a channel is closed"),
+
+	KEY("auth", "token_file", CONF_PATH, NULL,
+	    .help = "tokens of devices; empty: no tokens"),
+	KEY("auth", "certificate_identity", CONF_ENUM, "cn",
+	    .words = "cn|fingerprint",
+	    .help = "what of a client certificate names the device"),
+
+	KEY("bus", "events", CONF_IPC, "", .flags = CONF_RESTART,
+	    .help = "PUB; empty: ipc://RUNTIME_DIR/events.ipc"),
+	KEY("bus", "snapshot", CONF_IPC, "", .flags = CONF_RESTART,
+	    .help = "REP; empty: ipc://RUNTIME_DIR/snapshot.ipc"),
+	KEY("bus", "ring", CONF_UINT, "16384", .min = 64, .max = 16777216,
+	    .flags = CONF_RESTART,
+	    .help = "events that may wait for the publisher"),
+	KEY("bus", "queue", CONF_UINT, "4096", .min = 1, .max = 8192,
+	    .flags = CONF_RESTART,
+	    .help = "messages that may wait for a subscriber"),
+	KEY("bus", "canary", CONF_DURATION, "5s", .min = 100, .max = HOUR,
+	    .help = "how often the bus is checked"),
+
+	KEY("listener.*", "address", CONF_ADDRESS, NULL,
+	    .flags = CONF_REQUIRED,
+	    .help = "IP:PORT, [IPv6]:PORT, *:PORT, unix:/PATH, systemd:NAME"),
+	KEY("listener.*", "tls", CONF_BOOL, "yes",
+	    .help = "no: only behind something that does TLS"),
+	KEY("listener.*", "proxy", CONF_ENUM, "off", .words = "off|required",
+	    .help = "a PROXY header must come first"),
+	KEY("listener.*", "trusted_proxies", CONF_RANGE, "",
+	    .flags = CONF_LIST,
+	    .help = "who may send a PROXY header; unix: local peers"),
+	KEY("listener.*", "client_auth", CONF_ENUM, "off",
+	    .words = "off|optional|required", .help = "client certificates"),
+	KEY("listener.*", "ca_file", CONF_PATH, NULL,
+	    .help = "who issues client certificates (PEM)"),
+	KEY("listener.*", "default_protocol", CONF_NAME, NULL,
+	    .help = "plugin for clients that ask for none"),
+	KEY("listener.*", "origins", CONF_STRING, "", .flags = CONF_LIST,
+	    .help = "web pages that may connect; empty: none"),
+	KEY("listener.*", "backlog", CONF_UINT, "4096", .min = 1, .max = 65535,
+	    .help = "connections the kernel may hold for us"),
+
+	KEY("slot.*", "source", CONF_NAME, NULL, .flags = CONF_REQUIRED,
+	    .help = "plugin that provides the certificate"),
+	KEY("slot.*", "names", CONF_HOST, "", .flags = CONF_LIST,
+	    .help = "host names it is for; *.example.org is allowed"),
+	KEY("slot.*", "default", CONF_BOOL, "no",
+	    .help = "for clients that name no host, or another"),
+
+	KEY("plugin.*", "module", CONF_STRING, NULL,
+	    .flags = CONF_REQUIRED | CONF_RESTART,
+	    .help = "name in plugin_dir without .so, or absolute path"),
+	KEY("plugin.*", "required", CONF_BOOL, "yes",
+	    .help = "without it the daemon does not start"),
+	KEY("plugin.*", "paths", CONF_STRING, "", .flags = CONF_LIST,
+	    .help = "request paths of a protocol; empty: its own"),
+	KEY("plugin.*", "max_message", CONF_SIZE, "64KiB", .min = 125,
+	    .max = GIB, .help = "longest message of a device"),
+	KEY("plugin.*", "compression", CONF_BOOL, "yes",
+	    .help = "offer permessage-deflate"),
+
+	{ .section = NULL },
+};
+
+bool
+conf_schema_is(const char *pattern, const char *section)
+{
+	size_t n = strlen(pattern);
+
+	if (n > 2 && strcmp(pattern + n - 2, ".*") == 0)
+		return strncmp(pattern, section, n - 1) == 0 &&
+		    conf_is_name(section + n - 1);
+	return strcmp(pattern, section) == 0;
+}
+
+const struct conf_key *
+conf_schema_of(const char *section, unsigned *ret_n)
+{
+	const struct conf_key *first = NULL;
+	unsigned n = 0;
+
+	for (const struct conf_key *k = conf_schema; k->section != NULL; k++) {
+		if (!conf_schema_is(k->section, section))
+			continue;
+		if (first == NULL)
+			first = k;
+		n++;
+	}
+	*ret_n = n;
+	return first;
+}
