@@ -22,12 +22,12 @@
 #define CCM_MAX (UINT64_C(1) << 23)
 
 const struct rec_cipher rec_ciphers[REC_CIPHERS] = {
-	{ GNUTLS_CIPHER_AES_128_GCM, GNUTLS_MAC_SHA256, 16, 8, GCM_MAX },
-	{ GNUTLS_CIPHER_AES_256_GCM, GNUTLS_MAC_SHA384, 32, 8, GCM_MAX },
-	{ GNUTLS_CIPHER_CHACHA20_POLY1305, GNUTLS_MAC_SHA256, 32, 0,
+	{ GNUTLS_CIPHER_AES_128_GCM, GNUTLS_MAC_SHA256, 32, 16, 8, GCM_MAX },
+	{ GNUTLS_CIPHER_AES_256_GCM, GNUTLS_MAC_SHA384, 48, 32, 8, GCM_MAX },
+	{ GNUTLS_CIPHER_CHACHA20_POLY1305, GNUTLS_MAC_SHA256, 32, 32, 0,
 	    UINT64_MAX },
-	{ GNUTLS_CIPHER_AES_128_CCM, GNUTLS_MAC_SHA256, 16, 8, CCM_MAX },
-	{ GNUTLS_CIPHER_AES_256_CCM, 0, 32, 8, CCM_MAX },
+	{ GNUTLS_CIPHER_AES_128_CCM, GNUTLS_MAC_SHA256, 32, 16, 8, CCM_MAX },
+	{ GNUTLS_CIPHER_AES_256_CCM, 0, 0, 32, 8, CCM_MAX },
 };
 
 int
@@ -40,53 +40,9 @@ rec_cipher_index(int gnutls_id)
 }
 
 size_t
-rec_secret_n(const struct tls_record *r)
-{
-	return rec_is(r, REC_13) ?
-	    keysched_secret_size(rec_ciphers[r->cipher].prf13) : 0;
-}
-
-static size_t
-direction_n(const struct tls_record *r)
-{
-	return rec_secret_n(r) + rec_ciphers[r->cipher].key_n + REC_IV;
-}
-
-uint8_t *
-rec_secret(struct tls_record *r, enum rec_dir dir)
-{
-	return r->keys + (size_t)dir * direction_n(r);
-}
-
-uint8_t *
-rec_key(struct tls_record *r, enum rec_dir dir)
-{
-	return rec_secret(r, dir) + rec_secret_n(r);
-}
-
-uint8_t *
-rec_iv(struct tls_record *r, enum rec_dir dir)
-{
-	return rec_key(r, dir) + rec_ciphers[r->cipher].key_n;
-}
-
-size_t
 rec_size(const struct tls_record *r)
 {
-	return sizeof(*r) + 2 * direction_n(r);
-}
-
-size_t
-rec_explicit(const struct tls_record *r)
-{
-	return rec_is(r, REC_13) ? 0 : rec_ciphers[r->cipher].explicit12;
-}
-
-size_t
-rec_overhead(const struct tls_record *r)
-{
-	return REC_HEADER + rec_explicit(r) + AEAD_TAG_SIZE +
-	    (rec_is(r, REC_13) ? 1 : 0);
+	return sizeof(*r) + 2 * rec_direction_n(r);
 }
 
 struct tls_record *
@@ -174,7 +130,7 @@ direction_fits(const struct tls_detach *d, const struct tls_direction *x,
 {
 	bool is_13 = d->version == 0x0304;
 	size_t iv_n = !is_13 && c->explicit12 != 0 ? 4 : REC_IV;
-	size_t secret_n = is_13 ? keysched_secret_size(c->prf13) : 0;
+	size_t secret_n = is_13 ? c->secret_n : 0;
 
 	return x->key_len == c->key_n && x->iv_len == iv_n &&
 	    x->secret_len == secret_n;

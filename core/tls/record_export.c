@@ -52,7 +52,7 @@ rec_export(const struct transport *t, struct outbuf *out)
 	size_t each = direction_n(r), n = FIXED + 2 * each;
 	/* 1.3: the secret; 1.2: key and IV.  Both are at the start. */
 	const uint8_t *rd = r->keys;
-	const uint8_t *wr = r->keys + (rec_size(r) - sizeof(*r)) / 2;
+	const uint8_t *wr = r->keys + rec_direction_n(r);
 	uint8_t *w = out->p + out->n;
 
 	if (rec_is(r, REC_FAILED | REC_READ_CLOSED))

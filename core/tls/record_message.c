@@ -133,7 +133,7 @@ take_update(struct tls_record *r, struct stage *st, uint8_t value, bool last)
 	r->update_credit -= TLS_RECORD_KEYUPDATE_EVERY;
 	if (rec_update(r, st, RD) < 0)
 		return rec_no_memory(r, st);
-	if (value == 1 && !rec_is(r, REC_WRITE_CLOSED))
+	if (value == 1)
 		r->flags |= REC_OWE_UPDATE;
 	return 0;
 }

@@ -63,6 +63,7 @@ enum rec_flag {
 struct rec_cipher {
 	int gnutls_id;
 	int prf13;			/* 0: not in TLS 1.3 */
+	uint8_t secret_n;		/* of that hash */
 	uint8_t key_n;
 	uint8_t explicit12;		/* nonce bytes on the wire, TLS 1.2 */
 	uint64_t max12;			/* records under one key, TLS 1.2 */
@@ -113,19 +114,57 @@ rec_is(const struct tls_record *r, unsigned flag)
 	return (r->flags & flag) != 0;
 }
 
+/* Where things lie in keys[]; inline, since every record asks for them. */
+static inline size_t
+rec_secret_n(const struct tls_record *r)
+{
+	return rec_is(r, REC_13) ? rec_ciphers[r->cipher].secret_n : 0;
+}
+
+static inline size_t
+rec_direction_n(const struct tls_record *r)
+{
+	return rec_secret_n(r) + rec_ciphers[r->cipher].key_n + REC_IV;
+}
+
+static inline uint8_t *
+rec_secret(struct tls_record *r, enum rec_dir dir)
+{
+	return r->keys + (size_t)dir * rec_direction_n(r);
+}
+
+static inline uint8_t *
+rec_key(struct tls_record *r, enum rec_dir dir)
+{
+	return rec_secret(r, dir) + rec_secret_n(r);
+}
+
+static inline uint8_t *
+rec_iv(struct tls_record *r, enum rec_dir dir)
+{
+	return rec_key(r, dir) + rec_ciphers[r->cipher].key_n;
+}
+
+/* Nonce bytes that travel with each record. */
+static inline size_t
+rec_explicit(const struct tls_record *r)
+{
+	return rec_is(r, REC_13) ? 0 : rec_ciphers[r->cipher].explicit12;
+}
+
+/* Header, explicit nonce, tag, and the type byte of 1.3. */
+static inline size_t
+rec_overhead(const struct tls_record *r)
+{
+	return REC_HEADER + rec_explicit(r) + AEAD_TAG_SIZE +
+	    (rec_is(r, REC_13) ? 1 : 0);
+}
+
 /* record.c */
-size_t rec_secret_n(const struct tls_record *);
-uint8_t *rec_secret(struct tls_record *, enum rec_dir);
-uint8_t *rec_key(struct tls_record *, enum rec_dir);
-uint8_t *rec_iv(struct tls_record *, enum rec_dir);
 /* Zeroed but for ops, flags, cipher, key ids and credit.  NULL: no memory. */
 struct tls_record *rec_alloc(unsigned flags, unsigned cipher);
 size_t rec_size(const struct tls_record *);
 int rec_cipher_index(int gnutls_id);	/* -EINVAL */
-/* Nonce bytes that travel with each record. */
-size_t rec_explicit(const struct tls_record *);
-/* Header, explicit nonce, tag, and the type byte of 1.3. */
-size_t rec_overhead(const struct tls_record *);
 /* Fills what both directions have in common; nonce and aad are the caller's
  * areas, `explicit` are the 8 wire bytes or NULL. */
 struct aead_op rec_op(struct tls_record *, enum rec_dir,

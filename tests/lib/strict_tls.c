@@ -304,7 +304,7 @@ take(struct strict_peer *p, uint8_t type, const uint8_t *b, size_t n)
 static bool
 take_record(struct strict_peer *p, const uint8_t *r, size_t len)
 {
-	static uint8_t plain[17 * 1024];
+	uint8_t plain[17 * 1024];
 	size_t skip = p->suite->explicit_nonce ? 8 : 0, n, aad_n;
 	uint8_t nonce[12], aad[13], type = r[0], s[8];
 	gnutls_aead_cipher_hd_t hd;

@@ -95,7 +95,7 @@ a_message_under_way_and_what_is_owed_move_too(void **state)
 	(void)state;
 	/* a KeyUpdate cut at every place */
 	for (size_t i = 0; i < 5; i++) {
-		rig_record(g, 22, "\30\0\0\1\1" + i, 1);
+		rig_record(g, 22, &"\30\0\0\1\1"[i], 1);
 		if (i == 4) {
 			strict_next_key(&g->peer.out, g->peer.suite);
 			g->peer.asked = true;

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The record layer under a peer that has the right keys and no manners.  The
+ * input is a list of steps; records are sealed here, so that the fuzzer gets
+ * behind the decryption.  Everything is read twice, at once and in pieces, with
+ * the same result; data that arrives is a prefix of what was sent; what comes
+ * out pleases the strict peer.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/strict_tls.h"
+#include "base/check.h"
+#include "base/transport.h"
+#include "tls/aead.h"
+#include "tls/record.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+struct input {
+	const uint8_t *p;
+	size_t n;
+};
+
+static struct strict_peer peer;
+static struct stage st[2];		/* read at once, and in pieces */
+static struct transport *t[2];
+static uint8_t wire[STAGE_IN_SIZE], sent[160 * 1024], zeros[17000];
+static size_t wire_n, sent_n, got_n, piece;
+static bool ended;
+
+static unsigned
+take(struct input *in)
+{
+	if (in->n == 0)
+		return 0;
+	in->n--;
+	return *in->p++;
+}
+
+static const uint8_t *
+take_bytes(struct input *in, size_t *n)
+{
+	const uint8_t *p = in->p;
+
+	if (*n > in->n)
+		*n = in->n;
+	in->p += *n;
+	in->n -= *n;
+	return p;
+}
+
+static void
+record(uint8_t type, const uint8_t *p, size_t n, size_t pad)
+{
+	if (wire_n + n + pad + 64 > sizeof(wire) || sent_n + n > sizeof(sent))
+		return;
+	wire_n += strict_seal(&peer, type, p, n, pad, wire + wire_n);
+	if (type == 23 && n > 0) {
+		memcpy(sent + sent_n, p, n);
+		sent_n += n;
+	}
+}
+
+/* Reads wire[] with one of the two; 0, or the error. */
+static int
+feed(int which, size_t step)
+{
+	size_t start = 0, end = 0;
+	ssize_t k;
+
+	while (end < wire_n) {
+		end = wire_n - end < step ? wire_n : end + step;
+		k = t[which]->ops->read(t[which], &st[which], wire + start,
+		    end - start);
+		if (k < 0)
+			return (int)k;
+		CT_ASSERT((size_t)k <= end - start);
+		start += (size_t)k;
+	}
+	/* what is left is a record that has not come whole */
+	memmove(wire, wire + start, which == 1 ? wire_n - start : 0);
+	if (which == 1)
+		wire_n -= start;
+	return 0;
+}
+
+static void
+flush(void)
+{
+	CT_ASSERT(strict_take(&peer, st[0].tx.p, st[0].tx.n));
+	st[0].tx.n = 0;
+	st[1].tx.n = 0;
+}
+
+static void
+read_both(void)
+{
+	int a = feed(0, sizeof(wire)), b = feed(1, piece);
+
+	CT_ASSERT(a == b);
+	CT_ASSERT(t[0]->ops->reason(t[0]) == t[1]->ops->reason(t[1]));
+	CT_ASSERT(st[0].rx.n == st[1].rx.n);
+	CT_ASSERT(memcmp(st[0].rx.p, st[1].rx.p, st[0].rx.n) == 0);
+	CT_ASSERT(got_n + st[0].rx.n <= sent_n);
+	CT_ASSERT(memcmp(sent + got_n, st[0].rx.p, st[0].rx.n) == 0);
+	got_n += st[0].rx.n;
+	st[0].rx.n = st[1].rx.n = 0;
+	flush();
+	ended = a < 0;
+}
+
+static void
+move(int which)
+{
+	uint8_t b[256], again[256];
+	struct outbuf out = { b, 0, sizeof(b) }, two = { again, 0, 256 };
+
+	CT_ASSERT(t[which]->ops->export(t[which], &out) == 0);
+	t[which]->ops->free(&t[which]);
+	CT_ASSERT(tls_record_ops.import(b, out.n, &t[which]) == 0);
+	CT_ASSERT(t[which]->ops->export(t[which], &two) == 0);
+	CT_ASSERT(out.n == two.n && memcmp(b, again, out.n) == 0);
+}
+
+static void
+key_update(struct input *in)
+{
+	unsigned cuts = take(in);
+	uint8_t m[5] = { 24, 0, 0, 1, (uint8_t)(cuts >> 7) };
+	size_t from = 0;
+	bool at_once;
+
+	if (peer.suite->hash_n == 0)
+		return;
+	/* The peer insists on an answer only when we must have read it. */
+	if ((cuts & 0x40) == 0)
+		read_both();
+	if (ended)
+		return;
+	at_once = (cuts & 0x40) == 0 && wire_n == 0;
+	for (size_t i = 1; i <= 5; i++)
+		if (i == 5 || (cuts >> (i - 1) & 1) != 0) {
+			record(22, m + from, i - from, cuts >> 4 & 3);
+			from = i;
+		}
+	strict_next_key(&peer.out, peer.suite);
+	if (!at_once)
+		return;
+	peer.asked |= m[4];
+	read_both();
+}
+
+static void
+send_some(struct input *in)
+{
+	size_t n = take(in) << 6;
+
+	if (peer.data_n + n > sizeof(peer.data))
+		return;
+	(void)t[0]->ops->write(t[0], &st[0], zeros, n);
+	flush();
+}
+
+static void
+step(struct input *in)
+{
+	unsigned op = take(in), type;
+	const uint8_t *p;
+	size_t n;
+
+	switch (op % 12) {
+	case 0:
+		n = take(in);
+		p = take_bytes(in, &n);
+		record(23, p, n, op / 12);
+		break;
+	case 1:
+		type = take(in);
+		n = (take(in) << 8 | take(in)) % sizeof(zeros);
+		if (type != 0)		/* 0 is padding in 1.3 */
+			record((uint8_t)type, zeros, n, op / 12 * 800);
+		break;
+	case 2:
+		n = take(in);
+		p = take_bytes(in, &n);
+		record(22, p, n, op / 12);
+		break;
+	case 3:
+		n = op / 12 % 5;
+		p = take_bytes(in, &n);
+		record(21, p, n, 0);
+		break;
+	case 4:
+		key_update(in);
+		break;
+	case 5:
+		n = take(in);
+		p = take_bytes(in, &n);
+		if (wire_n + n <= sizeof(wire))
+			memcpy(wire + wire_n, p, n);
+		else
+			n = 0;
+		wire_n += n;
+		break;
+	case 6:
+		n = take(in) << 8 | take(in);
+		if (wire_n > 0)
+			wire[wire_n - 1 - n % wire_n] ^= (uint8_t)(op + 1);
+		break;
+	case 7:
+		send_some(in);
+		break;
+	case 8:
+		(void)tls_record_rekey(t[0], op / 12 % 2);
+		break;
+	case 9:
+		(void)t[0]->ops->shutdown(t[0], &st[0]);
+		(void)t[1]->ops->shutdown(t[1], &st[1]);
+		flush();
+		break;
+	case 10:
+		move(op / 12 % 2);
+		break;
+	default:
+		read_both();
+		break;
+	}
+}
+
+static void
+prepare(void)
+{
+	static bool done;
+
+	if (done)
+		return;
+	for (int i = 0; i < 2; i++) {
+		CT_ASSERT(stage_init(&st[i]) == 0);
+		CT_ASSERT(aead_cache_new(4, &st[i].aead) == 0);
+	}
+	done = true;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	struct input in = { p, n };
+	struct tls_detach d;
+	unsigned first = take(&in);
+
+	prepare();
+	strict_init(&peer, &strict_suites[first % STRICT_SUITES],
+	    first >= 128, 1, &d);
+	piece = take(&in) + 1;
+	d.limit = (uint16_t)(63 + take(&in) * 64);
+	if (d.limit > 16384)
+		d.limit = 16384;
+	peer.limit = d.limit;
+	wire_n = sent_n = got_n = 0;
+	ended = false;
+	for (int i = 0; i < 2; i++) {
+		CT_ASSERT(tls_record_new(&d, &t[i]) == 0);
+		st[i].rx.n = st[i].tx.n = 0;
+	}
+	while (in.n > 0 && !ended)
+		step(&in);
+	if (!ended)
+		read_both();
+	for (int i = 0; i < 2; i++) {
+		(void)t[i]->ops->shutdown(t[i], &st[i]);
+		(void)t[i]->ops->eof(t[i]);
+	}
+	flush();
+	for (int i = 0; i < 2; i++)
+		t[i]->ops->free(&t[i]);
+	return 0;
+}
