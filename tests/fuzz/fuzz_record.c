@@ -98,7 +98,9 @@ flush(void)
 static void
 read_both(void)
 {
-	int a = feed(0, sizeof(wire)), b = feed(1, piece);
+	/* not byte by byte through many large records: it is too slow */
+	size_t step_n = piece > wire_n / 64 ? piece : wire_n / 64;
+	int a = feed(0, sizeof(wire)), b = feed(1, step_n);
 
 	CT_ASSERT(a == b);
 	CT_ASSERT(t[0]->ops->reason(t[0]) == t[1]->ops->reason(t[1]));
