@@ -94,16 +94,36 @@ loop_mod(struct loop *l, struct watch *w, uint32_t events)
 	return control(l, EPOLL_CTL_MOD, w, events);
 }
 
+/* What the kernel reported for `w` in this batch is for nobody. */
+static void
+drop_batched(struct loop *l, const struct watch *w)
+{
+	for (int i = l->batch_at; i < l->batch_n; i++) {
+		if (l->batch[i].data.ptr == w)
+			l->batch[i].data.ptr = NULL;
+	}
+}
+
 void
 loop_del(struct loop *l, struct watch *w)
 {
 	if (w->fd < 0)
 		return;
 	(void)control(l, EPOLL_CTL_DEL, w, 0); /* not watched: nothing to end */
-	for (int i = l->batch_at; i < l->batch_n; i++) {
-		if (l->batch[i].data.ptr == w)
-			l->batch[i].data.ptr = NULL;
-	}
+	drop_batched(l, w);
+}
+
+int
+loop_move(struct loop *l, struct watch *to, struct watch *from,
+    uint32_t events)
+{
+	int err;
+
+	CT_ASSERT(to->fn != NULL && to->fd == from->fd);
+	err = control(l, EPOLL_CTL_MOD, to, events);
+	if (err == 0)
+		drop_batched(l, from);
+	return err;
 }
 
 uint64_t

@@ -40,6 +40,12 @@ int loop_mod(struct loop *, struct watch *w, uint32_t events);
  * not delivered yet are dropped.  Does not change w->fd. */
 void loop_del(struct loop *, struct watch *w);
 
+/* Hands the watching of from->fd over to `to`, another watch with the same
+ * descriptor, in one step.  Events of this turn that `from` did not get yet are
+ * dropped (they come again).  -errno of epoll: `from` goes on watching. */
+int loop_move(struct loop *, struct watch *to, struct watch *from,
+    uint32_t events);
+
 void loop_timer_set(struct loop *, struct timer *, uint64_t in_ms);
 void loop_timer_stop(struct loop *, struct timer *);
 /* The turn's monotonic time (read once after the wait; timers count from it). */

@@ -128,6 +128,67 @@ a_deleted_watch_gets_no_event_of_the_same_batch(void **state)
 	end_close(&b);
 }
 
+static struct end *mover_from;
+static struct watch mover_to;
+
+static void
+on_move(struct watch *w, uint32_t events)
+{
+	struct end *e = CT_CONTAINER(w, struct end, w);
+	char c;
+
+	(void)events;
+	assert_int_equal(read(w->fd, &c, 1), 1);
+	e->called++;
+	if (mover_from != NULL && mover_to.fn == NULL) {
+		mover_to.fn = on_move;
+		mover_to.fd = mover_from->w.fd;
+		assert_int_equal(loop_move(loop, &mover_to, &mover_from->w,
+		    EPOLLIN), 0);
+	}
+}
+
+static void
+a_moved_watch_takes_over_the_events_and_drops_the_batch(void **state)
+{
+	struct end a, b, to;
+
+	(void)state;
+	end_open(&a);
+	end_open(&b);
+	to = (struct end){ .w = { .fn = on_end, .fd = b.w.fd } };
+	assert_int_equal(loop_move(loop, &to.w, &b.w, EPOLLIN), 0);
+	assert_int_equal(loop_turn(loop, 1000), 0);
+	assert_int_equal(b.called, 0);
+	assert_int_equal(to.called, 1);
+	loop_del(loop, &to.w);
+	/* Not watched: says so. */
+	assert_int_equal(loop_move(loop, &b.w, &to.w, EPOLLIN), -ENOENT);
+	end_close(&a);
+	end_close(&b);
+}
+
+static void
+a_watch_moved_inside_a_turn_loses_its_events_of_that_turn(void **state)
+{
+	struct end a, b;
+
+	(void)state;
+	memset(&mover_to, 0, sizeof(mover_to));
+	end_open(&a);
+	end_open(&b);
+	a.w.fn = b.w.fn = on_move;
+	mover_from = &b;
+	assert_int_equal(loop_turn(loop, 1000), 0);
+	/* Whichever came first: b never after its move. */
+	assert_int_equal(a.called, 1);
+	assert_true(b.called <= 1);
+	mover_from = NULL;
+	loop_del(loop, &mover_to);
+	end_close(&a);
+	end_close(&b);
+}
+
 static void
 an_exclusive_watch_is_allowed(void **state)
 {
@@ -265,6 +326,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_readable_descriptor_is_delivered),
 		T(a_deleted_watch_gets_no_event_of_the_same_batch),
+		T(a_moved_watch_takes_over_the_events_and_drops_the_batch),
+		T(a_watch_moved_inside_a_turn_loses_its_events_of_that_turn),
 		T(an_exclusive_watch_is_allowed),
 		T(a_bad_descriptor_is_reported),
 		T(deferred_work_runs_once_in_order_and_again_next_turn),
