@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/loop.h"
 #include "base/transport.h"
@@ -23,11 +24,33 @@ struct stream {
 	bool reading;			/* EPOLLIN wanted */
 	bool writing;			/* EPOLLOUT wanted */
 	bool shut;			/* our end of stream is out */
+	bool failed;			/* the transport's last call failed */
 };
 
+/* An open descriptor (watch.fd) outside of any loop: it owns both from now on.
+ * The transport may be NULL while a handshake uses the descriptor: then bytes
+ * go in and out as they are, by stream_fill() and st->tx. */
+void stream_init(struct stream *, int fd, struct transport *);
+
+/* Joins the loop.  `want_read`: EPOLLIN at once.  -errno of epoll. */
+int stream_start(struct stream *, struct loop *, bool want_read,
+    void (*fn)(struct watch *, uint32_t));
+/* Leaves the loop with the descriptor open; harmless when it is in none. */
+void stream_leave(struct stream *, struct loop *);
+
 /*
- * One recv (none if `received` bytes are already in st->in behind the carry), then
- * opens what is whole into st->rx (emptied first).  0: go on (rx may be empty).
+ * Carry and then one recv, as they come from the wire, into st->in (emptied
+ * first).  Returns how many bytes were received, 0 when there were none just
+ * now; -EPIPE end of file; -ECONNRESET.  On failure the carry is in st->in too.
+ */
+ssize_t stream_fill(struct stream *, struct stage *st);
+/* Puts st->in behind its first `used` bytes back into the carry.  -ENOMEM. */
+int stream_keep(struct stream *, struct stage *st, size_t used);
+
+/*
+ * One recv behind the carry (none if st->in is not empty: stream_fill() was called
+ * before), then opens what is whole into st->rx (emptied first) and empties
+ * st->in.  0: go on (rx may be empty).
  * Negative: the stream is over once rx has been used: -EPIPE clean end,
  * -ECONNRESET truncated or reset, -EPROTO, -ECONNABORTED, -ENOMEM.  Answers
  * of the transport are in st->tx: call stream_flush().
@@ -48,6 +71,7 @@ int stream_flush(struct stream *, struct stage *st, size_t backlog_limit);
 
 /* Sends backlog (on EPOLLOUT).  0, or as stream_flush(). */
 int stream_drain(struct stream *);
+/* Bytes sealed, not sent yet. */
 size_t stream_backlog(const struct stream *);
 
 /* Puts close_notify out (best effort) and shuts the socket's sending side once
@@ -57,13 +81,18 @@ int stream_shutdown(struct stream *, struct stage *st);
 /* Sets the epoll interest from reading/writing wishes; call after changes. */
 int stream_update(struct stream *, struct loop *, bool want_read);
 
+/* Is the peer gone for a stream that does not read?  With no interest in input
+ * these two come alone, and come again: close it. */
+#define STREAM_GONE(events) (((events) & (EPOLLHUP | EPOLLERR)) != 0)
+
 /* Moves everything to `to` (another owner on the same loop) with a new handler;
  * `from` is empty then.  Events of this turn for `from` are dropped (level
  * triggered: they come again). */
 int stream_move(struct stream *to, struct stream *from, struct loop *,
     void (*fn)(struct watch *, uint32_t));
 
-/* Leaves the loop, closes, wipes and frees.  Harmless when empty. */
+/* Leaves the loop, closes, wipes and frees.  Harmless when empty.  `loop` may
+ * be NULL when it is in none. */
 void stream_close(struct stream *, struct loop *);
 
 /*

@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a connection from accept to its upgrade or end:
+ *
+ *	PROXY -> TLS -> HTTP -> (handed over | ENDING) -> gone
+ *
+ * One deadline covers PROXY and TLS, one each HTTP request; both run from a fixed
+ * point, so that single bytes now and then gain nothing.  Every wake-up does one
+ * recv, goes through as many states as the bytes are good for, and one send.
+ */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/admission.h"
+#include "net/impl.h"
+#include "net/upgrade.h"
+#include "tls/snapshot.h"
+#include "wire/proxy.h"
+
+#define CONN_MAGIC 0xc0441e57u
+
+/* How long and how much is read and thrown away after our last byte, so that
+ * unread input does not turn the close into a reset that destroys it. */
+#define LINGER_MS 1000
+#define LINGER_BYTES (1024 * 1024)
+
+/* A TLS record with its header, and some more, must move the handshake on. */
+#define TLS_STUCK_BYTES (20 * 1024)
+
+static void enter_http(struct conn *);
+static void http_input(struct conn *);
+
+static size_t
+backlog_limit(const struct conn *c)
+{
+	return atomic_load(&c->worker->net->limits.backlog_bytes);
+}
+
+static void
+log_end(const struct conn *c, const char *cause)
+{
+	char peer[ADDR_TEXT_SIZE];
+
+	log_info("connection ended: peer=%s listener=%s cause=\"%s\"",
+	    addr_text((const struct sockaddr *)&c->peer, peer),
+	    c->site->opts.name, cause);
+}
+
+/* Off the worker's books; the stream must be gone. */
+static void
+forget(struct conn *c)
+{
+	struct net_worker *w = c->worker;
+
+	list_remove(&c->link);
+	loop_timer_stop(w->loop, &c->deadline);
+	if (c->handshake != NULL)
+		tls_handshake_free(&c->handshake);
+	http_hop_drop(&c->hop);
+	if (c->tls_peer != NULL)
+		mem_free_wiped(c->tls_peer, sizeof(*c->tls_peer));
+	c->magic = 0;
+	mem_free(c);
+	w->in_flight--;
+	atomic_fetch_sub(&w->net->counters.handshakes_now, 1);
+	if (w->acceptor.on && !w->acceptor.open)
+		(void)acceptor_check(w);	/* it tries again by itself */
+}
+
+void
+conn_free(struct conn *c)
+{
+	struct net *net = c->worker->net;
+	struct addr claimed = c->peer_addr;
+	bool is_claimed = c->claimed;
+
+	CT_CHECK_MAGIC(c, CONN_MAGIC);
+	stream_close(&c->stream, c->worker->loop);
+	net_leave(net, is_claimed ? &claimed : NULL);
+	forget(c);
+}
+
+/* Says goodbye (close_notify, or what is in tx) and lingers.  Frees later. */
+static void
+end(struct conn *c)
+{
+	http_hop_drop(&c->hop);
+	if (c->handshake != NULL)
+		tls_handshake_free(&c->handshake);
+	c->state = CONN_ENDING;
+	buf_free(&c->stream.carry);
+	if (stream_shutdown(&c->stream, &c->worker->stage) != 0 ||
+	    stream_update(&c->stream, c->worker->loop, true) != 0) {
+		conn_free(c);
+		return;
+	}
+	loop_timer_set(c->worker->loop, &c->deadline, LINGER_MS);
+}
+
+static void
+end_because(struct conn *c, const char *cause)
+{
+	log_end(c, cause);
+	end(c);
+}
+
+static void
+drop_because(struct conn *c, const char *cause)
+{
+	log_end(c, cause);
+	conn_free(c);
+}
+
+/* Sends what this wake-up made and waits for more.  false: c is gone. */
+static bool
+settle(struct conn *c, bool want_read)
+{
+	int error = stream_flush(&c->stream, &c->worker->stage,
+	    backlog_limit(c));
+
+	if (error == 0)
+		error = stream_update(&c->stream, c->worker->loop, want_read);
+	if (error == 0)
+		return true;
+	drop_because(c, error == -ENOBUFS ? "peer does not read" :
+	    strerror(-error));
+	return false;
+}
+
+/* ---- ENDING ------------------------------------------------------------- */
+
+static void
+linger(struct conn *c)
+{
+	struct stage *st = &c->worker->stage;
+	ssize_t n;
+
+	n = recv(c->stream.watch.fd, st->in.p, st->in.cap, MSG_DONTWAIT);
+	if (n > 0) {
+		c->discarded += (uint32_t)n;
+		if (c->discarded > LINGER_BYTES)
+			conn_free(c);
+		return;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	/* Their end: nothing to wait for but our own unsent bytes. */
+	if (n < 0 || stream_backlog(&c->stream) == 0 ||
+	    stream_update(&c->stream, c->worker->loop, false) != 0)
+		conn_free(c);
+}
+
+/* ---- TLS ---------------------------------------------------------------- */
+
+static void tls_input(struct conn *);
+
+static void
+on_resumed(void *ctx)
+{
+	struct conn *c = ctx;
+	struct stage *st = &c->worker->stage;
+
+	CT_CHECK_MAGIC(c, CONN_MAGIC);
+	c->suspended = false;
+	st->in.n = buf_len(c->stream.carry);
+	if (st->in.n > 0)
+		memcpy(st->in.p, buf_data(c->stream.carry), st->in.n);
+	buf_free(&c->stream.carry);
+	tls_input(c);
+}
+
+static void
+tls_failed(struct conn *c, int error)
+{
+	char cause[160];
+
+	atomic_fetch_add(&c->worker->net->counters.handshakes_failed, 1);
+	(void)snprintf(cause, sizeof(cause), "TLS: %s (%s)",
+	    tls_handshake_reason(c->handshake), strerror(-error));
+	end_because(c, cause);
+}
+
+/* Takes the keys out and goes on with what follows Finished at once. */
+static void
+tls_done(struct conn *c)
+{
+	struct net_counters *count = &c->worker->net->counters;
+	struct transport *t;
+	int error;
+
+	c->tls_peer = mem_calloc(1, sizeof(*c->tls_peer));
+	error = c->tls_peer == NULL ? -ENOMEM : tls_handshake_finish(
+	    c->handshake, &c->worker->stage, &t, c->tls_peer);
+	if (error != 0) {
+		tls_failed(c, error);
+		return;
+	}
+	c->stream.transport = t;
+	tls_handshake_free(&c->handshake);
+	atomic_fetch_add(&count->handshakes, 1);
+	if (c->tls_peer->resumed)
+		atomic_fetch_add(&count->resumed, 1);
+	enter_http(c);
+}
+
+/* Drops the first n bytes of st->in. */
+static void
+consume(struct stage *st, size_t n)
+{
+	st->in.n -= n;
+	memmove(st->in.p, st->in.p + n, st->in.n);
+}
+
+/* st->in holds the carry and what came. */
+static void
+tls_input(struct conn *c)
+{
+	struct stage *st = &c->worker->stage;
+	size_t used = 0;
+	int r = tls_handshake_step(c->handshake, st, st->in.p, st->in.n,
+	    &used);
+
+	consume(st, used);
+	if (r == TLS_HS_DONE) {
+		tls_done(c);
+		return;
+	}
+	if (r == TLS_HS_CHALLENGE) {
+		st->in.n = 0;
+		end_because(c, "acme-tls/1 challenge answered");
+		return;
+	}
+	if (r == TLS_HS_MORE && st->in.n > TLS_STUCK_BYTES)
+		r = -EMSGSIZE;
+	if (r < 0) {
+		st->in.n = 0;
+		tls_failed(c, r);
+		return;
+	}
+	if (stream_keep(&c->stream, st, 0) != 0) {
+		drop_because(c, "out of memory");
+		return;
+	}
+	/* No interest while suspended: unread bytes would only spin. */
+	c->suspended = r == TLS_HS_WAIT;
+	(void)settle(c, !c->suspended);
+}
+
+static void
+enter_tls(struct conn *c)
+{
+	struct net_worker *w = c->worker;
+
+	c->state = CONN_TLS;
+	if (w->snapshot == NULL || tls_handshake_new(w->tls, w->snapshot,
+	    c->site_index, on_resumed, c, &c->handshake) != 0) {
+		atomic_fetch_add(&w->net->counters.handshakes_failed, 1);
+		drop_because(c, w->snapshot == NULL ? "no credentials yet" :
+		    "out of memory");
+		return;
+	}
+	if (w->stage.in.n > 0)
+		tls_input(c);
+	else
+		(void)settle(c, true);
+}
+
+/* ---- PROXY -------------------------------------------------------------- */
+
+/* Counts the address that limits are for.  false: c is gone. */
+static bool
+claim(struct conn *c)
+{
+	struct net *net = c->worker->net;
+	int error = admission_claim(net->admission, &c->peer_addr);
+
+	if (error == 0) {
+		c->claimed = true;
+		return true;
+	}
+	if (error == -EDQUOT)
+		atomic_fetch_add(&net->counters.refused_address, 1);
+	drop_because(c, error == -EDQUOT ?
+	    "too many connections of this address" : strerror(-error));
+	return false;
+}
+
+/* Plain or TLS, with what is in st->in already. */
+static void
+enter_first(struct conn *c)
+{
+	if (!claim(c))
+		return;
+	if (c->site->opts.tls)
+		enter_tls(c);
+	else
+		enter_http(c);
+}
+
+static void
+proxy_input(struct conn *c)
+{
+	struct net_worker *w = c->worker;
+	struct stage *st = &w->stage;
+	struct proxy_header h;
+	const char *why = "";
+	int error = proxy_parse(st->in.p, st->in.n, &h, &why);
+	char cause[160];
+
+	if (error == -EAGAIN) {
+		if (stream_keep(&c->stream, st, 0) != 0)
+			drop_because(c, "out of memory");
+		return;
+	}
+	if (error != 0) {
+		st->in.n = 0;
+		atomic_fetch_add(&w->net->counters.refused_proxy, 1);
+		(void)snprintf(cause, sizeof(cause), "PROXY header: %s", why);
+		drop_because(c, cause);
+		return;
+	}
+	consume(st, h.used);
+	if (h.known) {
+		c->peer = h.source;
+		addr_of((const struct sockaddr *)&c->peer, &c->peer_addr);
+	}
+	enter_first(c);
+}
+
+/* ---- HTTP --------------------------------------------------------------- */
+
+static void
+enter_http(struct conn *c)
+{
+	struct net_worker *w = c->worker;
+	int error;
+
+	c->state = CONN_HTTP;
+	if (c->stream.transport == NULL) {
+		error = transport_plain_new(&c->stream.transport);
+		if (error != 0) {
+			w->stage.in.n = 0;
+			drop_because(c, strerror(-error));
+			return;
+		}
+	}
+	loop_timer_set(w->loop, &c->deadline,
+	    atomic_load(&w->net->limits.http_ms));
+	if (w->stage.in.n > 0)
+		http_input(c);
+	else
+		(void)settle(c, true);
+}
+
+/* All early bytes in order: what libmicrohttpd had read or was about to read,
+ * then what was not written into the pair yet. */
+static int
+gather_early(struct http_hop *hop, struct buf **ret)
+{
+	int error = 0;
+
+	if (buf_len(hop->pending) > 0)
+		error = buf_append(&hop->early, buf_data(hop->pending),
+		    buf_len(hop->pending), SIZE_MAX);
+	if (error == 0) {
+		*ret = hop->early;
+		hop->early = NULL;
+	}
+	return error;
+}
+
+/* The 101 is out: the stream becomes a channel's. */
+static void
+hand_over(struct conn *c)
+{
+	struct net_worker *w = c->worker;
+	const struct net_hooks *hooks = &w->net->hooks;
+	struct upgrade *u = c->hop->upgrade;
+	struct buf *early = NULL;
+	struct net_upgrade up;
+	int error = c->hop->lost ? -ENOMEM : gather_early(c->hop, &early);
+
+	c->hop->upgrade = NULL;
+	http_hop_drop(&c->hop);
+	if (error == 0)
+		error = stream_update(&c->stream, w->loop, true);
+	if (error == 0) {
+		loop_timer_stop(w->loop, &c->deadline);
+		atomic_fetch_add(&w->net->counters.upgrades, 1);
+		up = (struct net_upgrade){
+			.request = &u->request, .route = u->route,
+			.deflate = u->deflate, .stream = &c->stream,
+			.early = buf_data(early), .early_n = buf_len(early),
+			.admitted = c->peer_addr
+		};
+		error = hooks->upgraded(hooks->ctx, w, &up);
+	}
+	buf_free(&early);
+	if (error == 0) {
+		/* Our own bug if nobody took it. */
+		CT_ASSERT(c->stream.watch.fd < 0);
+		upgrade_free(&u);
+		forget(c);
+	} else {
+		upgrade_free(&u);
+		drop_because(c, strerror(-error));
+	}
+}
+
+/* Moves what libmicrohttpd wrote to the peer.  0; -EPIPE it has ended;
+ * -ECANCELED: c is gone. */
+static int
+http_output(struct conn *c)
+{
+	struct stage *st = &c->worker->stage;
+	size_t room;
+	ssize_t n;
+
+	do {
+		room = outbuf_room(&st->plain);
+		n = http_take(c->hop, &st->plain);
+		if (outbuf_room(&st->plain) == 0 && !settle(c, true))
+			return -ECANCELED;
+		/* A stream that gave less than was asked has no more. */
+	} while (n > 0 && (size_t)n == room);
+	if (!settle(c, !http_hop_full(c->hop)))
+		return -ECANCELED;
+	return n == -EPIPE ? -EPIPE : 0;
+}
+
+static void
+http_ended(struct conn *c)
+{
+	if (c->hop == NULL || !c->hop->answered)
+		atomic_fetch_add(&c->worker->net->counters.http_failed, 1);
+	end_because(c, c->hop != NULL && c->hop->answered ?
+	    "HTTP done" : "HTTP: no request");
+}
+
+void
+conn_http_event(struct conn *c)
+{
+	int r;
+
+	CT_CHECK_MAGIC(c, CONN_MAGIC);
+	if (http_retry(c->hop) != 0) {
+		drop_because(c, "out of memory");
+		return;
+	}
+	r = http_output(c);
+	if (r == -ECANCELED)
+		return;
+	if (c->hop->upgraded)
+		hand_over(c);
+	else if (r == -EPIPE)
+		http_ended(c);
+	else if (http_hop_watch(c->hop) != 0)
+		drop_because(c, "epoll");
+}
+
+/* The peer's end came behind what was fed. */
+static void
+http_last(struct conn *c, int why)
+{
+	if (c->hop != NULL && c->hop->upgraded && !c->stream.failed) {
+		conn_http_event(c);	/* the channel will see the end */
+		return;
+	}
+	/* A plain stream may end one way and still want its answer. */
+	if (c->hop != NULL && http_output(c) == -ECANCELED)
+		return;
+	if (why == -EPIPE) {
+		http_ended(c);
+		return;
+	}
+	atomic_fetch_add(&c->worker->net->counters.http_failed, 1);
+	end_because(c, c->stream.failed ?
+	    c->stream.transport->ops->reason(c->stream.transport) :
+	    strerror(-why));
+}
+
+static void
+http_input(struct conn *c)
+{
+	struct net_worker *w = c->worker;
+	struct stage *st = &w->stage;
+	int last = stream_read(&c->stream, st), error = 0;
+
+	if (st->rx.n > 0 && c->hop == NULL)
+		error = http_hop_new(&w->http, c, &c->hop);
+	if (error == 0 && st->rx.n > 0)
+		error = http_feed(c->hop, st->rx.p, st->rx.n);
+	if (error != 0) {
+		atomic_fetch_add(&w->net->counters.http_failed, 1);
+		st->tx.n = 0;
+		drop_because(c, strerror(-error));
+	} else if (last != 0) {
+		http_last(c, last);
+	} else if (c->hop != NULL) {
+		conn_http_event(c);
+	} else {
+		(void)settle(c, true);
+	}
+}
+
+void
+conn_http_answered(struct conn *c)
+{
+	loop_timer_set(c->worker->loop, &c->deadline,
+	    atomic_load(&c->worker->net->limits.http_ms));
+}
+
+/* ---- events ------------------------------------------------------------- */
+
+static void
+on_input(struct conn *c)
+{
+	struct stage *st = &c->worker->stage;
+	ssize_t got;
+
+	if (c->state == CONN_ENDING) {
+		linger(c);
+		return;
+	}
+	if (c->state == CONN_HTTP) {
+		/* Upgraded while another connection was being served. */
+		if (c->hop != NULL && c->hop->upgraded)
+			conn_http_event(c);
+		else
+			http_input(c);
+		return;
+	}
+	got = stream_fill(&c->stream, st);
+	if (got <= 0) {
+		if (got == 0 && stream_keep(&c->stream, st, 0) == 0)
+			return;
+		st->in.n = 0;
+		if (c->state == CONN_TLS)
+			atomic_fetch_add(
+			    &c->worker->net->counters.handshakes_failed, 1);
+		drop_because(c, got == -EPIPE ? "closed by peer" :
+		    strerror(got == 0 ? ENOMEM : (int)-got));
+	} else if (c->state == CONN_PROXY) {
+		proxy_input(c);
+	} else {
+		tls_input(c);
+	}
+}
+
+static void
+on_event(struct watch *watch, uint32_t events)
+{
+	struct conn *c = CT_CONTAINER(watch, struct conn, stream.watch);
+
+	CT_CHECK_MAGIC(c, CONN_MAGIC);
+	if ((events & EPOLLOUT) != 0) {
+		if (stream_drain(&c->stream) != 0) {
+			drop_because(c, "reset by peer");
+			return;
+		}
+		if (stream_update(&c->stream, c->worker->loop,
+		    c->stream.reading) != 0) {
+			drop_because(c, "epoll");
+			return;
+		}
+		if (c->state == CONN_ENDING && !c->stream.reading &&
+		    stream_backlog(&c->stream) == 0) {
+			conn_free(c);
+			return;
+		}
+	}
+	if (!c->stream.reading && STREAM_GONE(events)) {
+		drop_because(c, "reset by peer");
+		return;
+	}
+	if (c->stream.reading && (events & ~(uint32_t)EPOLLOUT) != 0)
+		on_input(c);
+}
+
+static void
+on_deadline(struct timer *t)
+{
+	struct conn *c = CT_CONTAINER(t, struct conn, deadline);
+	struct net_counters *count = &c->worker->net->counters;
+
+	CT_CHECK_MAGIC(c, CONN_MAGIC);
+	switch (c->state) {
+	case CONN_PROXY:
+	case CONN_TLS:
+		atomic_fetch_add(&count->handshake_timeouts, 1);
+		drop_because(c, c->state == CONN_TLS ?
+		    "TLS took too long" : "PROXY header took too long");
+		break;
+	case CONN_HTTP:
+		atomic_fetch_add(&count->http_timeouts, 1);
+		end_because(c, "HTTP took too long");
+		break;
+	case CONN_ENDING:
+		conn_free(c);
+		break;
+	}
+}
+
+static bool
+is_trusted(const struct net_listener_opts *o, const struct addr *a)
+{
+	for (size_t i = 0; i < o->trusted_n; i++) {
+		if (addr_range_has(&o->trusted[i], a))
+			return true;
+	}
+	return false;
+}
+
+/* An admitted connection in its first state, watched by nobody yet. */
+static struct conn *
+make(struct net_worker *w, const struct conn_origin *from)
+{
+	struct conn *c = mem_calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->magic = CONN_MAGIC;
+	c->state = CONN_PROXY;
+	c->worker = w;
+	c->site = &w->net->sites[from->site];
+	c->site_index = from->site;
+	c->peer = from->peer;
+	addr_of((const struct sockaddr *)&c->peer, &c->peer_addr);
+	timer_init(&c->deadline, on_deadline);
+	stream_init(&c->stream, from->fd, NULL);
+	list_append(&w->conns, &c->link);
+	w->in_flight++;
+	atomic_fetch_add(&w->net->counters.handshakes_now, 1);
+	return c;
+}
+
+void
+conn_new(struct net_worker *w, const struct conn_origin *from)
+{
+	struct net *net = w->net;
+	struct conn *c;
+
+	if (admission_enter(net->admission) != 0) {
+		atomic_fetch_add(&net->counters.refused_limit, 1);
+		(void)close(from->fd);	/* nothing was promised */
+		return;
+	}
+	atomic_fetch_add(&net->counters.connections, 1);
+	c = make(w, from);
+	if (c == NULL) {
+		net_leave(net, NULL);
+		(void)close(from->fd);
+		log_warning("connection refused: cause=\"out of memory\"");
+		return;
+	}
+	if (c->site->opts.proxy && !is_trusted(&c->site->opts,
+	    &c->peer_addr)) {
+		atomic_fetch_add(&net->counters.refused_proxy, 1);
+		drop_because(c, "not a trusted proxy");
+		return;
+	}
+	if (stream_start(&c->stream, w->loop, true, on_event) != 0) {
+		drop_because(c, "epoll");
+		return;
+	}
+	loop_timer_set(w->loop, &c->deadline,
+	    atomic_load(&net->limits.handshake_ms));
+	w->stage.in.n = 0;
+	if (!c->site->opts.proxy)
+		enter_first(c);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The HTTP hop (decision 1): one libmicrohttpd daemon a worker that never sees a
+ * network socket, only one end of a short-lived socketpair for each connection.
+ * It has no thread and no socket of its own; the worker's loop watches its epoll
+ * descriptor.  All on the worker's thread.
+ */
+#ifndef CT_NET_HTTP_H
+#define CT_NET_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/loop.h"
+
+struct buf;
+struct conn;
+struct http_hop;
+struct MHD_Daemon;
+struct net_worker;
+struct outbuf;
+struct upgrade;
+
+struct http {
+	struct MHD_Daemon *daemon;
+	struct net_worker *worker;
+	struct watch watch;		/* the daemon's epoll descriptor */
+	struct timer timer;		/* what MHD_get_timeout() asked for */
+	struct defer again;		/* it wants to run at once */
+	struct http_hop *adding;	/* inside MHD_add_connection() */
+};
+
+/* `pool`: bytes that one connection may use inside libmicrohttpd. */
+int http_init(struct http *, struct net_worker *, size_t pool);
+/* After every hop was dropped. */
+void http_fini(struct http *);
+
+#define HTTP_EMPTY_TARGET "GET  HTTP/1."
+
+/* One connection's pair.  Owned by its conn until http_hop_drop(), then freed
+ * as soon as libmicrohttpd is done with its end. */
+struct http_hop {
+	struct watch watch;		/* our end */
+	bool watched;
+	uint32_t events;		/* asked of epoll */
+	bool known;			/* libmicrohttpd has its end */
+	bool upgraded;			/* the 101 is in the pair */
+	bool lost;			/* no memory for what was behind it */
+	bool answered;			/* a request got an answer of ours */
+	bool begun;			/* a request's handler was called */
+	bool decided;			/* first_n bytes were looked at */
+	bool empty_target;
+	struct http *http;
+	struct conn *conn;		/* NULL after the drop */
+	struct buf *pending;		/* for the pair, which was full */
+	struct buf *early;		/* behind an upgrade request */
+	char *target;			/* of the request, as sent */
+	struct upgrade *upgrade;	/* accepted, see upgrade.h */
+	uint8_t first_n;		/* bytes of HTTP_EMPTY_TARGET seen */
+};
+
+/* -ENOMEM, -EMFILE; -EAGAIN: libmicrohttpd did not take it. */
+int http_hop_new(struct http *, struct conn *, struct http_hop **ret);
+void http_hop_drop(struct http_hop **);
+
+/*
+ * Plaintext from the peer.  What the pair does not take is kept (no more should
+ * be read then: http_hop_full()).  Runs libmicrohttpd.  -ENOMEM.
+ *
+ * "GET  HTTP/1.1", the empty target that some clients send, is passed on as
+ * "GET / HTTP/1.1" because libmicrohttpd answers it with 400; the request is
+ * still known to have an empty target.
+ */
+int http_feed(struct http_hop *, const uint8_t *p, size_t n);
+bool http_hop_full(const struct http_hop *);
+/* Tries again with what was kept. -ENOMEM. */
+int http_retry(struct http_hop *);
+/* Takes what libmicrohttpd wrote, appending to `to`.  Bytes, -EAGAIN none now,
+ * -EPIPE it has ended the connection. */
+ssize_t http_take(struct http_hop *, struct outbuf *to);
+/* Watches the pair for as long as HTTP lasts.  -errno of epoll. */
+int http_hop_watch(struct http_hop *);
+
+#endif
