@@ -274,6 +274,7 @@ listener_close(struct listener *l)
 {
 	struct stat st;
 
+	/* While the socket is open its inode's number is not given again. */
 	if (l->path != NULL) {
 		if (lstat(l->path, &st) == 0 && st.st_dev == l->dev &&
 		    st.st_ino == l->ino)
