@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The JSON writer.  Its output is valid JSON whatever bytes it is given, as long
- * as the caller opens and closes in pairs.  RFC 8259 section 7 (strings), RFC 3629
- * section 4 (what is UTF-8), Unicode 15 section 3.9 (one U+FFFD for each longest
- * well-formed beginning).
+ * The JSON writer.  Its output is valid JSON whatever bytes it is given, as
+ * long as the caller opens and closes in pairs.  RFC 8259 section 7 (strings),
+ * RFC 3629 section 4 (what is UTF-8), Unicode 15 section 3.9 (one U+FFFD for
+ * each longest well-formed beginning).
  */
 #include "base/json.h"
 

@@ -2,8 +2,8 @@
 /*
  * The mailbox.  The queue is Dmitry Vyukov's intrusive multi-producer
  * single-consumer queue: a sender swaps itself in as the tail, then links its
- * predecessor to itself; between the two steps the receiver sees a queue that is
- * not empty but has nothing to take, and merely looks again.
+ * predecessor to itself; between the two steps the receiver sees a queue that
+ * is not empty but has nothing to take, and merely looks again.
  *
  * Falling asleep: the receiver sets `asleep`, then looks at the tail; a sender
  * swaps the tail, then looks at `asleep`.  Both are sequentially consistent, so

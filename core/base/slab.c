@@ -2,9 +2,9 @@
 /*
  * The slab.  A chunk is aligned to its own size, so that an object finds its
  * chunk by clearing address bits.  Free objects are zero but for the link in
- * their first word; places never used are not touched at all.  One empty chunk is
- * kept while it is the only one with room, lest a single object that comes and
- * goes cost two system calls each time.
+ * their first word; places never used are not touched at all.  One empty chunk
+ * is kept while it is the only one with room, lest a single object that comes
+ * and goes cost two system calls each time.
  */
 #include "base/slab.h"
 
@@ -25,7 +25,7 @@ struct slab_chunk {
 	struct slab *slab;
 	struct slab_chunk *next, *prev;	/* in slab->partial */
 	void **free;			/* places that were used before */
-	size_t fresh;			/* offset of the first untouched place */
+	size_t fresh;			/* offset of the untouched rest */
 };
 
 void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A worker's staging areas: four allocations, so that a sanitizer sees a step
- * from one into the next.  They carry plaintext of every channel in turn and are
- * wiped at the end.
+ * from one into the next.  They carry plaintext of every channel in turn and
+ * are wiped at the end.
  */
 #include "base/transport.h"
 

@@ -6,7 +6,8 @@
  * wheel skip empty ticks, however long it was not run.
  *
  * Due on the top level may lie in the next revolution: its slot is then at or
- * before the current digit and is reached exactly when that revolution gets there.
+ * before the current digit and is reached exactly when that revolution gets
+ * there.
  */
 #include "base/timer.h"
 

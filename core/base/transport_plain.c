@@ -12,7 +12,7 @@
 
 #define PLAIN_TAG 'P'
 #define PLAIN_VERSION 1
-#define EXPORT_SIZE 4			/* tag, version, length (0) in 16 bits */
+#define EXPORT_SIZE 4	/* tag, version, 16 bits of length (0) */
 
 static size_t
 copy(struct outbuf *to, const uint8_t *p, size_t n)

@@ -2,13 +2,13 @@
 /*
  * The configuration: cleat.conf and conf.d/NAME.conf beside it, read once into
  * an immutable, typed, complete tree.  A key that is not in the files has its
- * default; what is not in the schema is an error.  Decision 13; the syntax is in
- * cleat.conf(5).
+ * default; what is not in the schema is an error.  Decision 13; the syntax is
+ * in cleat.conf(5).
  *
  * Sections are named "daemon", or "listener.NAME" where the schema says
  * "listener.*".  Asking for a key that the schema does not have, or by a getter
- * of another type, is a bug and asserted.  Getters: any thread; what they return
- * lives as long as the tree.  Loading: one thread at a time (iniparser).
+ * of another type, is a bug and asserted.  Getters: any thread; what they
+ * return lives as long as the tree.  Loading: one thread at a time (iniparser).
  */
 #ifndef CT_CONF_H
 #define CT_CONF_H

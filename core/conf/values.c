@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The values of one section: complete from the start (defaults), then changed by
- * one entry after the other.
+ * The values of one section: complete from the start (defaults), then changed
+ * by one entry after the other.
  */
 #include "conf/impl.h"
 

@@ -47,7 +47,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_are_kept_up_to_the_limit_and_the_rest_counted),
+		cmocka_unit_test(
+		    all_are_kept_up_to_the_limit_and_the_rest_counted),
 		cmocka_unit_test(short_memory_is_counted),
 	};
 

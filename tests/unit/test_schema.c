@@ -140,7 +140,8 @@ main(void)
 		cmocka_unit_test(every_default_is_right_in_itself),
 		cmocka_unit_test(keys_of_a_section_stand_together_and_once),
 		cmocka_unit_test(patterns_stand_for_named_sections),
-		cmocka_unit_test(the_complete_example_names_every_key_with_its_default),
+		cmocka_unit_test(
+		    the_complete_example_names_every_key_with_its_default),
 		cmocka_unit_test(both_examples_load),
 	};
 
