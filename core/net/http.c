@@ -50,6 +50,7 @@ hop_free(struct http_hop *hop)
 
 /* Trap: a unix socket makes libmicrohttpd complain about TCP options, five
  * lines a connection. */
+__attribute__((format(printf, 2, 0)))
 static void
 on_log(void *cls, const char *fmt, va_list ap)
 {

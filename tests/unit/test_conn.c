@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "nettest.h"
+#include "../lib/nettest.h"
 
 static struct nettest t;
 static char reply[64 * 1024], why[256];

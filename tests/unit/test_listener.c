@@ -21,7 +21,7 @@
 
 #include "base/mem.h"
 #include "net/listener.h"
-#include "nettest.h"
+#include "../lib/nettest.h"
 
 static char why[LISTENER_WHY_SIZE];
 static struct listener_inherited none;

@@ -21,8 +21,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "certs.h"
-#include "nettest.h"
+#include "../lib/certs.h"
+#include "../lib/nettest.h"
 #include "tls/snapshot.h"
 
 static struct nettest t;

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/upgrade.h"
-#include "nettest.h"
+#include "../lib/nettest.h"
 
 static struct nettest t;
 static char reply[256 * 1024];
