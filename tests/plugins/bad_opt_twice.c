@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A bad plugin: an option is there twice. */
+#include "bad.h"
+
+static const struct cleat_opt opts[] = {
+	{ "x", CLEAT_OPT_BOOL, 0, "no", 0, 0, "help" },
+	{ "x", CLEAT_OPT_BOOL, 0, "no", 0, 0, "help" },
+	{ .name = NULL }
+};
+
+BAD_PLUGIN("bad_opt_twice", .opts = opts);
