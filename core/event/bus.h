@@ -15,7 +15,8 @@ struct event_bus_opts {
 	const char *events_url;		/* ipc://… PUB; NULL: none */
 	const char *snapshot_url;	/* ipc://… REP; NULL: none */
 	uint32_t ring;			/* events that may wait; a power of two */
-	uint32_t queue;			/* nng's send buffer per subscriber */
+	uint32_t queue;			/* nng's send buffer per subscriber,
+					 * 1 … 8192 */
 	uint32_t canary_ms;		/* how often; 0 = off */
 	uint64_t epoch;
 	const char *version;		/* of the daemon */
@@ -24,6 +25,12 @@ struct event_bus_opts {
 	void (*tap)(void *ctx, uint64_t seq, const struct event *,
 	    const char *json, size_t json_n);
 	void *tap_ctx;
+	/* Called on the publisher thread when events were lost and the ring has
+	 * run empty since, at most once a second: the view may be behind.  The
+	 * owner of the endpoints emits the present state of each again, with
+	 * its revision, in slices below half a ring.  May be NULL. */
+	void (*resync)(void *ctx);
+	void *resync_ctx;
 };
 
 /* Starts the thread and listens.  why[256] gets one line on failure.
@@ -35,7 +42,8 @@ void event_bus_free(struct event_bus **);
 
 struct event_bus_stats {
 	uint64_t seq;			/* last number assigned */
-	uint64_t published, dropped;	/* dropped: the ring was full */
+	uint64_t published;		/* went through view, tap and socket */
+	uint64_t dropped;		/* ring full or memory short */
 	uint64_t relistened;		/* by the canary */
 	uint64_t endpoints;		/* in the view */
 	uint64_t snapshots;		/* requests answered */

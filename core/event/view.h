@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The materialised view: what the events so far add up to.  Every endpoint with
+ * its present state, every certificate slot and plugin with its last event, and
+ * the daemon's own times.  Endpoints are never taken out, and stay in the order
+ * in which they were first seen: a pager that goes on behind an id misses none.
+ * Belongs to the publisher thread.
+ */
+#ifndef CT_EVENT_VIEW_H
+#define CT_EVENT_VIEW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event/event.h"
+
+/* 15,000 of these and their index are in memory: see test_view.c for the limit
+ * in bytes. */
+struct view_endpoint {
+	uint64_t channel, revision, seq;
+	int64_t since_ms;		/* in this state; wall time */
+	int64_t changed_ms;		/* last event */
+	uint8_t state, security, reason;
+	uint8_t id_n, peer_n, peer_cap;	/* without NUL; there is none */
+	char text[];			/* id, then peer */
+};
+
+enum view_fact_kind { VIEW_CERTIFICATE, VIEW_PLUGIN, VIEW_KINDS };
+
+#define VIEW_FACTS_MAX 1024		/* of a kind */
+#define VIEW_FACT_NAME_MAX 255
+#define VIEW_DETAIL_MAX 4096		/* a longer one is left out */
+#define VIEW_PEER_MAX 120		/* a longer one is cut */
+
+struct view_text {
+	char *p;			/* NULL: none */
+	size_t n;
+};
+
+struct view_fact {
+	char *name;			/* slot or plugin; the event's text */
+	enum event_type type;		/* of the last event */
+	int64_t wall_ms;
+	uint64_t seq;
+	struct view_text detail;
+	int64_t live_ms;		/* certificate: last went live; 0 never */
+	struct view_text live;		/* its detail */
+};
+
+struct view_facts {
+	struct view_fact *v;
+	uint32_t n, cap;
+};
+
+struct view {
+	struct view_endpoint **endpoint;
+	uint32_t endpoints, endpoint_cap;
+	uint32_t *slot;			/* hash: number of the endpoint + 1 */
+	uint32_t slots;			/* a power of two, or 0 */
+	uint64_t key[2];		/* of the hash */
+	uint64_t seq;			/* last number applied */
+	uint32_t by_state[PRESENCE_STATES];
+	uint32_t by_security[SECURITY_WSS_SAFE + 1];	/* online, suspect */
+	struct view_facts fact[VIEW_KINDS];
+	int64_t started_ms, ready_ms, reloaded_ms, reload_failed_ms;
+	int64_t stopping_ms;
+};
+
+int view_new(struct view **ret);	/* -ENOMEM */
+void view_free(struct view **);
+
+/*
+ * Applies one event.  A presence event with a revision below the one that is
+ * known is late and changes nothing.  -ENOMEM, -ENOSPC (too many slots or
+ * plugins), -EINVAL (no usable id or name): nothing but v->seq changed.
+ */
+int view_apply(struct view *v, const struct event *ev, uint64_t seq);
+
+#define VIEW_NONE UINT32_MAX
+/* The number of an endpoint in v->endpoint, or VIEW_NONE. */
+uint32_t view_find(const struct view *v, const char *id, size_t id_n);
+/* The number of a slot or plugin in v->fact[kind].v, or VIEW_NONE. */
+uint32_t view_find_fact(const struct view *v, enum view_fact_kind kind,
+    const char *name);
+
+#endif
