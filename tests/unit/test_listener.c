@@ -49,7 +49,7 @@ remove_dir(void **state)
 static unsigned
 port_of(const struct listener *l)
 {
-	return (unsigned)atoi(strrchr(l->address, ':') + 1);
+	return (unsigned)strtoul(strrchr(l->address, ':') + 1, NULL, 10);
 }
 
 /* 0 when a connection to text with the listener's port is taken. */
