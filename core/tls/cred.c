@@ -368,6 +368,8 @@ finish_chain(struct tls_cred *c, struct chain *ch, const void *ocsp_der,
 		return tls_why(why, -EINVAL, "unknown key type: %s",
 		    gnutls_strerror(pk));
 	c->pk = (gnutls_pk_algorithm_t)pk;
+	if (c->pk == GNUTLS_PK_ECDSA && c->bits == 528)
+		c->bits = 521;		/* GnuTLS counts whole bytes */
 	r = leaf_check(ch->crt[0], c->pk, c->bits, why);
 	if (r == 0)
 		r = chain_check(ch, why);
