@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Coroutines on ucontext.  A stack is one mapping: guard page, 64 KiB, and this
- * file's own record at its upper end, so that a coroutine is one object.  A stack
- * that overflows faults in the guard page instead of writing into a neighbour.
+ * file's own record at its upper end, so that a coroutine is one object.  A
+ * stack that overflows faults in the guard page instead of writing into a
+ * neighbour.
  */
 #include "tls/coro.h"
 
@@ -208,8 +209,10 @@ static void
 wipe_stack(struct coro *c)
 {
 	size_t n = 16 * 1024;
+	char *p = (char *)c->own.uc_stack.ss_sp + c->own.uc_stack.ss_size - n;
 
-	mem_wipe((char *)c->own.uc_stack.ss_sp + c->own.uc_stack.ss_size - n, n);
+	coro_san_writable(p, n);
+	mem_wipe(p, n);
 }
 
 void

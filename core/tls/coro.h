@@ -2,8 +2,8 @@
 /*
  * Coroutines: a function that runs on a stack of its own and can be left in the
  * middle and gone on with later, on the same thread.  Stacks are 64 KiB with a
- * guard page below and are pooled: a handshake holds one only while it runs or is
- * suspended.  A pool and its coroutines belong to one thread.
+ * guard page below and are pooled: a handshake holds one only while it runs or
+ * is suspended.  A pool and its coroutines belong to one thread.
  */
 #ifndef CT_TLS_CORO_H
 #define CT_TLS_CORO_H

@@ -24,7 +24,7 @@
 #define CORO_TSAN 1
 #endif
 #if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
+#if __has_include(<valgrind/memcheck.h>)
 #define CORO_VALGRIND 1
 #endif
 #endif
@@ -36,7 +36,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 #ifdef CORO_VALGRIND
-#include <valgrind/valgrind.h>
+#include <valgrind/memcheck.h>
 #endif
 
 /* Before leaving a stack for bottom[0..n).  *save keeps what the stack we leave
@@ -53,7 +53,8 @@ coro_san_leave(void **save, const void *bottom, size_t n)
 #endif
 }
 
-/* First thing on the entered stack; tells the bounds of the one we came from. */
+/* First thing on the entered stack; tells the bounds of the one we came
+ * from. */
 static inline void
 coro_san_enter(void *save, const void **ret_bottom, size_t *ret_n)
 {
@@ -125,6 +126,18 @@ coro_san_deregister(unsigned id)
 	VALGRIND_STACK_DEREGISTER(id);
 #else
 	(void)id;
+#endif
+}
+
+/* p[0..n) lies below the stack pointer of a stack that nobody runs on. */
+static inline void
+coro_san_writable(void *p, size_t n)
+{
+#ifdef CORO_VALGRIND
+	VALGRIND_MAKE_MEM_UNDEFINED(p, n);
+#else
+	(void)p;
+	(void)n;
 #endif
 }
 

@@ -3,9 +3,10 @@
  * One server credential: the chain in the order in which it is sent, the key,
  * the staple.  Everything the library lets pass but a client would not is
  * refused here, on the thread that loads, so that what is in service works: a
- * foreign or damaged key, broken signatures in the chain, SHA-1, short RSA keys,
- * key usages that forbid TLS servers.  Dates are not judged: the clock may be the
- * one that is wrong, and whoever publishes has them in tls_cred_info.
+ * foreign or damaged key, broken signatures in the chain, SHA-1, short RSA
+ * keys, key usages that forbid TLS servers.  Dates are not judged: the clock
+ * may be the one that is wrong, and whoever publishes has them in
+ * tls_cred_info.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -263,7 +264,8 @@ info_names(struct tls_cred_info *in, gnutls_x509_crt_t leaf)
 		if (type == GNUTLS_SAN_DNSNAME) {
 			san[n] = '\0';
 			names_add(in, san);
-		} else if (type == GNUTLS_SAN_IPADDRESS && (n == 4 || n == 16)) {
+		} else if (type == GNUTLS_SAN_IPADDRESS &&
+		    (n == 4 || n == 16)) {
 			if (inet_ntop(n == 4 ? AF_INET : AF_INET6, san, text,
 			    sizeof(text)) != NULL)
 				names_add(in, text);

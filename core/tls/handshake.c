@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drives gnutls_handshake() over whole records in memory (RFC 8446 5.1, RFC 5246
- * 6.2.1) until the keys can be taken out.  Whatever arrives is bounded before
- * GnuTLS sees it: the kind and length of each record, and the bytes of the whole
- * handshake.  GnuTLS reads exactly one record at a time, so that nothing is left
- * in the session when it ends.
+ * Drives gnutls_handshake() over whole records in memory (RFC 8446 5.1, RFC
+ * 5246 6.2.1) until the keys can be taken out.  Whatever arrives is bounded
+ * before GnuTLS sees it: the kind and length of each record, and the bytes of
+ * the whole handshake.  GnuTLS reads exactly one record at a time, so that
+ * nothing is left in the session when it ends.
  */
 #include "tls/handshake.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -22,7 +20,6 @@
 #define HS_MAGIC 0x74687368u
 #define RECORD_HEADER 5
 #define RECORD_MAX (16384 + 256)	/* RFC 8446 5.2 */
-#define RECORD_ALERT 21
 #define RECORD_HANDSHAKE 22
 #define TOTAL_MAX (64 * 1024)		/* wire bytes of a handshake */
 #define TOTAL_MAX_CERT (64 * 1024)	/* more for a client's chain */
@@ -63,21 +60,6 @@ size_t
 tls_worker_suspended(const struct tls_worker *w)
 {
 	return w->suspended;
-}
-
-static int fail(struct tls_handshake *h, int error, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int
-fail(struct tls_handshake *h, int error, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(h->reason, sizeof(h->reason), fmt, ap);
-	va_end(ap);
-	h->state = HS_FAILED;
-	return error;
 }
 
 /* ---- what GnuTLS calls ---- */
@@ -233,82 +215,6 @@ tls_handshake_reason(const struct tls_handshake *h)
 	return h->reason;
 }
 
-/* ---- how it can end badly ---- */
-
-/* Without room for the alert the peer gets none; the error stays the same. */
-static void
-send_alert(struct tls_handshake *h, gnutls_alert_description_t alert)
-{
-	bool full = h->tx_full;
-
-	if (h->st == NULL)
-		return;
-	(void)gnutls_alert_send(h->session, GNUTLS_AL_FATAL, alert);
-	h->tx_full = full;
-}
-
-static int
-refuse(struct tls_handshake *h, gnutls_alert_description_t alert, int error,
-    const char *why)
-{
-	send_alert(h, alert);
-	return fail(h, error, "%s", why);
-}
-
-/* Is this the client's certificate, and not the handshake in general? */
-static bool
-about_cert(const struct tls_handshake *h, int rc)
-{
-	return h->verify_status != 0 || rc == GNUTLS_E_CERTIFICATE_REQUIRED ||
-	    rc == GNUTLS_E_NO_CERTIFICATE_FOUND ||
-	    rc == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR ||
-	    rc == GNUTLS_E_CERTIFICATE_ERROR;
-}
-
-static int
-peer_alert(struct tls_handshake *h)
-{
-	gnutls_alert_description_t a = gnutls_alert_get(h->session);
-	const char *name = gnutls_alert_get_name(a);
-
-	return fail(h, -ECONNABORTED, "peer's alert %d: %s", (int)a,
-	    name != NULL ? name : "unknown");
-}
-
-static int
-failed(struct tls_handshake *h, int rc)
-{
-	gnutls_alert_description_t alert;
-	int level;
-
-	if (rc == GNUTLS_E_FATAL_ALERT_RECEIVED)
-		return peer_alert(h);
-	if (h->tx_full)
-		return fail(h, -EMSGSIZE, "no room for the handshake's answer");
-	if (h->no_cred)
-		return refuse(h, GNUTLS_A_UNRECOGNIZED_NAME, -ENOKEY,
-		    h->challenge ? "no ACME challenge for that server name" :
-		    "no credential for that server name");
-	if (rc == GNUTLS_E_PK_SIGN_FAILED) {
-		send_alert(h, GNUTLS_A_INTERNAL_ERROR);
-		return fail(h, -ENOKEY, "the signer failed: %s",
-		    h->signer_error != 0 ? strerror(-h->signer_error) :
-		    "no signature");
-	}
-	if (h->listener->client_auth != TLS_CLIENT_OFF && about_cert(h, rc)) {
-		tls_peer_refused(h, rc, &alert);
-		send_alert(h, alert);
-		h->state = HS_FAILED;
-		return -EACCES;
-	}
-	alert = (gnutls_alert_description_t)gnutls_error_to_alert(rc, &level);
-	if (rc == GNUTLS_E_HANDSHAKE_TOO_LARGE)
-		return refuse(h, alert, -EMSGSIZE,
-		    "handshake message is too long");
-	return refuse(h, alert, rc == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EPROTO,
-	    gnutls_strerror(rc));
-}
-
 /* ---- one step ---- */
 
 static void
@@ -352,38 +258,6 @@ tls_handshake_suspend(struct tls_handshake *h)
 	coro_yield();
 }
 
-/* Looks like the start of an HTTP request line: an upper case method. */
-static bool
-looks_like_http(const uint8_t *p, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n && i < 4; i++)
-		if (p[i] == ' ' && i > 2)
-			return true;
-		else if (p[i] < 'A' || p[i] > 'Z')
-			return false;
-	return true;
-}
-
-/* No session knows a version yet: writes the alert by hand. */
-static int
-refuse_foreign(struct tls_handshake *h, const uint8_t *p, size_t n)
-{
-	static const uint8_t alert[] = {
-		RECORD_ALERT, 3, 3, 0, 2, GNUTLS_AL_FATAL,
-		GNUTLS_A_PROTOCOL_VERSION
-	};
-	struct outbuf *tx = &h->st->tx;
-
-	if (outbuf_room(tx) >= sizeof(alert)) {
-		memcpy(tx->p + tx->n, alert, sizeof(alert));
-		tx->n += sizeof(alert);
-	}
-	return fail(h, -EPROTO, "%s", looks_like_http(p, n) ?
-	    "not TLS (looks like HTTP)" : "not TLS");
-}
-
 /* How long the record at p is with its header; 0: more bytes are needed. */
 static ssize_t
 record_size(struct tls_handshake *h, const uint8_t *p, size_t n)
@@ -394,20 +268,20 @@ record_size(struct tls_handshake *h, const uint8_t *p, size_t n)
 		return 0;
 	if (h->total == 0 && (p[0] != RECORD_HANDSHAKE ||
 	    (n > 1 && p[1] != 3)))
-		return refuse_foreign(h, p, n);
+		return tls_refuse_foreign(h, p, n);
 	if (p[0] < 20 || p[0] > 23 || (n > 1 && p[1] != 3))
-		return refuse(h, GNUTLS_A_UNEXPECTED_MESSAGE, -EPROTO,
+		return tls_refuse(h, GNUTLS_A_UNEXPECTED_MESSAGE, -EPROTO,
 		    "no TLS record where one should begin");
 	if (n < RECORD_HEADER)
 		return 0;
 	len = (size_t)p[3] << 8 | p[4];
 	if (len > RECORD_MAX)
-		return refuse(h, GNUTLS_A_RECORD_OVERFLOW, -EPROTO,
+		return tls_refuse(h, GNUTLS_A_RECORD_OVERFLOW, -EPROTO,
 		    "TLS record is too long");
 	if (h->listener->client_auth != TLS_CLIENT_OFF)
 		limit += TOTAL_MAX_CERT;
 	if (h->total + RECORD_HEADER + len > limit)
-		return refuse(h, GNUTLS_A_UNEXPECTED_MESSAGE, -EMSGSIZE,
+		return tls_refuse(h, GNUTLS_A_UNEXPECTED_MESSAGE, -EMSGSIZE,
 		    "handshake is too long");
 	return n < RECORD_HEADER + len ? 0 : (ssize_t)(RECORD_HEADER + len);
 }
@@ -420,7 +294,7 @@ complete(struct tls_handshake *h)
 	int r;
 
 	if (h->rec_n > 0)
-		return fail(h, -EPROTO, "record left behind");
+		return tls_fail(h, -EPROTO, "record left behind");
 	if (h->challenge || tls_select_challenge(h->session)) {
 		(void)gnutls_bye(h->session, GNUTLS_SHUT_WR);	/* courtesy */
 		h->state = HS_CHALLENGE;
@@ -429,7 +303,7 @@ complete(struct tls_handshake *h)
 	if (gnutls_session_is_resumed(h->session)) {
 		r = tls_peer_recheck(h, &alert);
 		if (r < 0) {
-			send_alert(h, alert);
+			tls_refuse_alert(h, alert);
 			h->state = HS_FAILED;
 			return r;
 		}
@@ -448,16 +322,17 @@ judge(struct tls_handshake *h)
 		return 0;
 	if (h->rc == GNUTLS_E_WARNING_ALERT_RECEIVED &&
 	    gnutls_alert_get(h->session) == GNUTLS_A_CLOSE_NOTIFY)
-		return peer_alert(h);
+		return tls_refuse_peer_alert(h);
 	if (gnutls_error_is_fatal(h->rc))
-		return failed(h, h->rc);
+		return tls_refuse_result(h, h->rc);
 	if (++h->warnings > WARNINGS_MAX)
-		return refuse(h, GNUTLS_A_UNEXPECTED_MESSAGE, -EPROTO,
+		return tls_refuse(h, GNUTLS_A_UNEXPECTED_MESSAGE, -EPROTO,
 		    "too many warnings");
 	return 0;
 }
 
-/* Runs until GnuTLS wants another record.  The result of the step, or -EAGAIN. */
+/* Runs until GnuTLS wants another record.  The result of the step, or
+ * -EAGAIN. */
 static int
 advance(struct tls_handshake *h)
 {
@@ -469,7 +344,7 @@ advance(struct tls_handshake *h)
 		if (r == 1)
 			return TLS_HS_WAIT;
 		if (r < 0)
-			return fail(h, r, "out of memory");
+			return tls_fail(h, r, "out of memory");
 		r = judge(h);
 		if (r != 0)
 			return r;
@@ -495,7 +370,7 @@ feed(struct tls_handshake *h, const uint8_t *in, size_t n, size_t *used)
 		if (r != -EAGAIN)
 			return r;
 		if (h->rec_n > 0)
-			return refuse(h, GNUTLS_A_INTERNAL_ERROR, -EPROTO,
+			return tls_refuse(h, GNUTLS_A_INTERNAL_ERROR, -EPROTO,
 			    "record not read to its end");
 	}
 }
@@ -550,15 +425,15 @@ tls_handshake_finish(struct tls_handshake *h, struct stage *st,
 	h->st = st;
 	r = tls_peer_fill(h, &peer);
 	if (r < 0 && h->reason[0] == '\0')
-		(void)fail(h, r, "the peer's facts cannot be read");
+		(void)tls_fail(h, r, "the peer's facts cannot be read");
 	if (r == 0 && peer.version == 0x0304 && h->snapshot->has_tickets &&
 	    gnutls_session_ticket_send(h->session, 1, 0) < 0)
-		r = fail(h, h->tx_full ? -EMSGSIZE : -EPROTO,
+		r = tls_fail(h, h->tx_full ? -EMSGSIZE : -EPROTO,
 		    "the ticket cannot be sent");
 	if (r == 0) {
 		r = tls_detach_session(h, ret_transport);
 		if (r < 0)
-			(void)fail(h, r, "the keys cannot be taken over");
+			(void)tls_fail(h, r, "the keys cannot be taken over");
 	}
 	h->st = NULL;
 	h->state = HS_FAILED;		/* nothing more can be done with it */

@@ -3,9 +3,9 @@
  * One server handshake, from the first byte to a detached transport (decision
  * 5).  It does no I/O: wire bytes come in by whole records (a partial one would
  * pin 17 KB in GnuTLS), what must be sent is appended to the stage's tx area.
- * With an external key the handshake runs on a pooled stack of its own and may be
- * suspended; a suspended one is never freed, only given up.
- * Belongs to one worker's thread.
+ * With an external key the handshake runs on a pooled stack of its own and may
+ * be suspended; a suspended one is never freed, only given up. Belongs to one
+ * worker's thread.
  */
 #ifndef CT_TLS_HANDSHAKE_H
 #define CT_TLS_HANDSHAKE_H
@@ -42,7 +42,9 @@ struct tls_peer {
 	uint8_t exporter[32];
 	bool has_cert;			/* a verified client certificate */
 	uint8_t cert_sha256[32];
-	uint8_t issuer_key_id[20];	/* SHA-1 of the issuer's key, or its AKI */
+	/* The authority key id, or else the issuer's subject key id; hashed
+	 * (SHA-1) if it is not 20 bytes; or SHA-1 of the issuer's name. */
+	uint8_t issuer_key_id[20];
 	uint8_t serial[20];
 	uint8_t serial_n;
 	int64_t cert_not_after;		/* seconds since 1970 */
@@ -51,43 +53,46 @@ struct tls_peer {
 
 enum tls_handshake_result {
 	TLS_HS_MORE,			/* wants more wire bytes */
-	TLS_HS_WAIT,			/* suspended; `resumed` will be called */
+	TLS_HS_WAIT,			/* suspended until `resumed` */
 	TLS_HS_DONE,			/* call tls_handshake_finish */
-	TLS_HS_CHALLENGE		/* acme-tls/1 answered: send tx, close */
+	TLS_HS_CHALLENGE		/* acme-tls/1 done: send tx, close */
 };
 
 /*
- * ALPN: "http/1.1" is offered, and "acme-tls/1" while the snapshot has challenges.
- * A client without ALPN goes on without; one that offers neither (only "h2") is
- * refused with no_application_protocol (RFC 7301 3.2): browsers offer http/1.1
- * for wss, and whoever insists on h2 would not understand our answer.
+ * ALPN: "http/1.1" is offered, and "acme-tls/1" while the snapshot has
+ * challenges. A client without ALPN goes on without; one that offers neither
+ * (only "h2") is refused with no_application_protocol (RFC 7301 3.2): browsers
+ * offer http/1.1 for wss, and whoever insists on h2 would not understand our
+ * answer.
  */
 
 /* `resumed(ctx)` runs on the worker's thread when a suspended handshake can go
  * on: call tls_handshake_step again.
- * `listener` counts in the snapshot's spec; -EINVAL: there is none.  -ENOMEM. */
+ * `listener` counts in the snapshot's spec; -EINVAL: there is none.
+ * -ENOMEM. */
 int tls_handshake_new(struct tls_worker *, struct tls_snapshot *snapshot,
     unsigned listener, void (*resumed)(void *ctx), void *ctx,
     struct tls_handshake **ret);
 
 /*
- * Takes whole records from in[0..n) as far as the handshake wants them; *ret_used
- * says how many bytes.  What is left after TLS_HS_DONE are application records.
- * Appends to st->tx.  Returns enum tls_handshake_result or a negative errno with
- * the alert in tx: -EPROTO (peer's fault; see reason), -ECONNABORTED (peer's
- * alert), -EACCES (client certificate missing or not trusted), -ENOKEY (no
- * credential for that name, signer failed), -EMSGSIZE (too much for a handshake,
- * or tx is full), -ENOMEM.  While suspended it takes nothing: TLS_HS_WAIT.
+ * Takes whole records from in[0..n) as far as the handshake wants them;
+ * *ret_used says how many bytes.  What is left after TLS_HS_DONE are
+ * application records. Appends to st->tx.  Returns enum tls_handshake_result or
+ * a negative errno with the alert in tx: -EPROTO (peer's fault; see reason),
+ * -ECONNABORTED (peer's alert), -EACCES (client certificate missing or not
+ * trusted), -ENOKEY (no credential for that name, signer failed), -EMSGSIZE
+ * (too much for a handshake, or tx is full), -ENOMEM.  While suspended it takes
+ * nothing: TLS_HS_WAIT.
  */
 int tls_handshake_step(struct tls_handshake *, struct stage *st,
     const uint8_t *in, size_t n, size_t *ret_used);
 /* Static or handshake-owned text about the last error, for the log. */
 const char *tls_handshake_reason(const struct tls_handshake *);
 
-/* After TLS_HS_DONE, once: sends one ticket (into tx), takes the keys out, frees
- * the GnuTLS session and drops the snapshot, whatever happens.  On success
- * *ret_transport and *ret_peer are filled.  -EACCES, -EPROTO, -EMSGSIZE (tx is
- * full), -EIO, -ENOMEM.  tls_handshake_free() is still the caller's. */
+/* After TLS_HS_DONE, once: sends one ticket (into tx), takes the keys out,
+ * frees the GnuTLS session and drops the snapshot, whatever happens.  On
+ * success *ret_transport and *ret_peer are filled.  -EACCES, -EPROTO, -EMSGSIZE
+ * (tx is full), -EIO, -ENOMEM.  tls_handshake_free() is still the caller's. */
 int tls_handshake_finish(struct tls_handshake *, struct stage *st,
     struct transport **ret_transport, struct tls_peer *ret_peer);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What GnuTLS does not tell of a ClientHello: the record_size_limit extension (RFC
- * 8449), whose value is lost with the session, and which TLS 1.2 suites there
- * are for which type of certificate.  Never refuses anything: GnuTLS, which sees
- * the same bytes next, does.
+ * What GnuTLS does not tell of a ClientHello: the record_size_limit extension
+ * (RFC 8449), whose value is lost with the session, and which TLS 1.2 suites
+ * there are for which type of certificate.  Never refuses anything: GnuTLS,
+ * which sees the same bytes next, does.
  */
 #include <string.h>
 

@@ -28,7 +28,7 @@ struct tls_cred {
 	atomic_uint refs;
 	gnutls_pcert_st pcert[TLS_CHAIN_MAX];
 	unsigned pcert_n;
-	gnutls_ocsp_data_st ocsp;	/* of the leaf; response.data NULL: none */
+	gnutls_ocsp_data_st ocsp;	/* leaf's; response.data NULL: none */
 	gnutls_privkey_t key;
 	gnutls_pk_algorithm_t pk;
 	unsigned bits;
@@ -97,7 +97,7 @@ bool tls_select_challenge(gnutls_session_t);
 /* GnuTLS asks whether the client's certificate is good (peer.c). */
 gnutls_certificate_verify_function tls_peer_verify;
 
-/* ---- handshakes (handshake.c, hello.c, peer.c, detach.c, signer.c) ---- */
+/* ---- handshakes (handshake.c, refuse.c, hello.c, peer.c, detach.c) ---- */
 
 #define TLS_ALPN_HTTP "http/1.1"
 #define TLS_ALPN_ACME "acme-tls/1"	/* RFC 8737 */
@@ -119,7 +119,7 @@ enum hs_state {
 /* From the ClientHello (hello.c), the last one when there were two. */
 struct tls_hello {
 	uint16_t record_limit;		/* as on the wire; 0: not there */
-	bool suite_ecdsa, suite_rsa;	/* TLS 1.2 ECDHE suites by certificate */
+	bool suite_ecdsa, suite_rsa;	/* TLS 1.2 ECDHE by certificate */
 };
 
 struct tls_handshake {
@@ -180,6 +180,20 @@ int tls_detach_session(struct tls_handshake *, struct transport **ret);
 /* A gnutls_handshake_secret_func (detach.c). */
 int tls_detach_secret(gnutls_session_t, gnutls_record_encryption_level_t,
     const void *rd, const void *wr, size_t n);
+
+/* Ends the handshake with a reason; returns `error` (refuse.c). */
+int tls_fail(struct tls_handshake *, int error, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same with an alert for the peer. */
+int tls_refuse(struct tls_handshake *, gnutls_alert_description_t, int error,
+    const char *why);
+void tls_refuse_alert(struct tls_handshake *, gnutls_alert_description_t);
+/* The peer's alert: -ECONNABORTED. */
+int tls_refuse_peer_alert(struct tls_handshake *);
+/* A fatal result of gnutls_handshake(): reason, alert, errno. */
+int tls_refuse_result(struct tls_handshake *, int gnutls_error);
+/* p[0..n) is how something else than TLS begins: -EPROTO. */
+int tls_refuse_foreign(struct tls_handshake *, const uint8_t *p, size_t n);
 
 /* A request's suspension and its answer (handshake.c). */
 void tls_handshake_suspend(struct tls_handshake *);

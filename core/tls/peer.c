@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client's side of a handshake: is its certificate good, and what is kept of
- * it.  After a resumption GnuTLS asks nobody, so the dates of the certificate in
- * the ticket are looked at again; that its CA is still trusted follows from the
- * ticket key, which is derived from the CA list.
+ * The client's side of a handshake: is its certificate good, and what is kept
+ * of it.  After a resumption GnuTLS asks nobody, so the dates of the
+ * certificate in the ticket are looked at again; that its CA is still trusted
+ * follows from the ticket key, which is derived from the CA list.
  */
 #include <errno.h>
 #include <stdio.h>

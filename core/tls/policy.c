@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The policy: TLS 1.2 and 1.3, suites that the record layer can take over
- * (AES-GCM and CHACHA20-POLY1305), ephemeral key exchange, no SHA-1.  A string of
- * the operator's is not compared as text: it is resolved by the library and
+ * (AES-GCM and CHACHA20-POLY1305), ephemeral key exchange, no SHA-1.  A string
+ * of the operator's is not compared as text: it is resolved by the library and
  * whatever it allows is looked at, so that no keyword can bring back what is
  * refused here.
  */
@@ -17,8 +17,8 @@
 /*
  * AES-128-GCM first: it costs 9 % less than AES-256-GCM, and CHACHA20 of this
  * library 15 times more; the server's order counts.  RFC 8446 resumption with
- * psk_dhe_ke needs no key exchange of its own here: "+PSK" alone would switch it
- * off for ordinary clients.
+ * psk_dhe_ke needs no key exchange of its own here: "+PSK" alone would switch
+ * it off for ordinary clients.
  */
 static const char default_priority[] =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
@@ -130,9 +130,13 @@ static int
 check_keys(gnutls_priority_t p, char *why)
 {
 	const unsigned int *list;
-	bool certificate = false;
+	bool certificate = true;
 	int i, n;
 
+	/* TLS 1.3 alone has no key exchange of this kind to choose. */
+	n = gnutls_priority_protocol_list(p, &list);
+	for (i = 0; i < n; i++)
+		certificate &= list[i] != GNUTLS_TLS1_2;
 	n = gnutls_priority_kx_list(p, &list);
 	for (i = 0; i < n; i++) {
 		if (!kx_allowed(list[i]))
@@ -173,6 +177,9 @@ tls_policy_resolve(const char *priority, char *why, gnutls_priority_t *ret)
 	r = gnutls_priority_init(&p, priority, &at);
 	if (r == GNUTLS_E_MEMORY_ERROR)
 		return tls_why(why, -ENOMEM, "out of memory");
+	if (r == GNUTLS_E_NO_PRIORITIES_WERE_SET)
+		return tls_why(why, -EINVAL,
+		    "priority string leaves nothing to agree on");
 	if (r < 0)
 		return tls_why(why, -EINVAL,
 		    "priority string is not understood at \"%.60s\": %s",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which credential a handshake shows: by ALPN (RFC 8737), by server name (RFC 6066
- * 3), and of a slot's credentials by what the client can verify.  Runs inside
- * gnutls_handshake(); only reads the snapshot.
+ * Which credential a handshake shows: by ALPN (RFC 8737), by server name (RFC
+ * 6066 3), and of a slot's credentials by what the client can verify.  Runs
+ * inside gnutls_handshake(); only reads the snapshot.
  */
 #include <ctype.h>
 #include <string.h>

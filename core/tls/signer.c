@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys that are elsewhere.  GnuTLS calls back for a signature in the middle of a
- * handshake; the callback sends the request and leaves the handshake's stack,
+ * Keys that are elsewhere.  GnuTLS calls back for a signature in the middle of
+ * a handshake; the callback sends the request and leaves the handshake's stack,
  * and returns only with the answer.  It never returns GNUTLS_E_AGAIN: the
  * handshake would go on as if the signature had been sent.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Builds snapshots.  Everything that can be wrong with one is found here, on the
- * thread that loads; a handshake only reads.  GnuTLS keeps bare pointers to
+ * Builds snapshots.  Everything that can be wrong with one is found here, on
+ * the thread that loads; a handshake only reads.  GnuTLS keeps bare pointers to
  * credentials, so a snapshot lives as long as the last session made with it.
  */
 #include "tls/snapshot.h"
@@ -31,8 +31,8 @@ copy_name(const char *name, char *why, char **ret)
 	if (n > 0 && name[n - 1] == '.')
 		n--;
 	if (n == 0 || n > TLS_SERVER_NAME_MAX)
-		return tls_why(why, -EINVAL, "server name \"%.64s\" is %s", name,
-		    n == 0 ? "empty" : "too long");
+		return tls_why(why, -EINVAL, "server name \"%.64s\" is %s",
+		    name, n == 0 ? "empty" : "too long");
 	for (i = 0; i < n; i++)
 		if ((unsigned char)name[i] <= ' ' || name[i] == 0x7f ||
 		    (name[i] == '*' && (i > 0 || n < 3 || name[1] != '.')))
@@ -82,9 +82,10 @@ check_name(const struct tls_snapshot *s, size_t slot, size_t name, char *why)
 	for (i = 0; i <= slot; i++)
 		for (k = 0; k < (i == slot ? name : s->slots[i].names_n); k++)
 			if (strcmp(s->slots[i].names[k], text) == 0)
-				return tls_why(why, -EINVAL, "server name %.64s "
-				    "is in slot %.64s and in slot %.64s", text,
-				    s->slots[i].name, s->slots[slot].name);
+				return tls_why(why, -EINVAL,
+				    "server name %.64s is in slot %.64s and "
+				    "in slot %.64s", text, s->slots[i].name,
+				    s->slots[slot].name);
 	return 0;
 }
 
@@ -135,7 +136,8 @@ derive_ticket_key(struct tls_listener *l, const struct tls_listener_spec *ls,
 	text[sizeof(label)] = (uint8_t)ls->client_auth;
 	if (digest_sha256(ls->ca_pem, ls->client_auth == TLS_CLIENT_OFF ? 0 :
 	    ls->ca_n, text + sizeof(label) + 1) < 0 ||
-	    digest_sha256(policy, strlen(policy), text + sizeof(label) + 33) < 0)
+	    digest_sha256(policy, strlen(policy),
+	    text + sizeof(label) + 33) < 0)
 		return -EIO;
 	if (gnutls_hmac_fast(GNUTLS_MAC_SHA512, spec->ticket_master,
 	    TLS_TICKET_MASTER_SIZE, text, sizeof(text), l->ticket_key) < 0)

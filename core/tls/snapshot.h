@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials and snapshots (decision 7).  A credential is one certificate chain
- * with its key.  A snapshot is everything a handshake needs: slots by server
- * name, what each listener asks of clients, ticket master, policy, ACME
+ * Credentials and snapshots (decision 7).  A credential is one certificate
+ * chain with its key.  A snapshot is everything a handshake needs: slots by
+ * server name, what each listener asks of clients, ticket master, policy, ACME
  * challenge certificates.  Both are immutable and reference-counted: they are
- * built and checked completely on a thread that may block, handed to the workers
- * by mailbox, and each handshake holds the snapshot it started with until it ends.
+ * built and checked completely on a thread that may block, handed to the
+ * workers by mailbox, and each handshake holds the snapshot it started with
+ * until it ends.
  *
  * Every constructor writes one line into why[TLS_WHY_SIZE] when it fails; `why`
  * may be NULL.  Thread: any, if not said otherwise.
@@ -27,10 +28,10 @@ struct tls_sign_job;
 
 /*
  * Signs with a key that is elsewhere (token, remote signer).  `request` is
- * called on the worker's thread inside a handshake, on a small stack (48 KiB are
- * left), must not block, and is answered from any thread, also from inside the
- * call, with tls_sign_done().  A negative return fails the handshake: then there
- * must be no answer.
+ * called on the worker's thread inside a handshake, on a small stack (48 KiB
+ * are left), must not block, and is answered from any thread, also from inside
+ * the call, with tls_sign_done().  A negative return fails the handshake: then
+ * there must be no answer.
  *
  * sign_algorithm is a TLS SignatureScheme (RFC 8446 4.2.3): ecdsa_* 0x0403
  * 0x0503 0x0603, rsa_pss_rsae_* 0x0804-0x0806, rsa_pss_pss_* 0x0809-0x080b,
@@ -47,18 +48,19 @@ struct tls_signer {
 };
 
 /* Answers a request; copies sig.  error: 0, or negative errno (sig ignored).
- * Any thread, exactly once for each job, also after its handshake was given up. */
+ * Any thread, exactly once for each job, also after its handshake was given
+ * up. */
 void tls_sign_done(struct tls_sign_job *job, int error, const void *sig,
     size_t n);
 
 /*
- * Chain (PEM) and private key (PEM, unencrypted).  The leaf is the certificate of
- * the key; its issuers follow in any order, and certificates that issued none of
- * them are left out.  Checks that the key belongs to the leaf and what clients
- * would refuse: signatures in the chain, SHA-1, RSA below 2048 bits, key usage.
- * Dates are for the caller to judge (tls_cred_info).  ocsp_der may be NULL; if it
- * is there it must say that the leaf is good.  Blocking (signs once).
- * -EINVAL with why, -ENOMEM.
+ * Chain (PEM) and private key (PEM, unencrypted).  The leaf is the certificate
+ * of the key; its issuers follow in any order, and certificates that issued
+ * none of them are left out.  Checks that the key belongs to the leaf and what
+ * clients would refuse: signatures in the chain, SHA-1, RSA below 2048 bits,
+ * key usage. Dates are for the caller to judge (tls_cred_info).  ocsp_der may
+ * be NULL; if it is there it must say that the leaf is good.  Blocking (signs
+ * once). -EINVAL with why, -ENOMEM.
  */
 int tls_cred_new(const void *chain_pem, size_t chain_n, const void *key_pem,
     size_t key_n, const void *ocsp_der, size_t ocsp_n, char *why,
@@ -74,10 +76,11 @@ void tls_cred_unref(struct tls_cred **);
 /* What is in a credential, for status and events.  Text is UTF-8. */
 struct tls_cred_info {
 	uint8_t sha256[32];
-	char subject[256], issuer[256], names[512];	/* names: ", " between */
+	char subject[256], issuer[256];
+	char names[512];			/* ", " between them */
 	int64_t not_before, not_after;			/* seconds since 1970 */
 	bool self_signed, external;
-	char key[32];					/* "EC/ECDSA 256 bits" */
+	char key[32];				/* "EC/ECDSA 256 bits" */
 };
 void tls_cred_info(const struct tls_cred *, struct tls_cred_info *ret);
 
@@ -88,13 +91,13 @@ enum tls_client_auth {
 #define TLS_SLOT_CREDS 2		/* ECDSA/EdDSA and RSA side by side */
 struct tls_slot_spec {
 	const char *name;		/* slot name, for logs */
-	const char *const *names;	/* server names, "*.x" allowed; NULL ends */
+	const char *const *names;	/* "*.x" allowed; NULL ends; or NULL */
 	bool is_default;
 	struct tls_cred *cred[TLS_SLOT_CREDS];	/* NULL = none */
 };
 struct tls_listener_spec {
 	enum tls_client_auth client_auth;
-	const void *ca_pem;		/* trust anchors for client certificates */
+	const void *ca_pem;		/* trust anchors for clients */
 	size_t ca_n;
 };
 /* An ACME tls-alpn-01 certificate (RFC 8737), found by ALPN and name. */
@@ -118,19 +121,20 @@ struct tls_snapshot_spec {
  * Copies or references all it needs.  -EINVAL with why, -ENOMEM.
  * A server name is looked up exactly, then as "*." and the rest, in all slots;
  * an unknown or missing one gets the default slot; without one the handshake
- * fails (-ENOKEY).  Of a slot's credentials the first that the client can verify
- * is used.  Tickets are bound to what the listener asks of clients (mode and CA
- * list) and to the policy: with another of these they mean a full handshake.
+ * fails (-ENOKEY).  Of a slot's credentials the first that the client can
+ * verify is used.  Tickets are bound to what the listener asks of clients (mode
+ * and CA list) and to the policy: with another of these they mean a full
+ * handshake.
  */
 int tls_snapshot_new(const struct tls_snapshot_spec *, char *why,
     struct tls_snapshot **ret);
 struct tls_snapshot *tls_snapshot_ref(struct tls_snapshot *);
 void tls_snapshot_unref(struct tls_snapshot **);
 
-/* Checks a priority string (NULL or "": the default) against the policy: TLS 1.2
- * and 1.3 only; AES-GCM and CHACHA20-POLY1305 only; ECDHE with a certificate
- * (ECDHE-PSK, DHE-PSK and PSK may be added for resumption); no SHA-1.
- * -EINVAL with why, -ENOMEM. */
+/* Checks a priority string (NULL or "": the default) against the policy: TLS
+ * 1.2 and 1.3 only; AES-GCM and CHACHA20-POLY1305 only; ECDHE with a
+ * certificate (ECDHE-PSK, DHE-PSK and PSK may be added for resumption); no
+ * SHA-1. -EINVAL with why, -ENOMEM. */
 int tls_policy_check(const char *priority, char *why);
 /* The built-in default as it goes to GnuTLS. */
 const char *tls_policy_default(void);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ticket master on disk: 64 random bytes in a file that nobody else may read,
- * because whoever has them can mint a resumed session of any device.  The age
- * of the file is the age of the master.  Never overwrites what does not look like
- * a master: the path may be a mistake.
+ * The ticket master on disk: 64 random bytes in a file that nobody else may
+ * read, because whoever has them can mint a resumed session of any device.  The
+ * age of the file is the age of the master.  Never overwrites what does not
+ * look like a master: the path may be a mistake.
  */
 #include <errno.h>
 #include <fcntl.h>

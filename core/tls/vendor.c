@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GnuTLS itself: its version, its error numbers, one line of text about them. */
+/* GnuTLS itself: its version, its error numbers, one line of text about
+ * them. */
 #include "tls/vendor.h"
 
 #include <errno.h>
@@ -35,7 +36,8 @@ tls_global_init(char *why)
 	int r;
 
 	if (gnutls_check_version(GNUTLS_NEEDED) == NULL)
-		return tls_why(why, -ENOSYS, "GnuTLS %s is too old, %s is needed",
+		return tls_why(why, -ENOSYS,
+		    "GnuTLS %s is too old, %s is needed",
 		    gnutls_check_version(NULL), GNUTLS_NEEDED);
 	r = gnutls_global_init();
 	if (r < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates for tests, made when the test runs, as PEM.  No vendor type here,
- * so that tests of every folder may use it.  Failures abort the test.
+ * Certificates for tests, made when the test runs, as PEM.  No vendor type
+ * here, so that tests of every folder may use it.  Failures abort the test.
  */
 #ifndef CT_TEST_CERTS_H
 #define CT_TEST_CERTS_H
@@ -36,9 +36,8 @@ void test_cert_make(const struct test_cert_spec *, struct test_cert *ret);
 void test_cert_free(struct test_cert *);
 /* a.pem followed by b.pem; free() it. */
 char *test_cert_join(const struct test_cert *a, const struct test_cert *b);
-/* An OCSP response needs a responder; a test makes a signature instead: the
- * key's answer to a TLS SignatureScheme, hash or message as tls/snapshot.h says.
- * Returns the length, 0 on failure. */
+/* What the key answers to a TLS SignatureScheme, given a hash or a message as
+ * tls/snapshot.h says.  Returns the length, 0 on failure. */
 size_t test_cert_sign(const struct test_cert *, int scheme, const void *p,
     size_t n, uint8_t *to, size_t cap);
 

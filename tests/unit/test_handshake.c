@@ -39,7 +39,8 @@ static struct tls_snapshot *
 snapshot(bool with_default)
 {
 	static const char *const names[] = {"a.test", "x.wild.test", NULL};
-	static const char *const names_other[] = {"b.test", "*.wild.test", NULL};
+	static const char *const names_other[] = {"b.test", "*.wild.test",
+	    NULL};
 	const struct tls_slot_spec slots[] = {
 		{.name = "main", .names = names, .is_default = with_default,
 		    .cred = {cred_ec, cred_rsa}},
@@ -412,7 +413,8 @@ static void
 test_old_versions_and_suites_are_refused(void **state)
 {
 	static const char *const refused[] = {
-		"NORMAL:-VERS-ALL:+VERS-TLS1.1", "NORMAL:-VERS-ALL:+VERS-TLS1.0",
+		"NORMAL:-VERS-ALL:+VERS-TLS1.1",
+		"NORMAL:-VERS-ALL:+VERS-TLS1.0",
 		PAIR_TLS12 ":-CIPHER-ALL:+AES-128-CBC:+AES-256-CBC",
 		PAIR_TLS12 ":-KX-ALL:+RSA",
 		PAIR_TLS12 ":-KX-ALL:+DHE-RSA",
@@ -464,8 +466,8 @@ test_oversized_records_and_handshakes_are_refused(void **state)
 {
 	static const uint8_t big[] = {22, 3, 1, 0x41, 0x01};
 	static const uint8_t ccs[] = {20, 3, 3, 0, 1, 1};
-	uint8_t part[5 + 16000] = {22, 3, 1, 16000 >> 8, 16000 & 255, 1, 0, 0xff,
-	    0xf0};
+	uint8_t part[5 + 16000] = {22, 3, 1, 16000 >> 8, 16000 & 255, 1, 0,
+	    0xff, 0xf0};
 	struct pair_opts o = {.sni = NULL};
 	size_t used, i;
 	int r = 0;
@@ -493,7 +495,8 @@ test_oversized_records_and_handshakes_are_refused(void **state)
 	assert_true(r < 0);
 }
 
-/* Every step of a handshake gets garbage instead of the client's next flight. */
+/* Every step of a handshake gets garbage instead of the client's next
+ * flight. */
 static void
 test_garbage_at_each_step(void **state)
 {

@@ -176,7 +176,8 @@ test_missing_certificate(void **state)
 		assert_false(pair.peer.has_cert);
 		o.listener = REQUIRED;
 		expect(&o, -EACCES, v == 0 ? GNUTLS_A_CERTIFICATE_REQUIRED :
-		    GNUTLS_A_HANDSHAKE_FAILURE, "client certificate is missing");
+		    GNUTLS_A_HANDSHAKE_FAILURE,
+		    "client certificate is missing");
 	}
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keys that are elsewhere: a thread signs, late, wrongly, or for a handshake that
- * nobody wants any more. */
+/* Keys that are elsewhere: a thread signs, late, wrongly, or for a handshake
+ * that nobody wants any more. */
 #include "tls/snapshot.h"
 
 #include <setjmp.h>

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The device's end of TLS: a GnuTLS session over the caller's non-blocking
+ * transport, with the same policy as the server (tls/policy.h).  The server's
+ * chain is always verified, against given CAs or the system's, and so is its
+ * name unless that is switched off.  There is no switch that trusts everybody.
+ *
+ * A policy is made once and used for many connections, one after another; it
+ * keeps the last session ticket, so that coming back is cheap.  A policy and
+ * its connections belong to one thread.
+ */
+#ifndef CT_TLS_CLIENT_H
+#define CT_TLS_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct tls_client;
+struct tls_client_policy;
+
+struct tls_client_spec {
+	const char *priority;		/* NULL or "": tls_policy_default() */
+	const void *ca_pem;		/* NULL: the system's trust store */
+	size_t ca_n;
+	bool any_name;			/* do not compare the server's name */
+	const void *chain_pem;		/* own certificate; NULL: none */
+	size_t chain_n;
+	const void *key_pem;
+	size_t key_n;
+};
+
+/* Blocking (reads the trust store).  -EINVAL with why[TLS_WHY_SIZE] (may be
+ * NULL), -ENOMEM. */
+int tls_client_policy_new(const struct tls_client_spec *, char *why,
+    struct tls_client_policy **ret);
+/* After every connection was freed. */
+void tls_client_policy_free(struct tls_client_policy **);
+
+/* Where the wire bytes go.  Both return how many bytes, or -errno (-EAGAIN: not
+ * now); recv returns 0 at the end of the stream. */
+struct tls_client_io {
+	ssize_t (*recv)(void *ctx, void *to, size_t n);
+	ssize_t (*send)(void *ctx, const void *from, size_t n);
+	void *ctx;
+};
+/* For a connected, non-blocking socket.  Never raises SIGPIPE. */
+struct tls_client_io tls_client_io_fd(int fd);
+
+/* `host`: a name, sent as SNI, or an IP address as text; what the server's
+ * certificate must be for.  -ENOMEM, -EINVAL. */
+int tls_client_new(struct tls_client_policy *, const char *host,
+    const struct tls_client_io *, struct tls_client **ret);
+/* Sends nothing; keeps the ticket if there is one. */
+void tls_client_free(struct tls_client **);
+
+/*
+ * Goes on with the handshake.  0 when it is done.  -EAGAIN: call again when the
+ * descriptor is ready for what tls_client_wants_write() says.
+ * -EACCES the server is not trusted, -ECONNABORTED its alert, -EPROTO it broke
+ * the protocol or nothing fits, -ECONNRESET the stream ended, -errno of io.
+ * tls_client_reason() has the words.
+ */
+int tls_client_handshake(struct tls_client *);
+
+/* Plaintext received: how many bytes; 0 at the clean end (close_notify).
+ * -EAGAIN, -ECONNRESET ended without close_notify, others as above. */
+ssize_t tls_client_read(struct tls_client *, void *to, size_t n);
+/* Is there plaintext that read() would give without touching the wire? */
+bool tls_client_pending(const struct tls_client *);
+
+/* Takes up to a record of plaintext; what it returned is taken even if the wire
+ * does not have it yet (then wants_write() is true).  -EAGAIN: nothing taken;
+ * others as above. */
+ssize_t tls_client_write(struct tls_client *, const void *from, size_t n);
+/* Sends what was taken.  0, -EAGAIN, others as above. */
+int tls_client_flush(struct tls_client *);
+/* close_notify.  0, -EAGAIN, others as above. */
+int tls_client_close(struct tls_client *);
+
+/* What the last -EAGAIN (or a write that was taken) waits for. */
+bool tls_client_wants_write(const struct tls_client *);
+
+/* After the handshake. */
+bool tls_client_resumed(const struct tls_client *);
+/* RFC 9266.  -ENOTSUP: TLS 1.2 without extended master secret. */
+int tls_client_exporter(const struct tls_client *, uint8_t ret[32]);
+/* One line about the last error, owned by the connection. */
+const char *tls_client_reason(const struct tls_client *);
+
+#endif
