@@ -89,6 +89,16 @@ struct op {
 	int result;
 };
 
+/* From here on no callback of the plugin runs but close. */
+static void
+silence(struct cleat_self *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	s->stopped = true;
+	(void)pthread_mutex_unlock(&s->lock);
+	host_drop_left(s);
+}
+
 static void
 op_open(void *arg)
 {
@@ -99,6 +109,8 @@ op_open(void *arg)
 	o->result = s->inst->module->life.open(s, plug_host(), &s->data);
 	self_leave(s, "open", t);
 	s->opened = o->result >= 0;
+	if (!s->opened)
+		silence(s);
 }
 
 static void
@@ -112,6 +124,8 @@ op_start(void *arg)
 	o->result = life->start == NULL ? 0 : life->start(s->data);
 	self_leave(s, "start", t);
 	s->started = o->result >= 0;
+	if (!s->started)
+		silence(s);
 }
 
 /* A start that failed has no stop: it has undone what it began. */
@@ -127,10 +141,7 @@ op_stop(void *arg)
 		life->stop(s->data);
 	self_leave(s, "stop", t);
 	s->started = false;
-	(void)pthread_mutex_lock(&s->lock);
-	s->stopped = true;
-	(void)pthread_mutex_unlock(&s->lock);
-	host_drop_left(s);
+	silence(s);
 	if (s->inst->cert != NULL)
 		cert_part_stop(s->inst);
 	if (s->inst->status != NULL)

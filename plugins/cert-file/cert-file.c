@@ -2,7 +2,7 @@
 /*
  * Certificates from PEM files, for all slots that name the instance.  Looks at
  * the files now and then, and publishes a pair that has changed and come to
- * rest.  With self_signed = yes it makes a certificate of its own instead.
+ * rest.  Without files it makes a self-signed certificate, unless forbidden.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -59,8 +59,8 @@ static const struct cleat_opt opts[] = {
 	    "PEM file: the private key, not encrypted" },
 	{ "ocsp", CLEAT_OPT_PATH, 0, NULL, 0, 0,
 	    "DER file: OCSP response to staple" },
-	{ "self_signed", CLEAT_OPT_BOOL, 0, "no", 0, 0,
-	    "make a self-signed certificate instead of reading files" },
+	{ "self_signed", CLEAT_OPT_BOOL, 0, "yes", 0, 0,
+	    "without chain and key, make a self-signed certificate" },
 	{ "poll", CLEAT_OPT_DURATION, 0, "15s", 1000, 86400000,
 	    "how often to look whether the files have changed" },
 	{ .name = NULL }
@@ -77,20 +77,22 @@ config_fini(struct config *c)
 }
 
 static int
-config_check(struct inst *in, const struct config *c)
+config_check(struct inst *in, struct config *c)
 {
-	if (c->self_signed && (c->path[CHAIN] != NULL ||
-	    c->path[KEY] != NULL || c->path[OCSP] != NULL)) {
-		in->host->log(in->self, CLEAT_LOG_ERROR,
-		    "self_signed = yes and files exclude each other");
-		return -EINVAL;
-	}
-	if (!c->self_signed && (c->path[CHAIN] == NULL ||
-	    c->path[KEY] == NULL)) {
+	bool files = c->path[CHAIN] != NULL || c->path[KEY] != NULL ||
+	    c->path[OCSP] != NULL;
+
+	if (files && (c->path[CHAIN] == NULL || c->path[KEY] == NULL)) {
 		in->host->log(in->self, CLEAT_LOG_ERROR, "chain and key are "
-		    "both needed, or self_signed = yes");
+		    "both needed");
 		return -EINVAL;
 	}
+	if (!files && !c->self_signed) {
+		in->host->log(in->self, CLEAT_LOG_ERROR, "chain and key are "
+		    "needed, or self_signed = yes");
+		return -EINVAL;
+	}
+	c->self_signed = !files;
 	return 0;
 }
 
