@@ -69,6 +69,10 @@ const struct conf_key conf_schema[] = {
 	    .help = "an unanswered ping makes a device suspect"),
 	KEY("presence", "dead", CONF_DURATION, "35s", .min = SEC, .max = DAY,
 	    .help = "without a byte for so long a channel is closed"),
+	KEY("presence", "retry_min", CONF_DURATION, "1s", .min = 1, .max = DAY,
+	    .help = "told to devices: first window of their reconnects"),
+	KEY("presence", "retry_max", CONF_DURATION, "2m", .min = 1, .max = DAY,
+	    .help = "told to devices: largest window"),
 
 	KEY("auth", "token_file", CONF_PATH, NULL,
 	    .help = "tokens of devices; empty: no tokens"),
