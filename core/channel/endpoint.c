@@ -413,6 +413,44 @@ endpoint_table_sweep(struct endpoint_table *t, int64_t wall_ms,
 	event_kick(t->bus);
 }
 
+/* A table that grows meanwhile splits bucket i into i and i + n, both still
+ * ahead of a cursor at i: none is missed. */
+static void
+restate_shard(struct endpoint_table *t, struct shard *s,
+    struct endpoint_cursor *at, size_t *left)
+{
+	struct endpoint *e;
+	struct event ev;
+
+	for (; at->bucket < s->buckets && *left > 0; at->bucket++)
+		for (e = s->bucket[at->bucket]; e != NULL; e = e->next) {
+			fill(&ev, e, type_of(
+			    (enum presence_state)e->presence.state));
+			event_emit(t->bus, &ev);
+			*left -= *left > 0;
+		}
+	if (at->bucket >= s->buckets) {
+		at->shard++;
+		at->bucket = 0;
+	}
+}
+
+bool
+endpoint_table_restate(struct endpoint_table *t, struct endpoint_cursor *at,
+    size_t max)
+{
+	struct shard *s;
+
+	while (at->shard < SHARDS && max > 0) {
+		s = &t->shard[at->shard];
+		pthread_mutex_lock(&s->lock);
+		restate_shard(t, s, at, &max);
+		pthread_mutex_unlock(&s->lock);
+	}
+	event_kick(t->bus);
+	return at->shard < SHARDS;
+}
+
 const char *
 endpoint_id(const struct endpoint *e)
 {

@@ -77,6 +77,17 @@ int endpoint_publish(struct endpoint_table *, struct endpoint *,
 void endpoint_table_sweep(struct endpoint_table *, int64_t wall_ms,
     uint32_t grace_ms);
 
+/* Where a walk through the table is; starts all zero. */
+struct endpoint_cursor {
+	unsigned shard;
+	size_t bucket;
+};
+/* Emits the present state of endpoints again, with their revisions, until some
+ * `max` are out.  True: more are left.  Those that exist throughout are never
+ * missed.  For a bus that lost events. */
+bool endpoint_table_restate(struct endpoint_table *, struct endpoint_cursor *,
+    size_t max);
+
 const char *endpoint_id(const struct endpoint *);
 size_t endpoint_table_count(struct endpoint_table *);
 

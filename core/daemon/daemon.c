@@ -19,7 +19,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "channel/auth.h"
-#include "channel/endpoint.h"
 #include "conf/conf.h"
 #include "daemon/daemon_priv.h"
 #include "daemon/sys.h"
@@ -27,6 +26,7 @@
 
 #define STOP_SECONDS 8			/* for channels to close */
 #define ROTATE_SECONDS 3600
+#define RESTATE_MS 100			/* between slices of the fleet */
 
 int
 daemon_load_conf(const char *path, struct conf **ret)
@@ -95,6 +95,15 @@ tap(void *ctx, uint64_t seq, const struct event *ev, const char *json,
 		plugs_event(plugs, seq, ev, json, n);
 }
 
+/* On the publisher's thread. */
+static void
+bus_lost(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	atomic_store(&d->bus_lost, true);
+}
+
 /* ---- building ------------------------------------------------------------------- */
 
 static int
@@ -117,14 +126,15 @@ static int
 open_bus(struct daemon *d, char *why)
 {
 	struct event_bus_opts opts;
-	int r = options_bus(d->conf, &d->urls, why, &opts);
+	int r;
 
-	if (r != 0)
-		return r;
+	options_bus(d->conf, &opts);
 	opts.epoch = d->epoch;
 	opts.version = PACKAGE_VERSION;
 	opts.tap = tap;
 	opts.tap_ctx = d;
+	opts.resync = bus_lost;
+	opts.resync_ctx = d;
 	r = event_bus_new(&opts, why, &d->bus);
 	if (r == 0)
 		r = endpoint_table_new(d->bus, &d->endpoints);
@@ -327,9 +337,26 @@ on_second(struct timer *t)
 	}
 	endpoint_table_sweep(d->endpoints, clock_wall_ms(),
 	    (uint32_t)conf_ms(d->conf, "presence", "dead"));
+	if (atomic_exchange(&d->bus_lost, false)) {
+		log_warning("the bus lost events: every endpoint is stated "
+		    "again");
+		d->restated = (struct endpoint_cursor){ 0 };
+		loop_timer_set(d->loop, &d->restate, 0);
+	}
 	if (++d->seconds % ROTATE_SECONDS == 0)
 		credentials_rotate(d->credentials);
 	loop_timer_set(d->loop, t, 1000);
+}
+
+/* In slices, lest the ring overflow once more. */
+static void
+on_restate(struct timer *t)
+{
+	struct daemon *d = CT_CONTAINER(t, struct daemon, restate);
+	size_t slice = (size_t)conf_uint(d->conf, "bus", "ring") / 4;
+
+	if (endpoint_table_restate(d->endpoints, &d->restated, slice))
+		loop_timer_set(d->loop, t, RESTATE_MS);
 }
 
 /* The workers answer for the main thread's watchdog too: one that hangs is a
@@ -362,6 +389,7 @@ open_loop(struct daemon *d)
 		return -errno;
 	timer_init(&d->second, on_second);
 	timer_init(&d->watchdog, on_watchdog);
+	timer_init(&d->restate, on_restate);
 	return loop_add(d->loop, &d->signals, EPOLLIN);
 }
 
@@ -372,6 +400,7 @@ close_loop(struct daemon *d)
 		return;
 	loop_timer_stop(d->loop, &d->second);
 	loop_timer_stop(d->loop, &d->watchdog);
+	loop_timer_stop(d->loop, &d->restate);
 	if (d->signals.fd >= 0) {
 		loop_del(d->loop, &d->signals);
 		(void)close(d->signals.fd);
@@ -402,7 +431,7 @@ run(struct daemon *d)
 	emit(d, EVENT_DAEMON_READY, NULL);
 	log_notice("ready version=%s epoch=%llu workers=%u events=%s",
 	    PACKAGE_VERSION, (unsigned long long)d->epoch, d->workers_n,
-	    d->urls.events);
+	    conf_str(d->conf, "bus", "events"));
 	sys_notify("READY=1");
 	loop_timer_set(d->loop, &d->second, 1000);
 	d->watchdog_ms = sys_watchdog_ms();

@@ -10,6 +10,7 @@
 #include "base/loop.h"
 #include "base/worker.h"
 #include "channel/channel.h"
+#include "channel/endpoint.h"
 #include "daemon/credentials.h"
 #include "daemon/options.h"
 #include "event/bus.h"
@@ -34,12 +35,13 @@ struct daemon {
 
 	struct loop *loop;		/* the main thread's */
 	struct watch signals;
-	struct timer second, watchdog;
+	struct timer second, watchdog, restate;
 	uint32_t watchdog_ms, seconds;
+	_Atomic bool bus_lost;		/* events: the view may be behind */
+	struct endpoint_cursor restated;
 	bool stopping;
 	uint32_t stop_seconds;
 
-	struct options_urls urls;
 	struct event_bus *bus;
 	struct endpoint_table *endpoints;
 	_Atomic(struct plugs *) plugs;	/* the bus' tap reads it */

@@ -150,42 +150,14 @@ options_workers(const struct conf *conf)
 	return n > WORKERS_MAX ? WORKERS_MAX : n;
 }
 
-static int
-url(const struct conf *conf, const char *key, char *area, size_t cap,
-    char *why)
+void
+options_bus(const struct conf *conf, struct event_bus_opts *ret)
 {
-	const char *given = conf_str(conf, "bus", key);
-	const char *dir = conf_str(conf, "daemon", "runtime_dir");
-	int n;
-
-	if (given != NULL && *given != '\0')
-		n = snprintf(area, cap, "%s", given);
-	else
-		n = snprintf(area, cap, "ipc://%s/%s.ipc", dir, key);
-	if (n >= 0 && (size_t)n < cap)
-		return 0;
-	(void)snprintf(why, OPTIONS_WHY_SIZE, "[bus] %s: the name is too long",
-	    key);
-	return -EINVAL;
-}
-
-int
-options_bus(const struct conf *conf, struct options_urls *area, char *why,
-    struct event_bus_opts *ret)
-{
-	int r = url(conf, "events", area->events, sizeof(area->events), why);
-
-	if (r == 0)
-		r = url(conf, "snapshot", area->snapshot,
-		    sizeof(area->snapshot), why);
-	if (r != 0)
-		return r;
 	*ret = (struct event_bus_opts){
-		.events_url = area->events,
-		.snapshot_url = area->snapshot,
+		.events_url = conf_str(conf, "bus", "events"),
+		.snapshot_url = conf_str(conf, "bus", "snapshot"),
 		.ring = (uint32_t)conf_uint(conf, "bus", "ring"),
 		.queue = (uint32_t)conf_uint(conf, "bus", "queue"),
 		.canary_ms = ms(conf, "bus", "canary")
 	};
-	return 0;
 }

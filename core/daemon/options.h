@@ -35,11 +35,7 @@ void options_listeners_free(struct net_listener_opts **, size_t n);
 /* Number of workers: as configured, or one for each CPU we may use. */
 unsigned options_workers(const struct conf *);
 
-/* [bus]; the urls are made in area (they default to the runtime directory). */
-struct options_urls {
-	char events[256], snapshot[256];
-};
-int options_bus(const struct conf *, struct options_urls *area, char *why,
-    struct event_bus_opts *ret);
+/* [bus]; it refers to the configuration. */
+void options_bus(const struct conf *, struct event_bus_opts *ret);
 
 #endif
