@@ -163,7 +163,7 @@ class Daemon:
                        'log_level': 'debug'},
             'listener.main': {'address': '127.0.0.1:0'},
             'slot.main': {'source': 'cert', 'default': 'yes'},
-            'plugin.cert': {'module': 'cert-file', 'certificate': crt,
+            'plugin.cert': {'module': 'cert-file', 'chain': crt,
                             'key': key},
             'plugin.endpoint': {'module': 'proto-endpoint'},
             'plugin.echo': {'module': 'proto-echo'},
@@ -494,7 +494,9 @@ class Device(WebSocket):
                 'token': token or daemon.token(endpoint)}
             self.hello_result = self.call(
                 'hello', {'endpoint': endpoint, 'auth': auth,
-                          'agent': 'harness/1', 'boot_id': 'b1'})
+                          'agent': {'name': 'harness',
+                                             'version': '1'},
+                          'boot_id': 'b1'})
 
     def send_json(self, value):
         self.send(json.dumps(value))
