@@ -40,9 +40,9 @@ struct cleat_client_opts {
 	const char *token;		/* or NULL: by certificate */
 	const char *cert_file, *key_file;	/* PEM; NULL none */
 	const char *ca_file;		/* PEM; NULL: the system's authorities */
-	/* Each of these is a weakening, to be switched on knowingly. */
-	bool no_verify;			/* accept any certificate */
-	bool no_verify_host;		/* accept any name in it */
+	/* A weakening, to be switched on knowingly: accept any name in the
+	 * server's certificate. */
+	bool no_verify_host;
 	const char *agent;		/* name and version of the program */
 	const char *boot_id;		/* of this boot of the device, or NULL */
 	uint32_t retry_min_ms, retry_max_ms;	/* 0: 1 s and 120 s */
@@ -56,8 +56,10 @@ struct cleat_client_opts {
 	    const char *params_json);
 };
 
-/* Copies the options.  -EINVAL: no good server url, endpoint or file; -ENOMEM. */
-int cleat_client_new(const struct cleat_client_opts *,
+#define CLEAT_CLIENT_WHY_SIZE 512
+/* Copies the options and reads the files.  -EINVAL and others, with one line in
+ * why[CLEAT_CLIENT_WHY_SIZE]; -ENOMEM. */
+int cleat_client_new(const struct cleat_client_opts *, char *why,
     struct cleat_client **ret);
 /* Ends the channel without goodbye. */
 void cleat_client_free(struct cleat_client **);

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "tls/client.h"
 #include "tls/digest.h"
 
 uint64_t
@@ -78,33 +80,84 @@ free_text(const char *text)
 		mem_free_wiped((void *)(uintptr_t)text, strlen(text));
 }
 
+static int
+read_pem(const char *path, char *why, uint8_t **ret, size_t *ret_n)
+{
+	int r = path == NULL ? 0 : file_read(path, CLIENT_PEM_MAX, ret, ret_n);
+
+	if (r != 0)
+		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%.300s: %s", path,
+		    strerror(-r));
+	return r;
+}
+
+static int
+make_policy(struct cleat_client *c, char *why)
+{
+	uint8_t *ca = NULL, *chain = NULL, *key = NULL;
+	struct tls_client_spec spec = { .any_name = c->opts.no_verify_host };
+	int r = read_pem(c->opts.ca_file, why, &ca, &spec.ca_n);
+
+	if (r == 0)
+		r = read_pem(c->opts.cert_file, why, &chain, &spec.chain_n);
+	if (r == 0)
+		r = read_pem(c->opts.key_file, why, &key, &spec.key_n);
+	spec.ca_pem = ca;
+	spec.chain_pem = chain;
+	spec.key_pem = key;
+	if (r == 0)
+		r = tls_client_policy_new(&spec, why, &c->policy);
+	mem_free(ca);
+	mem_free(chain);
+	if (key != NULL)
+		mem_free_wiped(key, spec.key_n);
+	return r;
+}
+
+static int
+check_opts(const struct cleat_client_opts *o, char *why)
+{
+	const char *missing = NULL;
+
+	if (o->server == NULL)
+		missing = "a server";
+	else if (o->endpoint == NULL)
+		missing = "an endpoint";
+	else if (o->token == NULL && o->cert_file == NULL)
+		missing = "a token or a certificate";
+	else if ((o->cert_file == NULL) != (o->key_file == NULL))
+		missing = "the certificate's key, or the key's certificate";
+	if (missing == NULL)
+		return 0;
+	(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%s is missing", missing);
+	return -EINVAL;
+}
+
 int
-cleat_client_new(const struct cleat_client_opts *o, struct cleat_client **ret)
+cleat_client_new(const struct cleat_client_opts *o, char *why,
+    struct cleat_client **ret)
 {
 	struct cleat_client *c;
-	int r;
+	int r = check_opts(o, why);
 
-	if (o->server == NULL || o->endpoint == NULL ||
-	    (o->token == NULL && o->cert_file == NULL))
-		return -EINVAL;
+	if (r != 0)
+		return r;
+	(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "out of memory");
 	c = mem_calloc(1, sizeof(*c));
 	if (c == NULL)
 		return -ENOMEM;
 	c->opts = *o;
 	c->link.fd = -1;
 	r = copy_texts(c, o);
-	if (r == 0)
-		r = url_parse(o->server, &c->url);
+	if (r == 0 && (r = url_parse(o->server, &c->url)) != 0)
+		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%.300s is not "
+		    "wss://HOST[:PORT][/PATH]", o->server);
+	if (r == 0 && c->url.tls)
+		r = make_policy(c, why);
 	if (r != 0) {
 		cleat_client_free(&c);
 		return r;
 	}
-	c->trust = (struct link_trust){
-		.ca_file = c->opts.ca_file, .cert_file = c->opts.cert_file,
-		.key_file = c->opts.key_file,
-		.no_verify = o->no_verify,
-		.no_verify_host = o->no_verify_host
-	};
 	backoff_init(&c->backoff, o->retry_min_ms, o->retry_max_ms);
 	c->phase = CLIENT_WAIT;
 	c->wake_ms = client_now_ms();
@@ -135,6 +188,7 @@ cleat_client_free(struct cleat_client **pc)
 	if (c == NULL)
 		return;
 	reset_channel(c);
+	tls_client_policy_free(&c->policy);
 	free_text(c->opts.server);
 	free_text(c->opts.endpoint);
 	free_text(c->opts.token);
@@ -157,7 +211,7 @@ client_lost(struct cleat_client *c, const char *why)
 
 	(void)digest_random(&random, sizeof(random));
 	wait = backoff_next(&c->backoff, c->close_code, random);
-	(void)snprintf(text, sizeof(text), "%s; next attempt in %u.%u s",
+	(void)snprintf(text, sizeof(text), "%.400s; next attempt in %u.%u s",
 	    c->why[0] != '\0' ? c->why : why, wait / 1000,
 	    wait % 1000 / 100);
 	reset_channel(c);
@@ -179,7 +233,7 @@ begin(struct cleat_client *c)
 	c->close_code = 1006;
 	c->deadline_ms = client_now_ms() + CLIENT_ATTEMPT_MS;
 	client_set_phase(c, CLIENT_LINK, c->url.host);
-	if (link_open(&c->link, &c->url, &c->trust) != 0)
+	if (link_open(&c->link, &c->url, c->policy) != 0)
 		client_lost(c, c->link.why);
 }
 

@@ -15,6 +15,7 @@
 
 #define CLIENT_OUT_MAX (256 * 1024)
 #define CLIENT_MESSAGE_MAX (64 * 1024)
+#define CLIENT_PEM_MAX (4 * 1024 * 1024)
 #define CLIENT_HEAD_MAX 8192		/* of the server's HTTP answer */
 #define CLIENT_ATTEMPT_MS 20000		/* TCP to hello's answer */
 #define CLIENT_GOODBYE_MS 3000
@@ -33,7 +34,7 @@ enum client_phase {
 struct cleat_client {
 	struct cleat_client_opts opts;	/* its texts are copies */
 	struct url url;
-	struct link_trust trust;
+	struct tls_client_policy *policy;	/* NULL without TLS */
 	struct backoff backoff;
 	enum client_phase phase;
 	bool stopping;

@@ -15,7 +15,10 @@ int
 client_flush(struct cleat_client *c)
 {
 	ssize_t n;
+	int r = link_flush(&c->link);
 
+	if (r != 0)
+		return r;
 	while (buf_len(c->out) > 0) {
 		n = link_write(&c->link, buf_data(c->out), buf_len(c->out));
 		if (n == -EAGAIN)

@@ -35,7 +35,7 @@ struct args {
 
 enum {
 	OPT_TOKEN_FILE = 256, OPT_CA, OPT_CERT, OPT_KEY, OPT_EVENT,
-	OPT_NO_VERIFY, OPT_NO_VERIFY_HOST, OPT_RETRY_MIN, OPT_RETRY_MAX,
+	OPT_NO_VERIFY_HOST, OPT_RETRY_MIN, OPT_RETRY_MAX,
 	OPT_BOOT_ID, OPT_LOG, OPT_VERSION
 };
 
@@ -47,7 +47,6 @@ static const struct option options[] = {
 	{ "cert", required_argument, NULL, OPT_CERT },
 	{ "key", required_argument, NULL, OPT_KEY },
 	{ "event", required_argument, NULL, OPT_EVENT },
-	{ "no-verify", no_argument, NULL, OPT_NO_VERIFY },
 	{ "no-verify-host", no_argument, NULL, OPT_NO_VERIFY_HOST },
 	{ "retry-min-ms", required_argument, NULL, OPT_RETRY_MIN },
 	{ "retry-max-ms", required_argument, NULL, OPT_RETRY_MAX },
@@ -71,7 +70,6 @@ usage(FILE *to)
 	    "  --retry-min-ms N     first window of reconnects (1000)\n"
 	    "  --retry-max-ms N     last one (120000); the server may change "
 	    "both\n"
-	    "  --no-verify          accept any server certificate\n"
 	    "  --no-verify-host     accept any name in it\n"
 	    "  --log-level LEVEL    error warning notice info debug\n"
 	    "It runs until SIGTERM, then says goodbye.  See cleat-agent(1).\n");
@@ -106,7 +104,6 @@ take_option(int o, const char *value, struct args *a)
 	case OPT_CERT: a->client.cert_file = value; break;
 	case OPT_KEY: a->client.key_file = value; break;
 	case OPT_EVENT: a->event = value; break;
-	case OPT_NO_VERIFY: a->client.no_verify = true; break;
 	case OPT_NO_VERIFY_HOST: a->client.no_verify_host = true; break;
 	case OPT_BOOT_ID: a->client.boot_id = value; break;
 	case OPT_LOG: a->log_level = value; break;
@@ -126,26 +123,6 @@ take_option(int o, const char *value, struct args *a)
 		(void)fprintf(stderr, "cleat-agent: %s is not a number of "
 		    "milliseconds\n", value);
 	return r;
-}
-
-static int
-check_args(const struct args *a)
-{
-	const char *missing = NULL;
-
-	if (a->client.server == NULL)
-		missing = "--server";
-	else if (a->client.endpoint == NULL)
-		missing = "--endpoint";
-	else if (a->token_file == NULL && a->client.cert_file == NULL)
-		missing = "--token-file or --cert";
-	else if (a->client.cert_file != NULL && a->client.key_file == NULL)
-		missing = "--key";
-	if (missing == NULL)
-		return 0;
-	(void)fprintf(stderr, "cleat-agent: %s is missing; see --help\n",
-	    missing);
-	return -EINVAL;
 }
 
 /* The first line of the file. */
@@ -237,7 +214,7 @@ static int
 start(struct args *args)
 {
 	struct agent a = { .event = args->event };
-	char *token = NULL;
+	char *token = NULL, why[CLEAT_CLIENT_WHY_SIZE] = "";
 	int r = 0;
 
 	a.signals = open_signals();
@@ -250,19 +227,13 @@ start(struct args *args)
 	args->client.ctx = &a;
 	args->client.state = on_state;
 	args->client.notification = on_notification;
-	if (args->client.no_verify)
-		log_warning("WEAKENED: the server's certificate is not "
-		    "verified (--no-verify)");
 	if (args->client.no_verify_host)
 		log_warning("WEAKENED: the server's name is not verified "
 		    "(--no-verify-host)");
 	if (r == 0) {
-		r = cleat_client_new(&args->client, &a.client);
-		if (r == -EINVAL)
-			log_error("%s is not a server address, or something "
-			    "is missing", args->client.server);
-		else if (r != 0)
-			log_error("cannot start: %s", strerror(-r));
+		r = cleat_client_new(&args->client, why, &a.client);
+		if (r != 0)
+			log_error("cannot start: %s", why);
 	}
 	if (token != NULL)
 		mem_free_wiped(token, strlen(token));
@@ -285,8 +256,10 @@ main(int argc, char **argv)
 		if (r != 0)
 			return r > 0 ? EXIT_SUCCESS : 2;
 	}
-	if (optind < argc || check_args(&args) != 0)
+	if (optind < argc) {
+		usage(stderr);
 		return 2;
+	}
 	if (log_level_parse(args.log_level, &level) != 0) {
 		(void)fprintf(stderr, "cleat-agent: %s is not a log level\n",
 		    args.log_level);
