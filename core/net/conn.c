@@ -22,11 +22,8 @@
 #include "base/mem.h"
 #include "net/admission.h"
 #include "net/impl.h"
-#include "net/upgrade.h"
 #include "tls/snapshot.h"
 #include "wire/proxy.h"
-
-#define CONN_MAGIC 0xc0441e57u
 
 /* How long and how much is read and thrown away after our last byte, so that
  * unread input does not turn the close into a reset that destroys it. */
@@ -35,9 +32,6 @@
 
 /* A TLS record with its header, and some more, must move the handshake on. */
 #define TLS_STUCK_BYTES (20 * 1024)
-
-static void enter_http(struct conn *);
-static void http_input(struct conn *);
 
 static size_t
 backlog_limit(const struct conn *c)
@@ -56,8 +50,8 @@ log_end(const struct conn *c, const char *cause)
 }
 
 /* Off the worker's books; the stream must be gone. */
-static void
-forget(struct conn *c)
+void
+conn_forget(struct conn *c)
 {
 	struct net_worker *w = c->worker;
 
@@ -86,7 +80,7 @@ conn_free(struct conn *c)
 	CT_CHECK_MAGIC(c, CONN_MAGIC);
 	stream_close(&c->stream, c->worker->loop);
 	net_leave(net, is_claimed ? &claimed : NULL);
-	forget(c);
+	conn_forget(c);
 }
 
 /* Says goodbye (close_notify, or what is in tx) and lingers.  Frees later. */
@@ -106,23 +100,23 @@ end(struct conn *c)
 	loop_timer_set(c->worker->loop, &c->deadline, LINGER_MS);
 }
 
-static void
-end_because(struct conn *c, const char *cause)
+void
+conn_end(struct conn *c, const char *cause)
 {
 	log_end(c, cause);
 	end(c);
 }
 
-static void
-drop_because(struct conn *c, const char *cause)
+void
+conn_drop(struct conn *c, const char *cause)
 {
 	log_end(c, cause);
 	conn_free(c);
 }
 
 /* Sends what this wake-up made and waits for more.  false: c is gone. */
-static bool
-settle(struct conn *c, bool want_read)
+bool
+conn_settle(struct conn *c, bool want_read)
 {
 	int error = stream_flush(&c->stream, &c->worker->stage,
 	    backlog_limit(c));
@@ -131,7 +125,7 @@ settle(struct conn *c, bool want_read)
 		error = stream_update(&c->stream, c->worker->loop, want_read);
 	if (error == 0)
 		return true;
-	drop_because(c, error == -ENOBUFS ? "peer does not read" :
+	conn_drop(c, error == -ENOBUFS ? "peer does not read" :
 	    strerror(-error));
 	return false;
 }
@@ -186,7 +180,7 @@ tls_failed(struct conn *c, int error)
 	atomic_fetch_add(&c->worker->net->counters.handshakes_failed, 1);
 	(void)snprintf(cause, sizeof(cause), "TLS: %s (%s)",
 	    tls_handshake_reason(c->handshake), strerror(-error));
-	end_because(c, cause);
+	conn_end(c, cause);
 }
 
 /* Takes the keys out and goes on with what follows Finished at once. */
@@ -209,7 +203,7 @@ tls_done(struct conn *c)
 	atomic_fetch_add(&count->handshakes, 1);
 	if (c->tls_peer->resumed)
 		atomic_fetch_add(&count->resumed, 1);
-	enter_http(c);
+	conn_enter_http(c);
 }
 
 /* Drops the first n bytes of st->in. */
@@ -236,7 +230,7 @@ tls_input(struct conn *c)
 	}
 	if (r == TLS_HS_CHALLENGE) {
 		st->in.n = 0;
-		end_because(c, "acme-tls/1 challenge answered");
+		conn_end(c, "acme-tls/1 challenge answered");
 		return;
 	}
 	if (r == TLS_HS_MORE && st->in.n > TLS_STUCK_BYTES)
@@ -247,12 +241,12 @@ tls_input(struct conn *c)
 		return;
 	}
 	if (stream_keep(&c->stream, st, 0) != 0) {
-		drop_because(c, "out of memory");
+		conn_drop(c, "out of memory");
 		return;
 	}
 	/* No interest while suspended: unread bytes would only spin. */
 	c->suspended = r == TLS_HS_WAIT;
-	(void)settle(c, !c->suspended);
+	(void)conn_settle(c, !c->suspended);
 }
 
 static void
@@ -264,14 +258,14 @@ enter_tls(struct conn *c)
 	if (w->snapshot == NULL || tls_handshake_new(w->tls, w->snapshot,
 	    c->site_index, on_resumed, c, &c->handshake) != 0) {
 		atomic_fetch_add(&w->net->counters.handshakes_failed, 1);
-		drop_because(c, w->snapshot == NULL ? "no credentials yet" :
+		conn_drop(c, w->snapshot == NULL ? "no credentials yet" :
 		    "out of memory");
 		return;
 	}
 	if (w->stage.in.n > 0)
 		tls_input(c);
 	else
-		(void)settle(c, true);
+		(void)conn_settle(c, true);
 }
 
 /* ---- PROXY -------------------------------------------------------------- */
@@ -289,7 +283,7 @@ claim(struct conn *c)
 	}
 	if (error == -EDQUOT)
 		atomic_fetch_add(&net->counters.refused_address, 1);
-	drop_because(c, error == -EDQUOT ?
+	conn_drop(c, error == -EDQUOT ?
 	    "too many connections of this address" : strerror(-error));
 	return false;
 }
@@ -303,7 +297,7 @@ enter_first(struct conn *c)
 	if (c->site->opts.tls)
 		enter_tls(c);
 	else
-		enter_http(c);
+		conn_enter_http(c);
 }
 
 static void
@@ -318,14 +312,14 @@ proxy_input(struct conn *c)
 
 	if (error == -EAGAIN) {
 		if (stream_keep(&c->stream, st, 0) != 0)
-			drop_because(c, "out of memory");
+			conn_drop(c, "out of memory");
 		return;
 	}
 	if (error != 0) {
 		st->in.n = 0;
 		atomic_fetch_add(&w->net->counters.refused_proxy, 1);
 		(void)snprintf(cause, sizeof(cause), "PROXY header: %s", why);
-		drop_because(c, cause);
+		conn_drop(c, cause);
 		return;
 	}
 	consume(st, h.used);
@@ -334,189 +328,6 @@ proxy_input(struct conn *c)
 		addr_of((const struct sockaddr *)&c->peer, &c->peer_addr);
 	}
 	enter_first(c);
-}
-
-/* ---- HTTP --------------------------------------------------------------- */
-
-static void
-enter_http(struct conn *c)
-{
-	struct net_worker *w = c->worker;
-	int error;
-
-	c->state = CONN_HTTP;
-	if (c->stream.transport == NULL) {
-		error = transport_plain_new(&c->stream.transport);
-		if (error != 0) {
-			w->stage.in.n = 0;
-			drop_because(c, strerror(-error));
-			return;
-		}
-	}
-	loop_timer_set(w->loop, &c->deadline,
-	    atomic_load(&w->net->limits.http_ms));
-	if (w->stage.in.n > 0)
-		http_input(c);
-	else
-		(void)settle(c, true);
-}
-
-/* All early bytes in order: what libmicrohttpd had read or was about to read,
- * then what was not written into the pair yet. */
-static int
-gather_early(struct http_hop *hop, struct buf **ret)
-{
-	int error = 0;
-
-	if (buf_len(hop->pending) > 0)
-		error = buf_append(&hop->early, buf_data(hop->pending),
-		    buf_len(hop->pending), SIZE_MAX);
-	if (error == 0) {
-		*ret = hop->early;
-		hop->early = NULL;
-	}
-	return error;
-}
-
-/* The 101 is out: the stream becomes a channel's. */
-static void
-hand_over(struct conn *c)
-{
-	struct net_worker *w = c->worker;
-	const struct net_hooks *hooks = &w->net->hooks;
-	struct upgrade *u = c->hop->upgrade;
-	struct buf *early = NULL;
-	struct net_upgrade up;
-	int error = c->hop->lost ? -ENOMEM : gather_early(c->hop, &early);
-
-	c->hop->upgrade = NULL;
-	http_hop_drop(&c->hop);
-	if (error == 0)
-		error = stream_update(&c->stream, w->loop, true);
-	if (error == 0) {
-		loop_timer_stop(w->loop, &c->deadline);
-		atomic_fetch_add(&w->net->counters.upgrades, 1);
-		up = (struct net_upgrade){
-			.request = &u->request, .route = u->route,
-			.deflate = u->deflate, .stream = &c->stream,
-			.early = buf_data(early), .early_n = buf_len(early),
-			.admitted = c->peer_addr
-		};
-		error = hooks->upgraded(hooks->ctx, w, &up);
-	}
-	buf_free(&early);
-	if (error == 0) {
-		/* Our own bug if nobody took it. */
-		CT_ASSERT(c->stream.watch.fd < 0);
-		upgrade_free(&u);
-		forget(c);
-	} else {
-		upgrade_free(&u);
-		drop_because(c, strerror(-error));
-	}
-}
-
-/* Moves what libmicrohttpd wrote to the peer.  0; -EPIPE it has ended;
- * -ECANCELED: c is gone. */
-static int
-http_output(struct conn *c)
-{
-	struct stage *st = &c->worker->stage;
-	size_t room;
-	ssize_t n;
-
-	do {
-		room = outbuf_room(&st->plain);
-		n = http_take(c->hop, &st->plain);
-		if (outbuf_room(&st->plain) == 0 && !settle(c, true))
-			return -ECANCELED;
-		/* A stream that gave less than was asked has no more. */
-	} while (n > 0 && (size_t)n == room);
-	if (!settle(c, !http_hop_full(c->hop)))
-		return -ECANCELED;
-	return n == -EPIPE ? -EPIPE : 0;
-}
-
-static void
-http_ended(struct conn *c)
-{
-	if (c->hop == NULL || !c->hop->answered)
-		atomic_fetch_add(&c->worker->net->counters.http_failed, 1);
-	end_because(c, c->hop != NULL && c->hop->answered ?
-	    "HTTP done" : "HTTP: no request");
-}
-
-void
-conn_http_event(struct conn *c)
-{
-	int r;
-
-	CT_CHECK_MAGIC(c, CONN_MAGIC);
-	if (http_retry(c->hop) != 0) {
-		drop_because(c, "out of memory");
-		return;
-	}
-	r = http_output(c);
-	if (r == -ECANCELED)
-		return;
-	if (c->hop->upgraded)
-		hand_over(c);
-	else if (r == -EPIPE)
-		http_ended(c);
-	else if (http_hop_watch(c->hop) != 0)
-		drop_because(c, "epoll");
-}
-
-/* The peer's end came behind what was fed. */
-static void
-http_last(struct conn *c, int why)
-{
-	if (c->hop != NULL && c->hop->upgraded && !c->stream.failed) {
-		conn_http_event(c);	/* the channel will see the end */
-		return;
-	}
-	/* A plain stream may end one way and still want its answer. */
-	if (c->hop != NULL && http_output(c) == -ECANCELED)
-		return;
-	if (why == -EPIPE) {
-		http_ended(c);
-		return;
-	}
-	atomic_fetch_add(&c->worker->net->counters.http_failed, 1);
-	end_because(c, c->stream.failed ?
-	    c->stream.transport->ops->reason(c->stream.transport) :
-	    strerror(-why));
-}
-
-static void
-http_input(struct conn *c)
-{
-	struct net_worker *w = c->worker;
-	struct stage *st = &w->stage;
-	int last = stream_read(&c->stream, st), error = 0;
-
-	if (st->rx.n > 0 && c->hop == NULL)
-		error = http_hop_new(&w->http, c, &c->hop);
-	if (error == 0 && st->rx.n > 0)
-		error = http_feed(c->hop, st->rx.p, st->rx.n);
-	if (error != 0) {
-		atomic_fetch_add(&w->net->counters.http_failed, 1);
-		st->tx.n = 0;
-		drop_because(c, strerror(-error));
-	} else if (last != 0) {
-		http_last(c, last);
-	} else if (c->hop != NULL) {
-		conn_http_event(c);
-	} else {
-		(void)settle(c, true);
-	}
-}
-
-void
-conn_http_answered(struct conn *c)
-{
-	loop_timer_set(c->worker->loop, &c->deadline,
-	    atomic_load(&c->worker->net->limits.http_ms));
 }
 
 /* ---- events ------------------------------------------------------------- */
@@ -536,7 +347,7 @@ on_input(struct conn *c)
 		if (c->hop != NULL && c->hop->upgraded)
 			conn_http_event(c);
 		else
-			http_input(c);
+			conn_http_input(c);
 		return;
 	}
 	got = stream_fill(&c->stream, st);
@@ -547,7 +358,7 @@ on_input(struct conn *c)
 		if (c->state == CONN_TLS)
 			atomic_fetch_add(
 			    &c->worker->net->counters.handshakes_failed, 1);
-		drop_because(c, got == -EPIPE ? "closed by peer" :
+		conn_drop(c, got == -EPIPE ? "closed by peer" :
 		    strerror(got == 0 ? ENOMEM : (int)-got));
 	} else if (c->state == CONN_PROXY) {
 		proxy_input(c);
@@ -564,12 +375,12 @@ on_event(struct watch *watch, uint32_t events)
 	CT_CHECK_MAGIC(c, CONN_MAGIC);
 	if ((events & EPOLLOUT) != 0) {
 		if (stream_drain(&c->stream) != 0) {
-			drop_because(c, "reset by peer");
+			conn_drop(c, "reset by peer");
 			return;
 		}
 		if (stream_update(&c->stream, c->worker->loop,
 		    c->stream.reading) != 0) {
-			drop_because(c, "epoll");
+			conn_drop(c, "epoll");
 			return;
 		}
 		if (c->state == CONN_ENDING && !c->stream.reading &&
@@ -579,7 +390,7 @@ on_event(struct watch *watch, uint32_t events)
 		}
 	}
 	if (!c->stream.reading && STREAM_GONE(events)) {
-		drop_because(c, "reset by peer");
+		conn_drop(c, "reset by peer");
 		return;
 	}
 	if (c->stream.reading && (events & ~(uint32_t)EPOLLOUT) != 0)
@@ -597,12 +408,12 @@ on_deadline(struct timer *t)
 	case CONN_PROXY:
 	case CONN_TLS:
 		atomic_fetch_add(&count->handshake_timeouts, 1);
-		drop_because(c, c->state == CONN_TLS ?
+		conn_drop(c, c->state == CONN_TLS ?
 		    "TLS took too long" : "PROXY header took too long");
 		break;
 	case CONN_HTTP:
 		atomic_fetch_add(&count->http_timeouts, 1);
-		end_because(c, "HTTP took too long");
+		conn_end(c, "HTTP took too long");
 		break;
 	case CONN_ENDING:
 		conn_free(c);
@@ -665,11 +476,11 @@ conn_new(struct net_worker *w, const struct conn_origin *from)
 	if (c->site->opts.proxy && !is_trusted(&c->site->opts,
 	    &c->peer_addr)) {
 		atomic_fetch_add(&net->counters.refused_proxy, 1);
-		drop_because(c, "not a trusted proxy");
+		conn_drop(c, "not a trusted proxy");
 		return;
 	}
 	if (stream_start(&c->stream, w->loop, true, on_event) != 0) {
-		drop_because(c, "epoll");
+		conn_drop(c, "epoll");
 		return;
 	}
 	loop_timer_set(w->loop, &c->deadline,

@@ -52,6 +52,8 @@ struct conn_origin {
 	struct sockaddr_storage peer;
 };
 
+#define CONN_MAGIC 0xc0441e57u
+
 /* Takes the descriptor over, whatever becomes of it. */
 void conn_new(struct net_worker *, const struct conn_origin *);
 /* Ends it without a word. */
@@ -62,5 +64,20 @@ void conn_free(struct conn *);
 void conn_http_event(struct conn *);
 /* A request has been answered: the next one gets the whole time again. */
 void conn_http_answered(struct conn *);
+
+/* ---- between conn.c and conn_http.c ------------------------------------- */
+
+/* HTTP from here on, with what is in the stage's `in`.  May free. */
+void conn_enter_http(struct conn *);
+/* The descriptor is readable.  May free. */
+void conn_http_input(struct conn *);
+/* Sends what this wake-up made and waits for more.  false: c is gone. */
+bool conn_settle(struct conn *, bool want_read);
+/* Logs, says goodbye and lingers; what is in the stage's `tx` goes out. */
+void conn_end(struct conn *, const char *cause);
+/* Logs and closes at once. */
+void conn_drop(struct conn *, const char *cause);
+/* Off the worker's books without its place: the stream must be gone. */
+void conn_forget(struct conn *);
 
 #endif

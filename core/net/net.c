@@ -243,6 +243,20 @@ net_worker_new(struct net *net, struct worker *worker, void *user,
 }
 
 void
+net_worker_end(struct net_worker *w)
+{
+	while (!list_empty(&w->conns))
+		conn_free(CT_CONTAINER(list_first(&w->conns), struct conn,
+		    link));
+}
+
+size_t
+net_worker_suspended(const struct net_worker *w)
+{
+	return w->tls == NULL ? 0 : tls_worker_suspended(w->tls);
+}
+
+void
 net_worker_free(struct net_worker **pw)
 {
 	struct net_worker *w = *pw;
@@ -251,9 +265,7 @@ net_worker_free(struct net_worker **pw)
 	if (w == NULL)
 		return;
 	acceptor_fini(w);
-	while (!list_empty(&w->conns))
-		conn_free(CT_CONTAINER(list_first(&w->conns), struct conn,
-		    link));
+	net_worker_end(w);
 	http_fini(&w->http);
 	tls_worker_free(&w->tls);
 	tls_snapshot_unref(&w->snapshot);

@@ -31,7 +31,7 @@ struct tls_snapshot;
 struct worker;
 
 struct net_limits {
-	uint32_t handshakes;		/* in flight, whole daemon */
+	uint32_t handshakes;		/* not upgraded yet, whole daemon */
 	uint32_t connections;		/* whole daemon, channels included */
 	uint32_t connections_per_address;
 	uint32_t handshake_ms, http_ms;	/* TCP + PROXY + TLS; first byte to 101 */
@@ -62,7 +62,9 @@ struct net_request {
 	bool trusted;			/* loopback, unix, or behind a trusted proxy */
 	const struct tls_peer *tls_peer;	/* NULL without TLS */
 	const char *target;		/* request target as sent */
-	const char *path;		/* its path, "" when there is none */
+	/* Its path, never decoded: "/a" of "/a?b" and of "http://h/a"; "" for
+	 * targets without one ("ws", "", "*", "?x"), which some clients send. */
+	const char *path;
 	const char *user_agent;		/* "" if none; peer text */
 	const char *const *subprotocols;	/* offered, client's order; NULL ends */
 };
@@ -90,7 +92,8 @@ struct net_hooks {
 	 * line in *ret_why.  Worker's thread. */
 	int (*route)(void *ctx, struct net_worker *, const struct net_request *,
 	    struct net_route *ret, const char **ret_why);
-	/* Takes the stream over.  Negative: the connection is closed.  Worker's
+	/* Takes the stream over (its 101 is out or in the backlog).  Negative:
+	 * the connection is closed and its place given back by net.  Worker's
 	 * thread, never inside a libmicrohttpd callback. */
 	int (*upgraded)(void *ctx, struct net_worker *, struct net_upgrade *);
 	/* GET /readyz: true = 200.  Any thread. */
@@ -123,6 +126,12 @@ void net_set_limits(struct net *, const struct net_limits *);	/* any thread */
  * layer's per-worker object.  Accepting starts with net_worker_accept(true). */
 int net_worker_new(struct net *, struct worker *, void *user,
     struct net_worker **ret);
+/* Ends every connection that has no upgrade yet.  On its thread. */
+void net_worker_end(struct net_worker *);
+/* Handshakes that still wait for an external signature, given up or not.  The
+ * loop goes on turning until this is 0 before net_worker_free(). */
+size_t net_worker_suspended(const struct net_worker *);
+/* Ends what net_worker_end() would.  Upgraded streams must be gone. */
 void net_worker_free(struct net_worker **);
 void *net_worker_user(struct net_worker *);
 struct loop *net_worker_loop(struct net_worker *);

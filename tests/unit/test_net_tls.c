@@ -426,6 +426,160 @@ a_tls_stream_survives_export_and_import(void **state)
 	client_close(&client);
 }
 
+/* ---- a key that is elsewhere -------------------------------------------- */
+
+static struct {
+	struct tls_sign_job *job;
+	int scheme;
+	uint8_t data[256];
+	size_t n;
+} asked;
+
+static int
+on_sign(void *ctx, const char *key_id, int scheme, const void *data, size_t n,
+    struct tls_sign_job *job)
+{
+	(void)ctx;
+	(void)key_id;
+	if (n > sizeof(asked.data))
+		return -EINVAL;
+	memcpy(asked.data, data, n);
+	asked.n = n;
+	asked.scheme = scheme;
+	asked.job = job;
+	return 0;
+}
+
+static void
+sign_now(void)
+{
+	uint8_t sig[512];
+	size_t n = test_cert_sign(&cert, asked.scheme, asked.data, asked.n,
+	    sig, sizeof(sig));
+
+	assert_true(n > 0);
+	tls_sign_done(asked.job, 0, sig, n);
+	asked.job = NULL;
+}
+
+static void
+use_external_key(void)
+{
+	static const char *const names[] = { "a.test", NULL };
+	static const struct tls_signer signer = { .request = on_sign };
+	const struct tls_listener_spec listener = {
+		.client_auth = TLS_CLIENT_OFF
+	};
+	struct tls_slot_spec slot = {
+		.name = "main", .names = names, .is_default = true
+	};
+	struct tls_snapshot_spec spec = {
+		.slots = &slot, .slots_n = 1, .listeners = &listener,
+		.listeners_n = 1
+	};
+	struct tls_snapshot *s = NULL;
+	char why[TLS_WHY_SIZE] = "";
+
+	if (tls_cred_new_external(cert.pem, cert.pem_n, &signer, "key-1",
+	    NULL, 0, why, &slot.cred[0]) != 0)
+		fail_msg("%s", why);
+	if (tls_snapshot_new(&spec, why, &s) != 0)
+		fail_msg("%s", why);
+	tls_cred_unref(&slot.cred[0]);
+	net_worker_set_snapshot(t.w, s);
+	tls_snapshot_unref(&s);
+}
+
+static bool
+was_asked(void *arg)
+{
+	(void)arg;
+	return asked.job != NULL;
+}
+
+static bool
+none_suspended(void *arg)
+{
+	(void)arg;
+	return net_worker_suspended(t.w) == 0;
+}
+
+/* A client whose ClientHello has made the server ask for a signature. */
+static void
+client_waiting(void)
+{
+	memset(&asked, 0, sizeof(asked));
+	client_open(&client, TLS13);
+	(void)gnutls_handshake(client.session);
+	client_flush(&client, SIZE_MAX);
+	assert_true(nettest_until(&t, was_asked, NULL, 3000));
+	assert_int_equal(net_worker_suspended(t.w), 1);
+}
+
+static void
+a_suspended_handshake_goes_on_with_its_signature(void **state)
+{
+	uint64_t begin;
+	unsigned turns = 0;
+
+	(void)state;
+	use_external_key();
+	client_waiting();
+	/* Nothing wakes up while it waits. */
+	begin = clock_mono_ms();
+	while (clock_mono_ms() - begin < 100) {
+		nettest_turn(&t, 50);
+		turns++;
+	}
+	assert_true(turns < 20);
+	sign_now();
+	assert_int_equal(client_handshake(&client, SIZE_MAX), 0);
+	client_send(&client, request, strlen(request), 16384);
+	client_flush(&client, SIZE_MAX);
+	assert_true(client_read(&client, 1) > 0);
+	assert_memory_equal(reply, "HTTP/1.1 101 ", 13);
+	assert_true(nettest_until(&t, none_suspended, NULL, 3000));
+	client_close(&client);
+}
+
+static void
+a_suspended_handshake_whose_peer_goes_is_given_up(void **state)
+{
+	const struct linger reset = { .l_onoff = 1 };
+
+	(void)state;
+	use_external_key();
+	client_waiting();
+	assert_int_equal(setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &reset,
+	    sizeof(reset)), 0);
+	client_close(&client);
+	assert_true(nettest_until(&t, nobody_left, NULL, 3000));
+	assert_int_equal(net_worker_suspended(t.w), 1);
+	sign_now();
+	assert_true(nettest_until(&t, none_suspended, NULL, 3000));
+	/* The same with the signer's failure, ended by us. */
+	client_waiting();
+	net_worker_end(t.w);
+	assert_true(nobody_left(NULL));
+	tls_sign_done(asked.job, -EIO, NULL, 0);
+	assert_true(nettest_until(&t, none_suspended, NULL, 3000));
+	client_close(&client);
+}
+
+static void
+a_signer_that_never_answers_meets_the_deadline(void **state)
+{
+	(void)state;
+	use_external_key();
+	client_waiting();
+	assert_true(nettest_until(&t, nobody_left, NULL, 3000));
+	assert_int_equal(
+	    atomic_load(&net_counters(t.net)->handshake_timeouts), 1);
+	client_close(&client);
+	sign_now();
+	assert_true(nettest_until(&t, none_suspended, NULL, 3000));
+}
+
 static void
 memory_may_be_short_at_any_point(void **state)
 {
@@ -491,6 +645,9 @@ main(void)
 		T(a_damaged_record_gets_an_alert),
 		T(a_slow_handshake_ends_at_its_deadline),
 		T(a_tls_stream_survives_export_and_import),
+		T(a_suspended_handshake_goes_on_with_its_signature),
+		T(a_suspended_handshake_whose_peer_goes_is_given_up),
+		T(a_signer_that_never_answers_meets_the_deadline),
 		T(memory_may_be_short_at_any_point),
 	};
 
