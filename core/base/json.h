@@ -19,13 +19,20 @@ struct json {
 	bool comma, failed;
 };
 
+/*
+ * Jansson has functions of three of these names.  No file includes both headers,
+ * but a program may be linked with both: the linker gets other names.
+ */
+#define JSON_SYMBOL(name) __asm__("ct_json_" name)
+
 void json_init(struct json *, struct outbuf *out);
 /* `key` NULL inside an array or at the top. */
-void json_object(struct json *, const char *key);
+void json_object(struct json *, const char *key) JSON_SYMBOL("object");
 void json_object_end(struct json *);
-void json_array(struct json *, const char *key);
+void json_array(struct json *, const char *key) JSON_SYMBOL("array");
 void json_array_end(struct json *);
-void json_string(struct json *, const char *key, const char *s);
+void json_string(struct json *, const char *key, const char *s)
+    JSON_SYMBOL("string");
 void json_string_n(struct json *, const char *key, const char *s, size_t n);
 void json_uint(struct json *, const char *key, uint64_t v);
 void json_int(struct json *, const char *key, int64_t v);
