@@ -39,9 +39,13 @@
 #include <valgrind/memcheck.h>
 #endif
 
+/* A function that was entered on one stack must not be left on another:
+ * ThreadSanitizer counts. */
+#define CORO_INLINE inline __attribute__((always_inline))
+
 /* Before leaving a stack for bottom[0..n).  *save keeps what the stack we leave
  * needs when it is entered again; NULL: it is left for good. */
-static inline void
+static CORO_INLINE void
 coro_san_leave(void **save, const void *bottom, size_t n)
 {
 #ifdef CORO_ASAN
@@ -55,7 +59,7 @@ coro_san_leave(void **save, const void *bottom, size_t n)
 
 /* First thing on the entered stack; tells the bounds of the one we came
  * from. */
-static inline void
+static CORO_INLINE void
 coro_san_enter(void *save, const void **ret_bottom, size_t *ret_n)
 {
 #ifdef CORO_ASAN
@@ -87,7 +91,7 @@ coro_san_fiber_current(void)
 #endif
 }
 
-static inline void
+static CORO_INLINE void
 coro_san_fiber_switch(void *fiber)
 {
 #ifdef CORO_TSAN
