@@ -80,6 +80,7 @@ acceptor_check(struct net_worker *w)
 
 	if (!a->on) {
 		shut(w);
+		a->starved = false;
 		loop_timer_stop(w->loop, &a->retry);
 		return 0;
 	}

@@ -212,13 +212,12 @@ a_channel_keeps_its_place_until_released(void **state)
 }
 
 static void
-running_out_of_descriptors_pauses_and_recovers(void **state)
+run_out(bool switch_off_and_on)
 {
 	struct rlimit old, few;
 	int fd[40], made = 0, turns = 0, spare;
 	uint64_t begin, failed;
 
-	(void)state;
 	start(&plain);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	for (; made < 20; made++)
@@ -236,12 +235,30 @@ running_out_of_descriptors_pauses_and_recovers(void **state)
 	failed = atomic_load(&count()->accept_failed);
 	assert_true(failed >= 1 && failed <= 4);
 	assert_true(turns < 60);	/* no spin */
+	if (switch_off_and_on)
+		assert_int_equal(net_worker_accept(t.w, false), 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	if (switch_off_and_on)
+		assert_int_equal(net_worker_accept(t.w, true), 0);
 	for (int i = 0; i < made; i++)
 		assert_true(is_served(fd[i]));
 	for (int i = 0; i < made; i++)
 		(void)close(fd[i]);
 	assert_true(nettest_until(&t, nobody_left, NULL, 3000));
+}
+
+static void
+running_out_of_descriptors_pauses_and_recovers(void **state)
+{
+	(void)state;
+	run_out(false);
+}
+
+static void
+a_pause_ends_when_accepting_is_switched_off_and_on(void **state)
+{
+	(void)state;
+	run_out(true);
 }
 
 static void
@@ -484,6 +501,7 @@ main(void)
 		T(one_address_has_its_own_limit),
 		T(a_channel_keeps_its_place_until_released),
 		T(running_out_of_descriptors_pauses_and_recovers),
+		T(a_pause_ends_when_accepting_is_switched_off_and_on),
 		T(silence_ends_at_the_deadline),
 		T(a_trusted_proxy_announces_its_peer),
 		T(missing_and_wrong_headers_are_refused),
