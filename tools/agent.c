@@ -18,7 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cleat-client.h"
+#include "../client/cleat-client.h"
 
 #define TOKEN_FILE_MAX 4096
 

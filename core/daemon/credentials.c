@@ -15,7 +15,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/json.h"
+#include "base/json_out.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
@@ -486,23 +486,23 @@ tell_live(struct credentials *c, const char *slot, const struct tls_cred *cred)
 	struct outbuf out = { .p = area, .cap = sizeof(area) };
 	char sha256[65], not_after[CLOCK_TEXT_SIZE];
 	struct tls_cred_info info;
-	struct json j;
+	struct json_out j;
 
 	tls_cred_info(cred, &info);
 	for (int i = 0; i < 32; i++)
 		(void)snprintf(sha256 + 2 * i, 3, "%02x", info.sha256[i]);
 	clock_text(info.not_after * 1000, not_after);
-	json_init(&j, &out);
-	json_object(&j, NULL);
-	json_string(&j, "sha256", sha256);
-	json_string(&j, "subject", info.subject);
-	json_string(&j, "not_after", not_after);
-	json_object_end(&j);
+	jout_init(&j, &out);
+	jout_object(&j, NULL);
+	jout_string(&j, "sha256", sha256);
+	jout_string(&j, "subject", info.subject);
+	jout_string(&j, "not_after", not_after);
+	jout_object_end(&j);
 	log_notice("certificate in service slot=%s sha256=%s not_after=%s "
 	    "key=\"%s\"", slot, sha256, not_after, info.key);
 	event_emit(c->bus, &(struct event){
 		.type = EVENT_CERTIFICATE_LIVE, .text = slot,
-		.detail = (char *)area, .detail_n = json_ok(&j) ? out.n : 0
+		.detail = (char *)area, .detail_n = jout_ok(&j) ? out.n : 0
 	});
 	event_kick(c->bus);
 }

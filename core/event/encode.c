@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_out.h"
 #include "event/record.h"
 
 /* Names of the members, numbers, times and the longest event type. */
@@ -58,17 +58,17 @@ append_id(struct outbuf *out, const char *id)
 }
 
 static void
-put_number(struct json *j, const char *key, uint64_t v)
+put_number(struct json_out *j, const char *key, uint64_t v)
 {
 	if (v != 0)
-		json_uint(j, key, v);
+		jout_uint(j, key, v);
 }
 
 static void
-put_text(struct json *j, const char *key, const char *s)
+put_text(struct json_out *j, const char *key, const char *s)
 {
 	if (s != NULL)
-		json_string(j, key, s);
+		jout_string(j, key, s);
 }
 
 int
@@ -78,7 +78,7 @@ event_encode(const struct event *ev, uint64_t epoch, uint64_t seq,
 	const char *name = event_type_name(ev->type);
 	bool presence = event_is_presence(ev->type);
 	char time[CLOCK_TEXT_SIZE];
-	struct json j;
+	struct json_out j;
 	size_t start;
 
 	if (append(out, name, strlen(name)) != 0)
@@ -90,30 +90,30 @@ event_encode(const struct event *ev, uint64_t epoch, uint64_t seq,
 		return -ENOBUFS;
 	start = out->n;
 	clock_text(ev->wall_ms, time);
-	json_init(&j, out);
-	json_object(&j, NULL);
-	json_uint(&j, "seq", seq);
-	json_uint(&j, "epoch", epoch);
-	json_string(&j, "time", time);
-	json_string(&j, "event", name);
+	jout_init(&j, out);
+	jout_object(&j, NULL);
+	jout_uint(&j, "seq", seq);
+	jout_uint(&j, "epoch", epoch);
+	jout_string(&j, "time", time);
+	jout_string(&j, "event", name);
 	put_text(&j, "endpoint", ev->endpoint);
 	put_number(&j, "channel", ev->channel);
 	put_number(&j, "old_channel", ev->old_channel);
 	put_number(&j, "revision", ev->revision);
 	if (presence)
-		json_string(&j, "state", presence_state_name(ev->state));
+		jout_string(&j, "state", presence_state_name(ev->state));
 	if (presence || ev->security != SECURITY_NONE)
-		json_string(&j, "security",
+		jout_string(&j, "security",
 		    channel_security_name(ev->security));
 	if (ev->reason != REASON_NONE)
-		json_string(&j, "reason", presence_reason_name(ev->reason));
+		jout_string(&j, "reason", presence_reason_name(ev->reason));
 	put_number(&j, "rtt_us", ev->rtt_us);
 	put_text(&j, "peer", ev->peer);
 	put_text(&j, "text", ev->text);
 	if (ev->detail_n != 0)
-		json_raw(&j, "detail", ev->detail, ev->detail_n);
-	json_object_end(&j);
-	if (!json_ok(&j))
+		jout_raw(&j, "detail", ev->detail, ev->detail_n);
+	jout_object_end(&j);
+	if (!jout_ok(&j))
 		return -ENOBUFS;
 	*ret_json = start;
 	return 0;

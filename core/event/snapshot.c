@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_out.h"
 #include "event/request.h"
 
 /* Names, numbers and times of one entry; and what closes an answer. */
@@ -22,27 +22,27 @@ struct answer {
 	const struct snapshot_facts *facts;
 	struct request request;
 	struct outbuf *out;
-	struct json j;
+	struct json_out j;
 };
 
 static void
-put_time(struct json *j, const char *key, int64_t wall_ms)
+put_time(struct json_out *j, const char *key, int64_t wall_ms)
 {
 	char text[CLOCK_TEXT_SIZE];
 
 	if (wall_ms == 0)
 		return;
 	clock_text(wall_ms, text);
-	json_string(j, key, text);
+	jout_string(j, key, text);
 }
 
 static void
 open_answer(struct answer *a)
 {
-	json_init(&a->j, a->out);
-	json_object(&a->j, NULL);
-	json_uint(&a->j, "seq", a->v->seq);
-	json_uint(&a->j, "epoch", a->facts->epoch);
+	jout_init(&a->j, a->out);
+	jout_object(&a->j, NULL);
+	jout_uint(&a->j, "seq", a->v->seq);
+	jout_uint(&a->j, "epoch", a->facts->epoch);
 	put_time(&a->j, "time", clock_wall_ms());
 }
 
@@ -50,31 +50,31 @@ static void
 refuse(struct answer *a, const char *code, const char *text)
 {
 	open_answer(a);
-	json_object(&a->j, "error");
-	json_string(&a->j, "code", code);
-	json_string(&a->j, "text", text);
-	json_object_end(&a->j);
-	json_object_end(&a->j);
+	jout_object(&a->j, "error");
+	jout_string(&a->j, "code", code);
+	jout_string(&a->j, "text", text);
+	jout_object_end(&a->j);
+	jout_object_end(&a->j);
 }
 
 static void
-put_endpoint(struct json *j, const char *key, const struct view_endpoint *e)
+put_endpoint(struct json_out *j, const char *key, const struct view_endpoint *e)
 {
-	json_object(j, key);
-	json_string_n(j, "endpoint", e->text, e->id_n);
-	json_string(j, "state", presence_state_name(e->state));
-	json_string(j, "security", channel_security_name(e->security));
+	jout_object(j, key);
+	jout_string_n(j, "endpoint", e->text, e->id_n);
+	jout_string(j, "state", presence_state_name(e->state));
+	jout_string(j, "security", channel_security_name(e->security));
 	if (e->reason != REASON_NONE)
-		json_string(j, "reason", presence_reason_name(e->reason));
+		jout_string(j, "reason", presence_reason_name(e->reason));
 	if (e->channel != 0)
-		json_uint(j, "channel", e->channel);
-	json_uint(j, "revision", e->revision);
+		jout_uint(j, "channel", e->channel);
+	jout_uint(j, "revision", e->revision);
 	put_time(j, "since", e->since_ms);
 	put_time(j, "changed", e->changed_ms);
 	if (e->peer_n != 0)
-		json_string_n(j, "peer", e->text + e->id_n, e->peer_n);
-	json_uint(j, "seq", e->seq);
-	json_object_end(j);
+		jout_string_n(j, "peer", e->text + e->id_n, e->peer_n);
+	jout_uint(j, "seq", e->seq);
+	jout_object_end(j);
 }
 
 static bool
@@ -101,7 +101,7 @@ answer_endpoints(struct answer *a)
 	if (end - i > SNAPSHOT_SCAN_MAX)
 		end = i + SNAPSHOT_SCAN_MAX;
 	open_answer(a);
-	json_array(&a->j, "endpoints");
+	jout_array(&a->j, "endpoints");
 	for (; i < end && n < q->limit; i++) {
 		e = a->v->endpoint[i];
 		if (q->state != PRESENCE_STATES && e->state != q->state)
@@ -112,13 +112,13 @@ answer_endpoints(struct answer *a)
 		put_endpoint(&a->j, NULL, e);
 		n++;
 	}
-	json_array_end(&a->j);
+	jout_array_end(&a->j);
 	/* i > 0 here: the first of a page always fits. */
 	if (i < a->v->endpoints) {
 		e = a->v->endpoint[i - 1];
-		json_string_n(&a->j, "next", e->text, e->id_n);
+		jout_string_n(&a->j, "next", e->text, e->id_n);
 	}
-	json_object_end(&a->j);
+	jout_object_end(&a->j);
 }
 
 static void
@@ -133,27 +133,27 @@ answer_endpoint(struct answer *a)
 	}
 	open_answer(a);
 	put_endpoint(&a->j, "endpoint", a->v->endpoint[at]);
-	json_object_end(&a->j);
+	jout_object_end(&a->j);
 }
 
 static void
-put_fact(struct json *j, const char *name_key, const struct view_fact *f)
+put_fact(struct json_out *j, const char *name_key, const struct view_fact *f)
 {
-	json_object(j, NULL);
-	json_string(j, name_key, f->name);
-	json_string(j, "event", event_type_name(f->type));
+	jout_object(j, NULL);
+	jout_string(j, name_key, f->name);
+	jout_string(j, "event", event_type_name(f->type));
 	put_time(j, "time", f->wall_ms);
-	json_uint(j, "seq", f->seq);
+	jout_uint(j, "seq", f->seq);
 	if (f->detail.n != 0)
-		json_raw(j, "detail", f->detail.p, f->detail.n);
+		jout_raw(j, "detail", f->detail.p, f->detail.n);
 	if (f->live_ms != 0 && f->type != EVENT_CERTIFICATE_LIVE) {
-		json_object(j, "live");
+		jout_object(j, "live");
 		put_time(j, "time", f->live_ms);
 		if (f->live.n != 0)
-			json_raw(j, "detail", f->live.p, f->live.n);
-		json_object_end(j);
+			jout_raw(j, "detail", f->live.p, f->live.n);
+		jout_object_end(j);
 	}
-	json_object_end(j);
+	jout_object_end(j);
 }
 
 static void
@@ -173,7 +173,7 @@ answer_facts(struct answer *a, enum view_fact_kind kind, const char *key,
 		}
 	}
 	open_answer(a);
-	json_array(&a->j, key);
+	jout_array(&a->j, key);
 	for (; i < facts->n && n < q->limit; i++, n++) {
 		f = &facts->v[i];
 		if (!room_for(a, ENTRY_FIXED_MAX + 6 * strlen(f->name) +
@@ -181,10 +181,10 @@ answer_facts(struct answer *a, enum view_fact_kind kind, const char *key,
 			break;
 		put_fact(&a->j, name_key, f);
 	}
-	json_array_end(&a->j);
+	jout_array_end(&a->j);
 	if (i < facts->n)
-		json_string(&a->j, "next", facts->v[i - 1].name);
-	json_object_end(&a->j);
+		jout_string(&a->j, "next", facts->v[i - 1].name);
+	jout_object_end(&a->j);
 }
 
 static const char *
@@ -199,35 +199,35 @@ static void
 answer_summary(struct answer *a)
 {
 	const struct view *v = a->v;
-	struct json *j = &a->j;
+	struct json_out *j = &a->j;
 	unsigned i;
 
 	open_answer(a);
-	json_object(j, "daemon");
-	json_string(j, "version", a->facts->version);
-	json_string(j, "state", daemon_state(v));
+	jout_object(j, "daemon");
+	jout_string(j, "version", a->facts->version);
+	jout_string(j, "state", daemon_state(v));
 	put_time(j, "started", v->started_ms);
 	put_time(j, "ready", v->ready_ms);
 	put_time(j, "reloaded", v->reloaded_ms);
 	put_time(j, "reload_failed", v->reload_failed_ms);
-	json_object_end(j);
-	json_object(j, "endpoints");
-	json_uint(j, "total", v->endpoints);
+	jout_object_end(j);
+	jout_object(j, "endpoints");
+	jout_uint(j, "total", v->endpoints);
 	for (i = 0; i < PRESENCE_STATES; i++)
-		json_uint(j, presence_state_name(i), v->by_state[i]);
-	json_object_end(j);
-	json_object(j, "security");
+		jout_uint(j, presence_state_name(i), v->by_state[i]);
+	jout_object_end(j);
+	jout_object(j, "security");
 	for (i = SECURITY_NONE; i <= SECURITY_WSS_SAFE; i++)
-		json_uint(j, channel_security_name(i), v->by_security[i]);
-	json_object_end(j);
-	json_uint(j, "certificates", v->fact[VIEW_CERTIFICATE].n);
-	json_uint(j, "plugins", v->fact[VIEW_PLUGIN].n);
-	json_object(j, "bus");
-	json_uint(j, "published", a->facts->published);
-	json_uint(j, "dropped", a->facts->dropped);
-	json_uint(j, "relistened", a->facts->relistened);
-	json_object_end(j);
-	json_object_end(j);
+		jout_uint(j, channel_security_name(i), v->by_security[i]);
+	jout_object_end(j);
+	jout_uint(j, "certificates", v->fact[VIEW_CERTIFICATE].n);
+	jout_uint(j, "plugins", v->fact[VIEW_PLUGIN].n);
+	jout_object(j, "bus");
+	jout_uint(j, "published", a->facts->published);
+	jout_uint(j, "dropped", a->facts->dropped);
+	jout_uint(j, "relistened", a->facts->relistened);
+	jout_object_end(j);
+	jout_object_end(j);
 }
 
 void

@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_out.h"
 #include "base/mem.h"
 #include "event/event.h"
 #include "plug/cert.h"
@@ -58,7 +58,7 @@ cert_failed(struct cleat_self *s, const char *slot, const char *why)
 	uint8_t room[WHY_MAX * 6 + 256];
 	struct outbuf out = { .p = room, .cap = sizeof(room) };
 	struct event ev = { .type = EVENT_CERTIFICATE_FAILED, .text = slot };
-	struct json j;
+	struct json_out j;
 	size_t n;
 
 	if (s->inst->cert == NULL || slot == NULL || why == NULL)
@@ -66,12 +66,12 @@ cert_failed(struct cleat_self *s, const char *slot, const char *why)
 	n = strnlen(why, WHY_MAX);
 	log_warning("plugin %s: no new certificate slot=%s: %.*s",
 	    s->inst->name, slot, (int)n, why);
-	json_init(&j, &out);
-	json_object(&j, NULL);
-	json_string(&j, "source", s->inst->name);
-	json_string_n(&j, "why", why, n);
-	json_object_end(&j);
-	CT_ASSERT(json_ok(&j));		/* room is for the longest escapes */
+	jout_init(&j, &out);
+	jout_object(&j, NULL);
+	jout_string(&j, "source", s->inst->name);
+	jout_string_n(&j, "why", why, n);
+	jout_object_end(&j);
+	CT_ASSERT(jout_ok(&j));		/* room is for the longest escapes */
 	ev.detail = (const char *)room;
 	ev.detail_n = out.n;
 	event_emit(s->inst->plugs->deps.bus, &ev);

@@ -14,7 +14,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_out.h"
 #include "base/json_check.h"
 #include "base/mem.h"
 #include "event/event.h"
@@ -328,7 +328,7 @@ host_emit(struct cleat_self *s, const char *text, const char *detail_json)
 	size_t n = detail_json == NULL ? 0 : strlen(detail_json);
 	struct outbuf out = { .cap = n + 256 };
 	struct event ev = { .type = EVENT_PLUGIN_EVENT, .text = text };
-	struct json j;
+	struct json_out j;
 
 	if (text == NULL)
 		return -EINVAL;
@@ -339,13 +339,13 @@ host_emit(struct cleat_self *s, const char *text, const char *detail_json)
 	out.p = mem_alloc(out.cap);
 	if (out.p == NULL)
 		return -ENOMEM;
-	json_init(&j, &out);
-	json_object(&j, NULL);
-	json_string(&j, "plugin", s->inst->name);
+	jout_init(&j, &out);
+	jout_object(&j, NULL);
+	jout_string(&j, "plugin", s->inst->name);
 	if (n > 0)
-		json_raw(&j, "data", detail_json, n);
-	json_object_end(&j);
-	CT_ASSERT(json_ok(&j));		/* a name is at most 64 characters */
+		jout_raw(&j, "data", detail_json, n);
+	jout_object_end(&j);
+	CT_ASSERT(jout_ok(&j));		/* a name is at most 64 characters */
 	ev.detail = (const char *)out.p;
 	ev.detail_n = out.n;
 	event_emit(s->inst->plugs->deps.bus, &ev);

@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_out.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
@@ -32,20 +32,20 @@ plugs_say(struct plugs *p, const struct plug_inst *in, int event_type,
 	struct outbuf out = { .p = room, .cap = sizeof(room) };
 	struct event ev = { .type = (enum event_type)event_type,
 	    .text = in->name };
-	struct json j;
+	struct json_out j;
 
-	json_init(&j, &out);
-	json_object(&j, NULL);
+	jout_init(&j, &out);
+	jout_object(&j, NULL);
 	if (in->module != NULL) {
-		json_string(&j, "module", in->module->name);
-		json_string(&j, "kind", plug_kind_name(in->module->kind));
-		json_string_n(&j, "version", in->module->version,
+		jout_string(&j, "module", in->module->name);
+		jout_string(&j, "kind", plug_kind_name(in->module->kind));
+		jout_string_n(&j, "version", in->module->version,
 		    strnlen(in->module->version, 64));
 	}
 	if (why != NULL)
-		json_string_n(&j, "why", why, strnlen(why, PLUG_WHY_SIZE));
-	json_object_end(&j);
-	CT_ASSERT(json_ok(&j));		/* room is for the longest escapes */
+		jout_string_n(&j, "why", why, strnlen(why, PLUG_WHY_SIZE));
+	jout_object_end(&j);
+	CT_ASSERT(jout_ok(&j));		/* room is for the longest escapes */
 	ev.detail = (const char *)room;
 	ev.detail_n = out.n;
 	event_emit(p->deps.bus, &ev);

@@ -5,13 +5,13 @@
  * RFC 3629 section 4 (what is UTF-8), Unicode 15 section 3.9 (one U+FFFD for
  * each longest well-formed beginning).
  */
-#include "base/json.h"
+#include "base/json_out.h"
 
 #include <stdio.h>
 #include <string.h>
 
 void
-json_init(struct json *j, struct outbuf *out)
+jout_init(struct json_out *j, struct outbuf *out)
 {
 	j->out = out;
 	j->comma = false;
@@ -19,7 +19,7 @@ json_init(struct json *j, struct outbuf *out)
 }
 
 static void
-put(struct json *j, const char *p, size_t n)
+put(struct json_out *j, const char *p, size_t n)
 {
 	struct outbuf *o = j->out;
 
@@ -75,7 +75,7 @@ utf8_length(const unsigned char *p, size_t n, size_t *ret_bad)
 }
 
 static void
-put_escaped(struct json *j, unsigned char c)
+put_escaped(struct json_out *j, unsigned char c)
 {
 	static const char hex[] = "0123456789abcdef";
 	char text[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
@@ -91,7 +91,7 @@ put_escaped(struct json *j, unsigned char c)
 }
 
 static void
-put_string(struct json *j, const char *s, size_t n)
+put_string(struct json_out *j, const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
 	size_t at = 0, plain = 0, len, bad;
@@ -123,7 +123,7 @@ put_string(struct json *j, const char *s, size_t n)
 
 /* What comes before any value. */
 static void
-begin(struct json *j, const char *key)
+begin(struct json_out *j, const char *key)
 {
 	if (j->comma)
 		put(j, ",", 1);
@@ -135,7 +135,7 @@ begin(struct json *j, const char *key)
 }
 
 void
-json_object(struct json *j, const char *key)
+jout_object(struct json_out *j, const char *key)
 {
 	begin(j, key);
 	put(j, "{", 1);
@@ -143,14 +143,14 @@ json_object(struct json *j, const char *key)
 }
 
 void
-json_object_end(struct json *j)
+jout_object_end(struct json_out *j)
 {
 	put(j, "}", 1);
 	j->comma = true;
 }
 
 void
-json_array(struct json *j, const char *key)
+jout_array(struct json_out *j, const char *key)
 {
 	begin(j, key);
 	put(j, "[", 1);
@@ -158,27 +158,27 @@ json_array(struct json *j, const char *key)
 }
 
 void
-json_array_end(struct json *j)
+jout_array_end(struct json_out *j)
 {
 	put(j, "]", 1);
 	j->comma = true;
 }
 
 void
-json_string(struct json *j, const char *key, const char *s)
+jout_string(struct json_out *j, const char *key, const char *s)
 {
-	json_string_n(j, key, s, strlen(s));
+	jout_string_n(j, key, s, strlen(s));
 }
 
 void
-json_string_n(struct json *j, const char *key, const char *s, size_t n)
+jout_string_n(struct json_out *j, const char *key, const char *s, size_t n)
 {
 	begin(j, key);
 	put_string(j, s, n);
 }
 
 void
-json_uint(struct json *j, const char *key, uint64_t v)
+jout_uint(struct json_out *j, const char *key, uint64_t v)
 {
 	char digits[20];
 	size_t at = sizeof(digits);
@@ -192,29 +192,29 @@ json_uint(struct json *j, const char *key, uint64_t v)
 }
 
 void
-json_int(struct json *j, const char *key, int64_t v)
+jout_int(struct json_out *j, const char *key, int64_t v)
 {
 	char text[24];
 	int n = snprintf(text, sizeof(text), "%lld", (long long)v);
 
-	json_raw(j, key, text, (size_t)n);
+	jout_raw(j, key, text, (size_t)n);
 }
 
 void
-json_bool(struct json *j, const char *key, bool v)
+jout_bool(struct json_out *j, const char *key, bool v)
 {
-	json_raw(j, key, v ? "true" : "false", v ? 4 : 5);
+	jout_raw(j, key, v ? "true" : "false", v ? 4 : 5);
 }
 
 void
-json_raw(struct json *j, const char *key, const char *text, size_t n)
+jout_raw(struct json_out *j, const char *key, const char *text, size_t n)
 {
 	begin(j, key);
 	put(j, text, n);
 }
 
 bool
-json_ok(const struct json *j)
+jout_ok(const struct json_out *j)
 {
 	return !j->failed;
 }

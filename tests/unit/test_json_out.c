@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The JSON writer (core/base/json.c). */
+/* The JSON writer (core/base/json_out.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,24 +8,24 @@
 
 #include <string.h>
 
-#include "base/json.h"
+#include "base/json_out.h"
 
 static uint8_t area[512];
 static struct outbuf out;
-static struct json j;
+static struct json_out j;
 
 static void
 begin(size_t cap)
 {
 	memset(area, 'G', sizeof(area));
 	out = (struct outbuf){ area, 0, cap };
-	json_init(&j, &out);
+	jout_init(&j, &out);
 }
 
 static void
 wrote(const char *text)
 {
-	assert_true(json_ok(&j));
+	assert_true(jout_ok(&j));
 	assert_int_equal(out.n, strlen(text));
 	assert_memory_equal(area, text, out.n);
 }
@@ -35,21 +35,21 @@ commas_come_by_themselves(void **state)
 {
 	(void)state;
 	begin(sizeof(area));
-	json_object(&j, NULL);
-	json_string(&j, "s", "x");
-	json_uint(&j, "u", UINT64_MAX);
-	json_int(&j, "i", INT64_MIN);
-	json_array(&j, "a");
-	json_bool(&j, NULL, true);
-	json_bool(&j, NULL, false);
-	json_object(&j, NULL);
-	json_object_end(&j);
-	json_array(&j, NULL);
-	json_array_end(&j);
-	json_array_end(&j);
-	json_raw(&j, "r", "null", 4);
-	json_uint(&j, "z", 0);
-	json_object_end(&j);
+	jout_object(&j, NULL);
+	jout_string(&j, "s", "x");
+	jout_uint(&j, "u", UINT64_MAX);
+	jout_int(&j, "i", INT64_MIN);
+	jout_array(&j, "a");
+	jout_bool(&j, NULL, true);
+	jout_bool(&j, NULL, false);
+	jout_object(&j, NULL);
+	jout_object_end(&j);
+	jout_array(&j, NULL);
+	jout_array_end(&j);
+	jout_array_end(&j);
+	jout_raw(&j, "r", "null", 4);
+	jout_uint(&j, "z", 0);
+	jout_object_end(&j);
 	wrote("{\"s\":\"x\",\"u\":18446744073709551615,"
 	    "\"i\":-9223372036854775808,\"a\":[true,false,{},[]],"
 	    "\"r\":null,\"z\":0}");
@@ -59,7 +59,7 @@ static void
 string_is(const char *s, size_t n, const char *want)
 {
 	begin(sizeof(area));
-	json_string_n(&j, NULL, s, n);
+	jout_string_n(&j, NULL, s, n);
 	wrote(want);
 }
 
@@ -72,9 +72,9 @@ strings_are_escaped_by_rfc_8259(void **state)
 	string_is("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", 9,
 	    "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"");
 	begin(sizeof(area));
-	json_object(&j, NULL);
-	json_bool(&j, "k\"\xff", true);
-	json_object_end(&j);
+	jout_object(&j, NULL);
+	jout_bool(&j, "k\"\xff", true);
+	jout_object_end(&j);
 	wrote("{\"k\\\"\xef\xbf\xbd\":true}");
 }
 
@@ -105,11 +105,11 @@ running_out_of_room_is_remembered(void **state)
 	(void)state;
 	for (size_t cap = 0; cap <= whole; cap++) {
 		begin(cap);
-		json_object(&j, NULL);
-		json_string(&j, "key", "va\nlue");
-		json_uint(&j, "n", 12);
-		json_object_end(&j);
-		assert_int_equal(json_ok(&j), cap == whole);
+		jout_object(&j, NULL);
+		jout_string(&j, "key", "va\nlue");
+		jout_uint(&j, "n", 12);
+		jout_object_end(&j);
+		assert_int_equal(jout_ok(&j), cap == whole);
 		assert_true(out.n <= cap);
 		assert_int_equal(area[cap], 'G');
 	}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes JSON (RFC 8259) into a fixed area: no allocation, no tree.  Commas are
+ * put in by themselves.  Strings that are not UTF-8 have their bad bytes
+ * replaced by U+FFFD.  Running out of room is remembered: look at
+ * jout_ok() once at the end.
+ */
+#ifndef CT_JSON_OUT_H
+#define CT_JSON_OUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+struct json_out {
+	struct outbuf *out;
+	bool comma, failed;
+};
+
+void jout_init(struct json_out *, struct outbuf *out);
+/* `key` NULL inside an array or at the top. */
+void jout_object(struct json_out *, const char *key);
+void jout_object_end(struct json_out *);
+void jout_array(struct json_out *, const char *key);
+void jout_array_end(struct json_out *);
+void jout_string(struct json_out *, const char *key, const char *s);
+void jout_string_n(struct json_out *, const char *key, const char *s, size_t n);
+void jout_uint(struct json_out *, const char *key, uint64_t v);
+void jout_int(struct json_out *, const char *key, int64_t v);
+void jout_bool(struct json_out *, const char *key, bool v);
+/* A JSON text that is already known to be valid. */
+void jout_raw(struct json_out *, const char *key, const char *text, size_t n);
+bool jout_ok(const struct json_out *);
+
+#endif
