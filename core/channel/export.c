@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -276,18 +275,11 @@ start(struct channel *c)
 	struct channel_worker *cw = c->owner;
 	int r;
 
-	c->stream.watch.fn = channel_wake;
 	r = channel_table_add(&cw->table, c);
 	if (r != 0)
 		return r;
-	r = loop_add(cw->loop, &c->stream.watch, EPOLLIN);
-	if (r == 0) {
-		c->stream.reading = true;
-		c->stream.writing = false;
-		r = stream_update(&c->stream, cw->loop, !channel_blocked(c));
-		if (r != 0)
-			loop_del(cw->loop, &c->stream.watch);
-	}
+	r = stream_start(&c->stream, cw->loop, !channel_blocked(c),
+	    channel_wake);
 	if (r != 0) {
 		channel_table_remove(&cw->table, c);
 		return r;
@@ -414,7 +406,7 @@ channel_migrate(struct channel_worker *from, uint64_t id, unsigned to_worker)
 	mv->id = c->id;
 	mv->fd = c->stream.watch.fd;
 	mv->n = out.n;
-	loop_del(from->loop, &c->stream.watch);
+	stream_leave(&c->stream, from->loop);
 	depart(c);
 	COUNT(from, moved, 1);
 	mailbox_post(&mv->to->worker->mailbox, &mv->mail);

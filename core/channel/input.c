@@ -117,7 +117,7 @@ begin(struct channel *c)
 	struct stage *st = net_worker_stage(c->owner->net);
 
 	c->owner->current = c;
-	st->plain.n = st->tx.n = 0;
+	st->in.n = st->plain.n = st->tx.n = 0;
 }
 
 void
@@ -216,7 +216,9 @@ channel_wake(struct watch *w, uint32_t events)
 		return;
 	}
 	begin(c);
-	if (r == 0 && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
+	if (r == 0 && !c->stream.reading && STREAM_GONE(events))
+		r = -ECONNRESET;
+	else if (r == 0 && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
 		r = read_once(c);
 	/* Answers to what came before an end still go out. */
 	channel_settle(c);

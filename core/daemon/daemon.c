@@ -271,8 +271,13 @@ static void
 stop(struct daemon *d)
 {
 	daemon_workers_kill_channels(d);
+	daemon_workers_end_connections(d);
 	if (d->plugs != NULL)
 		plugs_stop(d->plugs);
+	/* The stop answered every sign request that waited; the answers are in
+	 * the workers' mailboxes, in front of this question. */
+	while (daemon_workers_suspended(d) > 0)
+		continue;
 	daemon_workers_stop(d);
 	daemon_workers_free(d);
 	credentials_free(&d->credentials);

@@ -72,6 +72,9 @@ int daemon_workers_start(struct daemon *, char *why);
 void daemon_workers_accept(struct daemon *, bool on);
 void daemon_workers_close_channels(struct daemon *);
 void daemon_workers_kill_channels(struct daemon *);
+void daemon_workers_end_connections(struct daemon *);
+/* Handshakes that wait for an external signature. */
+size_t daemon_workers_suspended(struct daemon *);
 size_t daemon_workers_channels(struct daemon *);
 void daemon_workers_set(struct daemon *, const struct channel_limits *,
     struct auth_file *);

@@ -146,6 +146,24 @@ daemon_workers_kill_channels(struct daemon *d)
 			    &d->workers[i]);
 }
 
+static void
+end_connections(void *arg)
+{
+	struct daemon_worker *w = arg;
+
+	if (w->net != NULL)
+		net_worker_end(w->net);
+}
+
+void
+daemon_workers_end_connections(struct daemon *d)
+{
+	for (unsigned i = 0; d->workers != NULL && i < d->workers_n; i++)
+		if (d->worker_of[i] != NULL)
+			worker_call(&d->workers[i].worker, end_connections,
+			    &d->workers[i]);
+}
+
 struct counting {
 	struct daemon_worker *w;
 	size_t n;
@@ -168,6 +186,30 @@ daemon_workers_channels(struct daemon *d)
 	for (unsigned i = 0; i < d->workers_n; i++) {
 		c.w = &d->workers[i];
 		worker_call(&c.w->worker, count, &c);
+		n += c.n;
+	}
+	return n;
+}
+
+static void
+count_suspended(void *arg)
+{
+	struct counting *c = arg;
+
+	c->n = c->w->net == NULL ? 0 : net_worker_suspended(c->w->net);
+}
+
+size_t
+daemon_workers_suspended(struct daemon *d)
+{
+	struct counting c;
+	size_t n = 0;
+
+	for (unsigned i = 0; d->workers != NULL && i < d->workers_n; i++) {
+		if (d->worker_of[i] == NULL)
+			continue;
+		c.w = &d->workers[i];
+		worker_call(&c.w->worker, count_suspended, &c);
 		n += c.n;
 	}
 	return n;
