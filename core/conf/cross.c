@@ -53,6 +53,17 @@ names_plugin(const struct conf *c, struct conf_errors *errs,
 	return -EINVAL;
 }
 
+/* Whether two listeners with this same address get in each other's way: not
+ * when the system chooses a port for each. */
+static bool
+taken_once(const char *address)
+{
+	const char *colon = strrchr(address, ':');
+
+	return strncmp(address, "unix:", 5) == 0 || colon == NULL ||
+	    strcmp(colon, ":0") != 0;
+}
+
 static int
 check_listener(const struct conf *c, const char *s, unsigned at,
     struct conf_errors *errs)
@@ -63,7 +74,8 @@ check_listener(const struct conf *c, const char *s, unsigned at,
 
 	for (unsigned i = 0; i < at; i++) {
 		other = conf_section(c, "listener", i);
-		if (strcmp(conf_str(c, other, "address"), address) == 0)
+		if (strcmp(conf_str(c, other, "address"), address) == 0 &&
+		    taken_once(address))
 			err = wrong(c, errs, s, "address",
 			    "another listener has it already");
 	}

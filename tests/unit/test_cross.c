@@ -32,6 +32,8 @@ listeners(void **state)
 	    " yes");
 	conf_fails(LISTENER "[listener.b]\naddress = *:1\n", "cleat.conf:6:"
 	    " [listener.b] address = *:1: another listener has it already");
+	conf_unref(&(struct conf *){ conf_of("[listener.a]\naddress = *:0\n"
+	    "[listener.b]\naddress = *:0\n") });
 	conf_unref(&(struct conf *){ conf_of(LISTENER "client_auth = required\n"
 	    "ca_file = /x\ndefault_protocol = cert\n") });
 }
