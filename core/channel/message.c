@@ -23,7 +23,8 @@ assembly_add(struct assembly **pa, const void *p, size_t n, size_t limit)
 
 	if (n > limit || have > limit - n)
 		return -EMSGSIZE;
-	if (have + n > cap) {
+	/* Also for nothing at all: a message of empty fragments is one. */
+	if (a == NULL || have + n > cap) {
 		cap = cap * 2 > have + n ? cap * 2 : have + n;
 		if (cap < ASSEMBLY_FIRST)
 			cap = ASSEMBLY_FIRST;
