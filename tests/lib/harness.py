@@ -343,7 +343,7 @@ class WebSocket:
     def __init__(self, sock, host, path='/v1/channel', headers=(),
                  subprotocol=None, upgrade=True):
         self.sock = sock
-        self.buffer = b''
+        self.buffer = bytearray()
         if upgrade:
             self.upgrade(host, path, headers, subprotocol)
 
@@ -370,7 +370,9 @@ class WebSocket:
             if not more:
                 raise Closed(1006, 'no answer to the upgrade')
             self.buffer += more
-        head, self.buffer = self.buffer.split(b'\r\n\r\n', 1)
+        end = self.buffer.index(b'\r\n\r\n')
+        head = bytes(self.buffer[:end])
+        del self.buffer[:end + 4]
         first, *rest = head.decode('latin-1').split('\r\n')
         headers = dict(line.split(': ', 1) for line in rest)
         return int(first.split()[1]), {k.lower(): v
@@ -421,8 +423,8 @@ class WebSocket:
             self._need(10)
             n, at = struct.unpack('>Q', self.buffer[2:10])[0], 10
         self._need(at + n)
-        payload = self.buffer[at:at + n]
-        self.buffer = self.buffer[at + n:]
+        payload = bytes(self.buffer[at:at + n])
+        del self.buffer[:at + n]
         return first & 15, payload, bool(first & 0x80), first >> 4 & 7
 
     def recv(self, answer_pings=True):
