@@ -9,6 +9,8 @@
 
 #include "conf/impl.h"
 
+#define ITEMS_MAX 64			/* daemon/ has room for these */
+
 static int
 wrong(const struct conf *c, struct conf_errors *errs, const char *section,
     const char *key, const char *what)
@@ -86,6 +88,8 @@ check_listener(const struct conf *c, const char *s, unsigned at,
 	if (is(c, s, "proxy", "off") && n > 0)
 		err = wrong(c, errs, s, "trusted_proxies",
 		    "has no effect without proxy = required");
+	if (conf_item(c, s, "origins", ITEMS_MAX) != NULL)
+		err = wrong(c, errs, s, "origins", "at most 64");
 	if (is(c, s, "client_auth", "off"))
 		return err;
 	if (!conf_bool(c, s, "tls"))
@@ -105,6 +109,8 @@ check_slots(const struct conf *c, struct conf_errors *errs)
 	for (unsigned i = 0; (s = conf_section(c, "slot", i)) != NULL; i++) {
 		if (names_plugin(c, errs, s, "source") < 0)
 			err = -EINVAL;
+		if (conf_item(c, s, "names", ITEMS_MAX) != NULL)
+			err = wrong(c, errs, s, "names", "at most 64");
 		if (!conf_bool(c, s, "default")) {
 			if (conf_item(c, s, "names", 0) == NULL)
 				err = wrong(c, errs, s, "names",
@@ -123,12 +129,21 @@ int
 conf_cross(const struct conf *c, struct conf_errors *errs)
 {
 	const char *s;
+	uint64_t ring;
 	int err = 0;
 
 	if (conf_ms(c, "presence", "dead") <= conf_ms(c, "presence", "ping") +
 	    conf_ms(c, "presence", "suspect"))
 		err = wrong(c, errs, "presence", "dead",
 		    "must be more than ping and suspect together");
+	if (conf_ms(c, "presence", "retry_max") <
+	    conf_ms(c, "presence", "retry_min"))
+		err = wrong(c, errs, "presence", "retry_max",
+		    "must not be less than retry_min");
+	ring = conf_uint(c, "bus", "ring");
+	if ((ring & (ring - 1)) != 0)
+		err = wrong(c, errs, "bus", "ring",
+		    "must be a power of two, such as 16384");
 	if (strcmp(conf_str(c, "bus", "events"),
 	    conf_str(c, "bus", "snapshot")) == 0)
 		err = wrong(c, errs, "bus", "snapshot",

@@ -70,6 +70,11 @@ presence_and_bus(void **state)
 	(void)state;
 	conf_fails("[presence]\ndead = 25s\n", "cleat.conf:2: [presence] dead ="
 	    " 25s: must be more than ping and suspect together");
+	conf_fails("[presence]\nretry_min = 5s\nretry_max = 1s\n",
+	    "cleat.conf:3: [presence] retry_max = 1s: must not be less than"
+	    " retry_min");
+	conf_fails("[bus]\nring = 1000\n", "cleat.conf:2: [bus] ring = 1000:"
+	    " must be a power of two, such as 16384");
 	conf_fails("[bus]\nevents = ipc:///x\nsnapshot = ipc:///x\n",
 	    "cleat.conf:3: [bus] snapshot = ipc:///x: must not be the address"
 	    " of events");

@@ -76,6 +76,20 @@ patterns_stand_for_named_sections(void **state)
 	assert_int_equal(n, 3);
 }
 
+/* A listener is bound once; only what a handshake looks up can change. */
+static void
+a_listener_changes_by_a_restart_but_for_client_certificates(void **state)
+{
+	unsigned n = 0;
+	const struct conf_key *k = conf_schema_of("listener.a", &n);
+
+	(void)state;
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal((k[i].flags & CONF_RESTART) == 0,
+		    strcmp(k[i].name, "client_auth") == 0 ||
+		    strcmp(k[i].name, "ca_file") == 0);
+}
+
 static bool
 has_default(const struct conf_entries *l, const struct conf_key *k)
 {
@@ -140,6 +154,8 @@ main(void)
 		cmocka_unit_test(every_default_is_right_in_itself),
 		cmocka_unit_test(keys_of_a_section_stand_together_and_once),
 		cmocka_unit_test(patterns_stand_for_named_sections),
+		cmocka_unit_test(
+		    a_listener_changes_by_a_restart_but_for_client_certificates),
 		cmocka_unit_test(
 		    the_complete_example_names_every_key_with_its_default),
 		cmocka_unit_test(both_examples_load),
