@@ -186,7 +186,7 @@ def main():
     tap.ok(seen > 40 and not bad, 'the page has every key', bad)
     bad, absent = [], []
     for path in csource.files(root, 'plugins'):
-        if not path.endswith('.c'):
+        if not path.endswith('.c') or path.startswith('plugins/example/'):
             continue
         keys = options(csource.read(os.path.join(root, path)))
         module = os.path.basename(os.path.dirname(path))
