@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificate sources: what they publish is checked here, on their thread, before
- * daemon/ gets it; what they cannot publish is logged and said on the bus once.
- * A credential that fails leaves the one in service where it is.
+ * Certificate sources: what they publish is checked here, on their thread,
+ * before daemon/ gets it; what they cannot publish is logged and said on the
+ * bus once. A credential that fails leaves the one in service where it is.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -80,7 +80,7 @@ cert_failed(struct cleat_self *s, const char *slot, const char *why)
 		h->cred_failed(h->ctx, slot, why);
 }
 
-/* ---- publishing ------------------------------------------------------------ */
+/* ---- publishing ---------------------------------------------------------- */
 
 static int
 make_cred(struct cleat_self *s, const struct cleat_cred *c, char *why,
@@ -153,7 +153,7 @@ cert_publish(struct cleat_self *s, const char *slot,
 	return err;
 }
 
-/* ---- challenges ------------------------------------------------------------ */
+/* ---- challenges ---------------------------------------------------------- */
 
 static void
 on_done(struct mail *m)
@@ -259,7 +259,7 @@ cert_challenge_remove(struct cleat_self *s, const char *key)
 		h->challenge_remove(h->ctx, key);
 }
 
-/* ---- refresh, life --------------------------------------------------------- */
+/* ---- refresh, life ------------------------------------------------------- */
 
 static void
 on_refresh(struct mail *m)

@@ -3,8 +3,8 @@
  * Signing with keys that a certificate source holds.  A handshake on a worker
  * asks; the request goes to the instance's thread by mail and is answered by
  * host->sign_done() with its number.  Each is answered exactly once: by the
- * plugin, by the time limit, or by the end of the instance; whoever takes it out of
- * `waiting` answers.  No callback is made under the lock.
+ * plugin, by the time limit, or by the end of the instance; whoever takes it
+ * out of `waiting` answers.  No callback is made under the lock.
  */
 #include "plug/cert.h"
 

@@ -14,8 +14,8 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/json_out.h"
 #include "base/json_check.h"
+#include "base/json_out.h"
 #include "base/mem.h"
 #include "event/event.h"
 #include "plug/inst.h"
@@ -52,7 +52,7 @@ struct post {
 	void *arg;
 };
 
-/* ---- log, options, time ---------------------------------------------------- */
+/* ---- log, options, time -------------------------------------------------- */
 
 static void __attribute__((format(printf, 3, 4)))
 host_log(struct cleat_self *s, int level, const char *fmt, ...)
@@ -126,7 +126,7 @@ host_wall_ms(struct cleat_self *s)
 	return clock_wall_ms();
 }
 
-/* ---- mail, timers, descriptors --------------------------------------------- */
+/* ---- mail, timers, descriptors ------------------------------------------- */
 
 static void
 on_post(struct mail *m)
@@ -320,7 +320,7 @@ host_drop_left(struct cleat_self *s)
 		    "freed them count=%u", s->inst->name, n);
 }
 
-/* ---- events ---------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------- */
 
 static int
 host_emit(struct cleat_self *s, const char *text, const char *detail_json)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host table that every plugin gets, and its parts by kind.  What is declared
- * here is for the files of plug/ alone.
+ * The host table that every plugin gets, and its parts by kind.  What is
+ * declared here is for the files of plug/ alone.
  */
 #ifndef CT_PLUG_HOST_H
 #define CT_PLUG_HOST_H

@@ -80,7 +80,7 @@ self_arrived(struct cleat_self *s)
 	return live;
 }
 
-/* ---- ops on the self's thread --------------------------------------------- */
+/* ---- ops on the self's thread -------------------------------------------- */
 
 struct op {
 	struct cleat_self *self;
@@ -216,7 +216,7 @@ call(struct cleat_self *s, void (*fn)(void *), struct op *o)
 	return o->result;
 }
 
-/* ---- making and ending ----------------------------------------------------- */
+/* ---- making and ending --------------------------------------------------- */
 
 /* One level below `at`, private to the daemon. */
 static int
@@ -468,7 +468,7 @@ inst_free(struct plug_inst **p)
 	mem_free(in);
 }
 
-/* ---- reload ---------------------------------------------------------------- */
+/* ---- reload -------------------------------------------------------------- */
 
 int
 inst_prepare(struct plug_inst *in, struct plug_settings *settings, char *why,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An instance: one section [plugin.NAME] and what runs for it.  A protocol has one
- * `struct cleat_self` for each network worker; the other kinds have one with a
- * worker of its own.  The life cycle is driven by the main thread; every op is
- * called on the self's thread.
+ * An instance: one section [plugin.NAME] and what runs for it.  A protocol has
+ * one `struct cleat_self` for each network worker; the other kinds have one
+ * with a worker of its own.  The life cycle is driven by the main thread; every
+ * op is called on the self's thread.
  */
 #ifndef CT_PLUG_INST_H
 #define CT_PLUG_INST_H
@@ -78,8 +78,8 @@ struct plug_inst {
 int inst_new(struct plugs *, const char *name, const char *module_name,
     struct plug_module *module, struct plug_settings *, char *why,
     struct plug_inst **ret);
-/* The place of an instance that could not be made and is not required: its module
- * is NULL, its state PLUG_FAILED.  -ENOMEM. */
+/* The place of an instance that could not be made and is not required: its
+ * module is NULL, its state PLUG_FAILED.  -ENOMEM. */
 int inst_stub(struct plugs *, const char *name, const char *module_name,
     struct plug_inst **ret);
 /* life.start everywhere.  When it fails the instance is stopped and closed. */

@@ -6,8 +6,8 @@
  * descriptor, then the exported constant as data.  Never calls anything in it.
  *
  * The descriptor stays open while the module is loaded: glibc finds a loaded
- * object by the name it was opened with, and "/proc/self/fd/N" with N used again
- * would give the earlier module.
+ * object by the name it was opened with, and "/proc/self/fd/N" with N used
+ * again would give the earlier module.
  */
 #include "plug/load.h"
 
@@ -53,7 +53,8 @@ plug_kind_name(enum cleat_kind kind)
 
 /* ---- the file ------------------------------------------------------------ */
 
-/* "dir/name.so" or the path as given; the name is what a module must call itself. */
+/* "dir/name.so" or the path as given; the name is what a module must call
+ * itself. */
 static int
 split(const char *dir, const char *module, char *why, char **ret_dir,
     char **ret_name)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One module: a shared object that has passed every check of <cleat/abi.h>.
- * Nothing in it was called (but constructors of the file, which run at dlopen();
- * that is why owner and mode are looked at before).
+ * Nothing in it was called (but constructors of the file, which run at
+ * dlopen(); that is why owner and mode are looked at before).
  */
 #ifndef CT_PLUG_LOAD_H
 #define CT_PLUG_LOAD_H
@@ -32,10 +32,10 @@ struct plug_module {
 };
 
 /*
- * `module` is the name of a file in `dir`, without ".so", or an absolute path when
- * it contains a '/'.  Blocking.  One line in why[PLUG_WHY_SIZE] that names the
- * file: -EINVAL name or content of the module, -ENOENT, -EACCES owner, mode,
- * directory or a symbolic link, -ENOEXEC not a shared object for this machine,
+ * `module` is the name of a file in `dir`, without ".so", or an absolute path
+ * when it contains a '/'.  Blocking.  One line in why[PLUG_WHY_SIZE] that names
+ * the file: -EINVAL name or content of the module, -ENOENT, -EACCES owner,
+ * mode, directory or a symbolic link, -ENOEXEC not a shared object for this machine,
  * -ELIBBAD a library or symbol is missing, -EPROTO another ABI, -ENOMEM.
  */
 int plug_load(const char *dir, const char *module, char *why,

@@ -62,7 +62,7 @@ plugs_find(const struct plugs *p, const char *name)
 	return NULL;
 }
 
-/* ---- the time limit of signatures ------------------------------------------ */
+/* ---- the time limit of signatures ---------------------------------------- */
 
 static bool
 anyone_waits(const struct plugs *p)
@@ -127,7 +127,7 @@ start_watch(struct plugs *p, char *why)
 	    strerror(-err)) : 0;
 }
 
-/* ---- making ---------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------- */
 
 static const char *
 dir_of(const char *configured)
@@ -300,7 +300,7 @@ plugs_check(const char *plugin_dir, struct conf *conf, char *why)
 	return 0;
 }
 
-/* ---- start, stop ----------------------------------------------------------- */
+/* ---- start, stop --------------------------------------------------------- */
 
 static const enum cleat_kind order[] = {
 	CLEAT_STATUS, CLEAT_PROTOCOL, CLEAT_CERT_SOURCE
@@ -394,7 +394,7 @@ plugs_free(struct plugs **pp)
 	mem_free(p);
 }
 
-/* ---- what others ask ------------------------------------------------------- */
+/* ---- what others ask ----------------------------------------------------- */
 
 static bool
 is_up(const struct plug_inst *in, enum cleat_kind kind)

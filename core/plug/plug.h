@@ -4,13 +4,13 @@
  * loaded, opened, started, reloaded and ended.  This header is all that daemon/
  * needs of plug/.
  *
- * A protocol instance lives once on each network worker; an instance of the other
- * kinds has a worker (thread) of its own.  Functions are for the main thread
- * unless they say otherwise; those that wait for an instance's thread must not
- * be called on a worker.
+ * A protocol instance lives once on each network worker; an instance of the
+ * other kinds has a worker (thread) of its own.  Functions are for the main
+ * thread unless they say otherwise; those that wait for an instance's thread
+ * must not be called on a worker.
  *
- * Order: plugs_new, plugs_start, any number of (plugs_prepare, then plugs_commit
- * or plugs_discard), plugs_stop, plugs_free.
+ * Order: plugs_new, plugs_start, any number of (plugs_prepare, then
+ * plugs_commit or plugs_discard), plugs_stop, plugs_free.
  */
 #ifndef CT_PLUG_H
 #define CT_PLUG_H
@@ -49,17 +49,17 @@ struct plug_challenge {
 };
 
 /*
- * What instances cause and daemon/ carries out.  Called on an instance's thread,
- * also while plugs_start(), plugs_prepare() or plugs_commit() waits for it, so a
- * hook must not wait for the main thread; none is called after plugs_stop().
+ * What instances cause and daemon/ carries out.  Called on an instance's
+ * thread, also while plugs_start(), plugs_prepare() or plugs_commit() waits for
+ * it, so a hook must not wait for the main thread; none is called after plugs_stop().
  */
 struct plug_hooks {
 	void *ctx;
-	/* The checked credential of a slot, for new handshakes.  Takes a reference
-	 * of its own.  0; -ENOENT unknown slot; -ENOMEM. */
+	/* The checked credential of a slot, for new handshakes.  Takes a
+	 * reference of its own.  0; -ENOENT unknown slot; -ENOMEM. */
 	int (*cred_put)(void *ctx, const char *slot, struct tls_cred *);
-	/* No new credential for the slot; what is in service stays.  It has been
-	 * logged and published already. */
+	/* No new credential for the slot; what is in service stays.  It has
+	 * been logged and published already. */
 	void (*cred_failed)(void *ctx, const char *slot, const char *why);
 	/* Everything in it is valid during the call.  0 (done() follows),
 	 * -EINVAL, -ENOSPC, -ENOMEM. */
@@ -96,8 +96,8 @@ int plugs_check(const char *plugin_dir, struct conf *, char *why);
  * publish their first credentials in it).  Workers run.  As plugs_new. */
 int plugs_start(struct plugs *, char *why);
 /* life.stop and life.close of each, in the opposite order; the threads of
- * instances end, and sign requests that wait or come are answered with an error.
- * The workers still run (or have never), but have closed their channels.
+ * instances end, and sign requests that wait or come are answered with an
+ * error. The workers still run (or have never), but have closed their channels.
  * Idempotent. */
 void plugs_stop(struct plugs *);
 /* Unloads the modules.  After plugs_stop(), when no credential of theirs is
@@ -119,10 +119,10 @@ void plugs_discard(struct plugs *, struct plugs_staged **);
 int plugs_refresh(struct plugs *, const char *slot);
 
 /*
- * The protocol for an upgrade request: by subprotocol (the first one offered that
- * anybody answers to), else by path, else the listener's default instance (NULL:
- * none).  *ret_subprotocol is the one to answer with, or NULL.  NULL: nobody.
- * Worker's thread.
+ * The protocol for an upgrade request: by subprotocol (the first one offered
+ * that anybody answers to), else by path, else the listener's default instance
+ * (NULL: none).  *ret_subprotocol is the one to answer with, or NULL.  NULL:
+ * nobody. Worker's thread.
  */
 struct channel_protocol *plugs_route(struct plugs *, unsigned worker,
     const char *const *subprotocols, const char *path,
@@ -133,8 +133,8 @@ struct channel_protocol *plugs_protocol(struct plugs *, unsigned worker,
 /* Whether there is a protocol instance of that name (for configuration). */
 bool plugs_has_protocol(const struct plugs *, const char *instance);
 
-/* The bus' tap: copies the event for each status instance.  Bus' thread, between
- * plugs_new() and plugs_free(). */
+/* The bus' tap: copies the event for each status instance.  Bus' thread,
+ * between plugs_new() and plugs_free(). */
 void plugs_event(struct plugs *, uint64_t seq, const struct event *,
     const char *json, size_t n);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The body of `struct plugs`, for the files of plug/ alone.  The list of instances
- * is made by plugs_new() and does not change until plugs_free(): any thread may
- * walk it and look at an instance's state.
+ * The body of `struct plugs`, for the files of plug/ alone.  The list of
+ * instances is made by plugs_new() and does not change until plugs_free(): any
+ * thread may walk it and look at an instance's state.
  */
 #ifndef CT_PLUG_PLUGS_H
 #define CT_PLUG_PLUGS_H

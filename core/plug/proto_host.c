@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Protocol plugins: what channels call (struct channel_protocol) becomes an op of
- * the plugin, and the plugin's host calls become calls of channel/.  A `struct
- * cleat_chan *` is a `struct channel *` under the plugin's name for it.
+ * Protocol plugins: what channels call (struct channel_protocol) becomes an op
+ * of the plugin, and the plugin's host calls become calls of channel/.  A
+ * `struct cleat_chan *` is a `struct channel *` under the plugin's name for it.
  * Worker's thread throughout.
  */
 #include <errno.h>
@@ -44,7 +44,7 @@ self_of(const struct channel *ch)
 	return s;
 }
 
-/* ---- from channels to the plugin -------------------------------------------- */
+/* ---- from channels to the plugin ----------------------------------------- */
 
 /* plugs_route() takes the first one offered that anybody answers to: if one of
  * ours was taken, it is the first of ours in the client's list. */
@@ -231,7 +231,7 @@ proto_part_settings(struct cleat_self *s, const struct plug_settings *set)
 	s->proto.compression = settings_compression(set);
 }
 
-/* ---- from the plugin to channels -------------------------------------------- */
+/* ---- from the plugin to channels ----------------------------------------- */
 
 uint64_t
 proto_chan_id(const struct cleat_chan *c)

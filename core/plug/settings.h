@@ -15,8 +15,8 @@ struct conf;
 struct plug_module;
 struct plug_settings;
 
-/* `section` is "plugin.NAME"; the module's schema must outlive it.  -EINVAL with
- * why[PLUG_WHY_SIZE] (file, line, key, what was expected), -ENOMEM. */
+/* `section` is "plugin.NAME"; the module's schema must outlive it.  -EINVAL
+ * with why[PLUG_WHY_SIZE] (file, line, key, what was expected), -ENOMEM. */
 int settings_new(struct conf *, const char *section,
     const struct plug_module *, char *why, struct plug_settings **ret);
 struct plug_settings *settings_ref(struct plug_settings *);
@@ -41,7 +41,8 @@ bool settings_has_slot(const struct plug_settings *, const char *slot);
 /* The i-th server name of a slot; NULL behind the last, or not its slot. */
 const char *settings_slot_name(const struct plug_settings *,
     const char *slot, unsigned i);
-/* Whether `is` has the slot with other names than `was`, or `was` not at all. */
+/* Whether `is` has the slot with other names than `was`, or `was` not at
+ * all. */
 bool settings_slot_changed(const struct plug_settings *was,
     const struct plug_settings *is, const char *slot);
 

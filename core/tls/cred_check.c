@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Judges the leaf of a credential for a slot (RFC 5280 4.1.2.5, 4.2.1.9; RFC 6125
- * section 6 through GnuTLS).
+ * Judges the leaf of a credential for a slot (RFC 5280 4.1.2.5, 4.2.1.9; RFC
+ * 6125 section 6 through GnuTLS).
  */
 #include "tls/cred_check.h"
 

@@ -10,9 +10,9 @@
 
 struct tls_cred;
 
-/* `names` (NULL ends; may be NULL) may hold "*.x", for which the certificate needs
- * the same wildcard.  now_s: seconds since 1970.  Any thread.  -EINVAL with
- * why[TLS_WHY_SIZE], -ENOMEM. */
+/* `names` (NULL ends; may be NULL) may hold "*.x", for which the certificate
+ * needs the same wildcard.  now_s: seconds since 1970.  Any thread.  -EINVAL
+ * with why[TLS_WHY_SIZE], -ENOMEM. */
 int tls_cred_check(const struct tls_cred *, const char *const *names,
     int64_t now_s, char *why);
 

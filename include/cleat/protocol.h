@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Kind CLEAT_PROTOCOL: translates a device protocol into host calls.  There is
- * one instance for each worker; it is called on that worker's thread only, so it
- * needs no locks, and must never block.  Calls are not re-entrant: what a host call
- * causes is delivered after the op that made it has returned.
+ * one instance for each worker; it is called on that worker's thread only, so
+ * it needs no locks, and must never block.  Calls are not re-entrant: what a
+ * host call causes is delivered after the op that made it has returned.
  */
 #ifndef CLEAT_PROTOCOL_H
 #define CLEAT_PROTOCOL_H
@@ -94,8 +94,8 @@ struct cleat_protocol_ops {
 	/* The answer to host->auth_hello().  Mandatory unless ANONYMOUS. */
 	void (*authenticated)(void *inst, struct cleat_chan *, void *session,
 	    const struct cleat_auth_result *);
-	/* The last call for this channel; free the session.  code as in RFC 6455
-	 * 7.4; 1006: it ended without a close frame.  Mandatory. */
+	/* The last call for this channel; free the session.  code as in RFC
+	 * 6455 7.4; 1006: it ended without a close frame.  Mandatory. */
 	void (*closed)(void *inst, struct cleat_chan *, void *session,
 	    uint16_t code);
 	/*

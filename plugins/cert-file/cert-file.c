@@ -66,7 +66,7 @@ static const struct cleat_opt opts[] = {
 	{ .name = NULL }
 };
 
-/* ---- options --------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------- */
 
 static void
 config_fini(struct config *c)
@@ -123,7 +123,7 @@ config_read(struct inst *in, const struct cleat_opts *o, struct config *ret)
 	return err;
 }
 
-/* ---- getting it ------------------------------------------------------------ */
+/* ---- getting it ---------------------------------------------------------- */
 
 static void
 material_fini(struct material *m)
@@ -225,7 +225,7 @@ get(struct inst *in, const struct config *c, struct material *m, char *why)
 	return err;
 }
 
-/* ---- publishing ------------------------------------------------------------ */
+/* ---- publishing ---------------------------------------------------------- */
 
 static struct cleat_bytes
 bytes(const struct pem_file *f)
@@ -352,7 +352,7 @@ on_refresh(void *inst, const char *slot)
 	material_fini(&m);
 }
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------- */
 
 static int
 life_open(struct cleat_self *self, const struct cleat_host *host, void **ret)

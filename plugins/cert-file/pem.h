@@ -24,8 +24,8 @@ struct pem_stamp {
 };
 
 /*
- * Reads a regular file of at most PEM_MAX bytes, through one descriptor.  Negative
- * errno with why[PEM_WHY_SIZE]; ret_stamp and ret_mode may be NULL.
+ * Reads a regular file of at most PEM_MAX bytes, through one descriptor. 
+ * Negative errno with why[PEM_WHY_SIZE]; ret_stamp and ret_mode may be NULL.
  */
 int pem_read(const char *path, char *why, struct pem_file *ret,
     struct pem_stamp *ret_stamp, unsigned *ret_mode);

@@ -41,7 +41,7 @@ vendor(char *why, int r)
 	    -EIO, "making a self-signed certificate", gnutls_strerror(r));
 }
 
-/* ---- one that is there ----------------------------------------------------- */
+/* ---- one that is there --------------------------------------------------- */
 
 static bool
 has_san(gnutls_x509_crt_t crt, const char *name)
@@ -105,7 +105,7 @@ split(struct pem_file *all, struct pem_file *chain, struct pem_file *key)
 	return 0;
 }
 
-/* ---- a new one ------------------------------------------------------------- */
+/* ---- a new one ----------------------------------------------------------- */
 
 static int
 add_name(gnutls_x509_crt_t crt, const char *name)

@@ -13,11 +13,11 @@
 #define SELF_SIGNED_NAMES_MAX 128
 
 /*
- * Reads dir/self-signed.pem (key, then certificate), or makes it anew (0600) when
- * it is not there, ends within 30 days, or lacks one of `names` (host names, "*.x"
- * and addresses; NULL ends).  chain and key are two parts to be freed with
- * pem_fini().  *ret_made tells whether it is new.  Negative errno with
- * why[PEM_WHY_SIZE].
+ * Reads dir/self-signed.pem (key, then certificate), or makes it anew (0600)
+ * when it is not there, ends within 30 days, or lacks one of `names` (host
+ * names, "*.x" and addresses; NULL ends).  chain and key are two parts to be
+ * freed with pem_fini().  *ret_made tells whether it is new.  Negative errno
+ * with why[PEM_WHY_SIZE].
  */
 int self_signed_get(const char *dir, const char *const *names,
     int64_t now_ms, char *why, struct pem_file *ret_chain,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sends every message back as it came, to anybody: for tests of the wire and
- * for measuring.  A peer that sends without reading has one message kept for it;
- * the next one ends the channel, so that nothing grows.
+ * for measuring.  A peer that sends without reading has one message kept for
+ * it; the next one ends the channel, so that nothing grows.
  */
 #include <errno.h>
 #include <stdlib.h>

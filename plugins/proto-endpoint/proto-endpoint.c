@@ -66,7 +66,7 @@ static const struct cleat_opt opts[] = {
 	{ .name = NULL }
 };
 
-/* ---- sending --------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------- */
 
 /* Takes text over.  A device that does not read its answers is let go. */
 static void
@@ -126,7 +126,7 @@ answer_code(struct call *c, int err)
 		answer_error(c, RPC_INTERNAL, "internal error");
 }
 
-/* ---- hello ----------------------------------------------------------------- */
+/* ---- hello --------------------------------------------------------------- */
 
 /* NULL: not there (*ret_ok true) or not a string (false). */
 static const char *
@@ -317,7 +317,7 @@ on_authenticated(void *inst, struct cleat_chan *chan, void *session,
 	json_decref(id);
 }
 
-/* ---- the other methods ----------------------------------------------------- */
+/* ---- the other methods --------------------------------------------------- */
 
 static void
 on_state(struct call *c)
@@ -425,7 +425,7 @@ static const struct method {
 	{ "event", on_event },
 };
 
-/* ---- ops ------------------------------------------------------------------- */
+/* ---- ops ----------------------------------------------------------------- */
 
 static void
 dispatch(struct call *c)
@@ -567,7 +567,7 @@ on_closed(void *inst, struct cleat_chan *chan, void *session, uint16_t code)
 	session_forget(inst, session);
 }
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------- */
 
 static int
 life_open(struct cleat_self *self, const struct cleat_host *host, void **ret)

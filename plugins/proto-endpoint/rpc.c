@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes envelopes apart and makes them.  Everything that comes in is a device's:
- * depth is limited before the parser sees it, types are looked at before use.
+ * Takes envelopes apart and makes them.  Everything that comes in is a
+ * device's: depth is limited before the parser sees it, types are looked at before use.
  */
 #include "rpc.h"
 

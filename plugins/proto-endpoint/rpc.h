@@ -27,8 +27,8 @@ struct rpc {
 					 * was given as something else */
 };
 
-/* 0, or a code to answer with and *ret_why; r->id is what the answer has to carry
- * (NULL: null).  rpc_fini() in either case.  No byte of p need be NUL. */
+/* 0, or a code to answer with and *ret_why; r->id is what the answer has to
+ * carry (NULL: null).  rpc_fini() in either case.  No byte of p need be NUL. */
 int rpc_parse(struct rpc *r, const char *p, size_t n, const char **ret_why);
 void rpc_fini(struct rpc *r);
 

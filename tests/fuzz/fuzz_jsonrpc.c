@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages of a device, as proto-endpoint gets them: one per line of the input; a
- * line that begins with '!' is the core's answer to hello instead.  Whatever
- * comes, an answer is JSON, nothing is sent after a close, and what is published
- * is one object.
+ * Messages of a device, as proto-endpoint gets them: one per line of the input;
+ * a line that begins with '!' is the core's answer to hello instead.  Whatever
+ * comes, an answer is JSON, nothing is sent after a close, and what is
+ * published is one object.
  */
 #include <errno.h>
 #include <stdint.h>

@@ -14,8 +14,8 @@ void modules_build(const char *dir, const char *source, const char *name,
     const char *libs);
 /* Runs a shell command; its exit status. */
 int modules_sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* The built module of the tree: BUILDDIR/plugins/NAME/.libs/NAME.so, copied into
- * dir with a mode that the loader accepts. */
+/* The built module of the tree: BUILDDIR/plugins/NAME/.libs/NAME.so, copied
+ * into dir with a mode that the loader accepts. */
 void modules_copy(const char *dir, const char *name);
 
 #endif

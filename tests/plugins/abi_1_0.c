@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin of each kind as it was written for ABI 1.0: every layout is spelled out
- * here and not taken from the headers, so that a change of these shows.  Frozen:
- * never changed while the major is 1.  -DKIND=1, 2 or 3.
+ * A plugin of each kind as it was written for ABI 1.0: every layout is spelled
+ * out here and not taken from the headers, so that a change of these shows. 
+ * Frozen: never changed while the major is 1.  -DKIND=1, 2 or 3.
  */
 #include <stddef.h>
 #include <stdint.h>

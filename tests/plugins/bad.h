@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ops that do nothing, for test plugins; what is wrong in a bad plugin stands in
- * its own file.
+ * Ops that do nothing, for test plugins; what is wrong in a bad plugin stands
+ * in its own file.
  */
 #ifndef BAD_H
 #define BAD_H

@@ -67,7 +67,7 @@ cred_failed(void *ctx, const char *slot, const char *why)
 	atomic_fetch_add(&got.fails, 1);
 }
 
-/* ---- configuration and notes ----------------------------------------------- */
+/* ---- configuration and notes --------------------------------------------- */
 
 static struct conf *
 conf_of(const char *text)
@@ -172,7 +172,7 @@ times(const char *text, const char *what)
 	return n;
 }
 
-/* ---- life ------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 #define STATUS "module = fail_status\n"
 #define PROTO "module = fail_proto\n"
@@ -306,7 +306,7 @@ a_missing_module_or_a_bad_option_has_its_place_named(void **state)
 	end(&p);
 }
 
-/* ---- reload ----------------------------------------------------------------- */
+/* ---- reload -------------------------------------------------------------- */
 
 static int
 prepare(struct plugs *p, const char *text, char *why,
@@ -395,7 +395,7 @@ what_needs_a_restart_is_named(void **state)
 	assert_null(strstr(notes("s"), "prepare"));
 }
 
-/* ---- routes, events --------------------------------------------------------- */
+/* ---- routes, events ------------------------------------------------------ */
 
 static const char *
 route(struct plugs *p, const char *offered, const char *path,
@@ -456,7 +456,7 @@ events_arrive_in_order(void **state)
 	end(&p);
 }
 
-/* ---- certificates ----------------------------------------------------------- */
+/* ---- certificates -------------------------------------------------------- */
 
 static struct test_cert cert;
 
@@ -701,7 +701,7 @@ memory_may_run_out_at_any_point(void **state)
 	conf_unref(&c);
 }
 
-/* ---- set-up ------------------------------------------------------------------ */
+/* ---- set-up -------------------------------------------------------------- */
 
 static int
 set_up(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every way to be a bad plugin is refused with its own line.  The modules are in
- * tests/plugins/bad_*.c and are built here.
+ * Every way to be a bad plugin is refused with its own line.  The modules are
+ * in tests/plugins/bad_*.c and are built here.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device protocol (doc/protocol.md) against a fake host: every message, every
- * error, every close.
+ * The device protocol (doc/protocol.md) against a fake host: every message,
+ * every error, every close.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -119,7 +119,7 @@ up(void)
 	assert_false(chan->closing);
 }
 
-/* ---- tests ------------------------------------------------------------------ */
+/* ---- tests --------------------------------------------------------------- */
 
 static void
 the_challenge_comes_first(void **state)
