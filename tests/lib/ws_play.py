@@ -91,8 +91,8 @@ class Player(harness.WebSocket):
         self.closes(close())
 
 
-def play(daemon, listener, case):
-    player = Player(daemon, listener)
+def play(daemon, listener, case, make=Player):
+    player = make(daemon, listener)
     try:
         for step in case.steps:
             if isinstance(step, Send):
@@ -150,8 +150,8 @@ class Report:
         sys.exit(0 if self.good else 1)
 
 
-def echo_daemon(scene, **settings):
-    return scene.daemon(conf={
+def echo_daemon(scene, name='d', **settings):
+    return scene.daemon(name, conf={
         'daemon': {'log_level': 'info'},
         'listener.plain': {'address': '127.0.0.1:0', 'tls': 'no'},
         'plugin.echo': {'module': 'proto-echo', 'max_message': '64MiB',
