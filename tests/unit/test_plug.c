@@ -67,6 +67,36 @@ cred_failed(void *ctx, const char *slot, const char *why)
 	atomic_fetch_add(&got.fails, 1);
 }
 
+static struct {
+	void (*done)(void *, int);
+	void *arg;
+	char key[64], body[64], removed[64];
+	int error;
+	_Atomic bool was_removed;
+} challenge;
+
+static int
+challenge_put(void *ctx, const struct plug_challenge *c)
+{
+	(void)ctx;
+	if (challenge.error != 0)
+		return challenge.error;
+	challenge.done = c->done;
+	challenge.arg = c->arg;
+	(void)snprintf(challenge.key, sizeof(challenge.key), "%s", c->key);
+	(void)snprintf(challenge.body, sizeof(challenge.body), "%s", c->body);
+	return 0;
+}
+
+static void
+challenge_remove(void *ctx, const char *key)
+{
+	(void)ctx;
+	(void)snprintf(challenge.removed, sizeof(challenge.removed), "%s",
+	    key);
+	atomic_store(&challenge.was_removed, true);
+}
+
 /* ---- configuration and notes --------------------------------------------- */
 
 static struct conf *
@@ -94,7 +124,9 @@ try_new(const char *text, char *why, struct plugs **ret)
 		.epoch = 5, .plugin_dir = dir, .state_dir = dir,
 		.workers = worker_of, .channels = channels_of,
 		.workers_n = WORKERS,
-		.hooks = { .cred_put = cred_put, .cred_failed = cred_failed }
+		.hooks = { .cred_put = cred_put, .cred_failed = cred_failed,
+		    .challenge_put = challenge_put,
+		    .challenge_remove = challenge_remove }
 	};
 	struct conf *c = conf_of(text);
 	int err;
@@ -240,7 +272,7 @@ a_failing_open_ends_the_start_only_if_required(void **state)
 }
 
 static void
-a_failing_open_on_a_worker_that_has_not_run_leaves_nothing(void **state)
+a_failing_open_before_workers_run_leaves_nothing(void **state)
 {
 	char why[PLUG_WHY_SIZE] = "";
 	struct plugs *p = NULL;
@@ -672,6 +704,34 @@ a_refresh_publishes_again(void **state)
 }
 
 static void
+a_challenge_is_put_and_its_end_is_told(void **state)
+{
+	static const char text[] = "[plugin.c]\nmodule = cert_challenge\n";
+	struct plugs *p = plugs_of(text);
+	char why[PLUG_WHY_SIZE] = "";
+
+	(void)state;
+	assert_string_equal(challenge.key, "tok-_1");
+	assert_string_equal(challenge.body, "tok.thumb");
+	challenge.done(challenge.arg, 0);
+	for (int i = 0; i < 1000 && !atomic_load(&challenge.was_removed); i++)
+		pause_ms(5);
+	assert_true(challenge.was_removed);
+	assert_string_equal(challenge.removed, "done-8-0");
+	end(&p);
+	/* Told after the end: nobody is there, nothing leaks. */
+	p = plugs_of(text);
+	plugs_stop(p);
+	challenge.done(challenge.arg, -ESHUTDOWN);
+	plugs_free(&p);
+	challenge.error = -ENOSPC;
+	assert_int_equal(try_new(text, why, &p), 0);
+	assert_int_equal(plugs_start(p, why), -ENOSPC);
+	end(&p);
+	challenge.error = 0;
+}
+
+static void
 memory_may_run_out_at_any_point(void **state)
 {
 	static const char text[] = "[slot.m]\nsource = c\ndefault = yes\n"
@@ -716,6 +776,8 @@ set_up(void **state)
 	    "-DKIND=2 '-DNAME=\"fail_proto\"' -pthread");
 	modules_build(dir, "tests/plugins/cert_extsign.c", "cert_extsign",
 	    "-lgnutls -pthread");
+	modules_build(dir, "tests/plugins/cert_challenge.c",
+	    "cert_challenge", "");
 	modules_build(dir, "tests/plugins/abi_1_0.c", "abi_1_0_cert",
 	    "-DKIND=1");
 	for (int i = 0; i < WORKERS; i++) {
@@ -754,7 +816,7 @@ main(void)
 		TEST(ops_come_in_order_on_a_thread_of_its_own),
 		TEST(a_protocol_has_an_instance_on_each_worker),
 		TEST(a_failing_open_ends_the_start_only_if_required),
-		TEST(a_failing_open_on_a_worker_that_has_not_run_leaves_nothing),
+		TEST(a_failing_open_before_workers_run_leaves_nothing),
 		TEST(a_failing_start_is_followed_by_close_alone),
 		TEST(what_a_plugin_leaves_behind_is_freed),
 		TEST(a_missing_module_or_a_bad_option_has_its_place_named),
@@ -768,6 +830,7 @@ main(void)
 		TEST(a_signer_that_never_answers_is_given_up),
 		TEST(the_end_of_an_instance_answers_what_waits),
 		TEST(a_refresh_publishes_again),
+		TEST(a_challenge_is_put_and_its_end_is_told),
 		TEST(memory_may_run_out_at_any_point),
 	};
 
