@@ -85,6 +85,11 @@ int channel_adopt(struct channel_worker *, struct net_upgrade *,
  * On the worker that has it.  -ENOENT no such channel, -EBUSY just now not. */
 int channel_migrate(struct channel_worker *from, uint64_t id,
     unsigned to_worker);
+/* Moves up to `count` (at most CHANNEL_SHED_MAX) channels that can be moved just
+ * now; returns how many.  On the worker that has them. */
+#define CHANNEL_SHED_MAX 256
+unsigned channel_worker_shed(struct channel_worker *from, unsigned to_worker,
+    unsigned count);
 /* The id of any channel of this worker, 0 when there is none. */
 uint64_t channel_worker_any(const struct channel_worker *);
 

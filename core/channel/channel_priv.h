@@ -158,7 +158,7 @@ void channel_timer(struct timer *);
 
 /* export.c */
 /* Everything of an open channel but its descriptor, as bytes (versioned,
- * length-checked).  -EBUSY: not now, or its protocol cannot; -ENOBUFS. */
+ * length-checked).  Its stream must have left the loop.  -EBUSY: not now, or its protocol cannot; -ENOBUFS. */
 int channel_export(struct channel *, struct outbuf *out);
 /* The room that channel_export() may need. */
 size_t channel_export_size(const struct channel *);

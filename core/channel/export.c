@@ -125,6 +125,15 @@ fill_head(struct export_head *h, const struct channel *c)
 		h->cert = *c->cert;
 }
 
+/* Not while anything of it is under way that is not written down below. */
+static bool
+exportable(const struct channel *c)
+{
+	return c->phase == PHASE_OPEN && !c->ended && c->todo == 0 &&
+	    (c->pre == NULL || c->protocol->anonymous) &&
+	    c->owner->current != c && c->protocol->export != NULL;
+}
+
 int
 channel_export(struct channel *c, struct outbuf *out)
 {
@@ -132,9 +141,7 @@ channel_export(struct channel *c, struct outbuf *out)
 	const char *name = c->protocol->name, *id = channel_endpoint(c);
 	int r;
 
-	if (c->phase != PHASE_OPEN || c->ended || c->todo != 0 ||
-	    (c->pre != NULL && !c->protocol->anonymous) ||
-	    c->owner->current == c || c->protocol->export == NULL)
+	if (!exportable(c))
 		return -EBUSY;
 	fill_head(&head, c);
 	r = put(out, &head, sizeof(head));
@@ -394,9 +401,17 @@ channel_migrate(struct channel_worker *from, uint64_t id, unsigned to_worker)
 	if (mv == NULL)
 		return -ENOMEM;
 	out.p = mv->data;
+	if (!exportable(c)) {
+		mem_free(mv);
+		return -EBUSY;
+	}
+	stream_leave(&c->stream, from->loop);
 	r = channel_export(c, &out);
 	if (r != 0) {
 		mem_free_wiped(mv, sizeof(*mv) + out.n);
+		if (stream_start(&c->stream, from->loop, !channel_blocked(c),
+		    channel_wake) != 0)
+			channel_io_error(c, -EIO);
 		return r;
 	}
 	mv->mail.fn = arrive;
@@ -406,9 +421,27 @@ channel_migrate(struct channel_worker *from, uint64_t id, unsigned to_worker)
 	mv->id = c->id;
 	mv->fd = c->stream.watch.fd;
 	mv->n = out.n;
-	stream_leave(&c->stream, from->loop);
 	depart(c);
 	COUNT(from, moved, 1);
 	mailbox_post(&mv->to->worker->mailbox, &mv->mail);
 	return 0;
+}
+
+unsigned
+channel_worker_shed(struct channel_worker *from, unsigned to_worker,
+    unsigned count)
+{
+	const struct channel_table *t = &from->table;
+	uint64_t id[CHANNEL_SHED_MAX];
+	unsigned n = 0, moved = 0;
+
+	if (count > CHANNEL_SHED_MAX)
+		count = CHANNEL_SHED_MAX;
+	/* Moving changes the table: first the names, then the moves. */
+	for (size_t i = 0; i < t->cap && n < count; i++)
+		if (t->place[i] != NULL)
+			id[n++] = t->place[i]->id;
+	for (unsigned i = 0; i < n; i++)
+		moved += channel_migrate(from, id[i], to_worker) == 0;
+	return moved;
 }

@@ -26,6 +26,7 @@
 
 #define STOP_SECONDS 8			/* for channels to close */
 #define ROTATE_SECONDS 3600
+#define BALANCE_SECONDS 5
 #define RESTATE_MS 100			/* between slices of the fleet */
 
 int
@@ -350,6 +351,8 @@ on_second(struct timer *t)
 	}
 	if (++d->seconds % ROTATE_SECONDS == 0)
 		credentials_rotate(d->credentials);
+	if (d->seconds % BALANCE_SECONDS == 0)
+		daemon_balance(d);
 	loop_timer_set(d->loop, t, 1000);
 }
 

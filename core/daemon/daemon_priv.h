@@ -64,6 +64,9 @@ int daemon_load_conf(const char *path, struct conf **ret);
 /* reload.c: SIGHUP.  Everything or nothing; says what and why. */
 void daemon_reload(struct daemon *);
 
+/* balance.c: moves channels from the fullest worker to the emptiest. */
+void daemon_balance(struct daemon *);
+
 /* workers.c */
 int daemon_workers_new(struct daemon *, char *why);
 int daemon_workers_open(struct daemon *, const struct channel_limits *,
@@ -75,6 +78,7 @@ void daemon_workers_kill_channels(struct daemon *);
 void daemon_workers_end_connections(struct daemon *);
 /* Handshakes that wait for an external signature. */
 size_t daemon_workers_suspended(struct daemon *);
+size_t daemon_worker_channels(struct daemon_worker *);
 size_t daemon_workers_channels(struct daemon *);
 void daemon_workers_set(struct daemon *, const struct channel_limits *,
     struct auth_file *);

@@ -178,16 +178,21 @@ count(void *arg)
 }
 
 size_t
+daemon_worker_channels(struct daemon_worker *w)
+{
+	struct counting c = { .w = w };
+
+	worker_call(&w->worker, count, &c);
+	return c.n;
+}
+
+size_t
 daemon_workers_channels(struct daemon *d)
 {
-	struct counting c;
 	size_t n = 0;
 
-	for (unsigned i = 0; i < d->workers_n; i++) {
-		c.w = &d->workers[i];
-		worker_call(&c.w->worker, count, &c);
-		n += c.n;
-	}
+	for (unsigned i = 0; i < d->workers_n; i++)
+		n += daemon_worker_channels(&d->workers[i]);
 	return n;
 }
 
