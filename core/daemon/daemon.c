@@ -282,6 +282,7 @@ stop(struct daemon *d)
 	daemon_workers_stop(d);
 	daemon_workers_free(d);
 	credentials_free(&d->credentials);
+	daemon_log_counters(d);
 	event_bus_free(&d->bus);	/* the tap is silent now */
 	if (d->plugs != NULL) {
 		struct plugs *plugs = atomic_exchange(&d->plugs, NULL);
@@ -321,7 +322,9 @@ on_signal(struct watch *w, uint32_t events)
 
 	(void)events;
 	while (read(w->fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
-		if (si.ssi_signo != SIGHUP)
+		if (si.ssi_signo == SIGUSR1)
+			daemon_log_counters(d);
+		else if (si.ssi_signo != SIGHUP)
 			begin_stop(d);
 		else if (!d->stopping)
 			daemon_reload(d);
@@ -391,6 +394,7 @@ open_loop(struct daemon *d)
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGUSR1);
 	d->signals.fn = on_signal;
 	d->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (d->signals.fd < 0)

@@ -67,6 +67,9 @@ void daemon_reload(struct daemon *);
 /* balance.c: moves channels from the fullest worker to the emptiest. */
 void daemon_balance(struct daemon *);
 
+/* counters.c: two kinds of lines.  Nothing before there is a net. */
+void daemon_log_counters(struct daemon *);
+
 /* workers.c */
 int daemon_workers_new(struct daemon *, char *why);
 int daemon_workers_open(struct daemon *, const struct channel_limits *,

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What was counted, as log lines: on SIGUSR1 and at the end.  Limits that were
+ * hit and connections that were refused show here when single lines about them
+ * were held back (decision 14).
+ */
+#include "daemon/daemon_priv.h"
+
+#include "base/log.h"
+
+static unsigned long long
+get(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void
+log_net(const struct net_counters *c)
+{
+	log_notice("counters of=accept connections=%llu handshaking=%llu "
+	    "accepted=%llu accept_failed=%llu gated=%llu refused_limit=%llu "
+	    "refused_address=%llu refused_proxy=%llu", get(&c->connections),
+	    get(&c->handshakes_now), get(&c->accepted),
+	    get(&c->accept_failed), get(&c->gated), get(&c->refused_limit),
+	    get(&c->refused_address), get(&c->refused_proxy));
+	log_notice("counters of=upgrade handshakes=%llu resumed=%llu "
+	    "handshakes_failed=%llu handshake_timeouts=%llu "
+	    "http_requests=%llu http_failed=%llu http_timeouts=%llu "
+	    "upgrades=%llu upgrade_refused=%llu", get(&c->handshakes),
+	    get(&c->resumed), get(&c->handshakes_failed),
+	    get(&c->handshake_timeouts), get(&c->http_requests),
+	    get(&c->http_failed), get(&c->http_timeouts), get(&c->upgrades),
+	    get(&c->upgrade_refused));
+}
+
+static void
+log_channels(const struct channel_counters *c)
+{
+	log_notice("counters of=channel opened=%llu closed=%llu "
+	    "authenticated=%llu auth_failed=%llu auth_timeouts=%llu "
+	    "timeouts=%llu protocol_errors=%llu queue_overflows=%llu "
+	    "too_big=%llu moved=%llu messages_in=%llu messages_out=%llu "
+	    "bytes_in=%llu bytes_out=%llu", get(&c->opened), get(&c->closed),
+	    get(&c->authenticated), get(&c->auth_failed),
+	    get(&c->auth_timeouts), get(&c->timeouts),
+	    get(&c->protocol_errors), get(&c->queue_overflows),
+	    get(&c->too_big), get(&c->moved), get(&c->messages_in),
+	    get(&c->messages_out), get(&c->bytes_in), get(&c->bytes_out));
+}
+
+void
+daemon_log_counters(struct daemon *d)
+{
+	if (d->net == NULL)
+		return;
+	log_net(net_counters(d->net));
+	log_channels(&d->channel_counters);
+}
