@@ -343,6 +343,8 @@ http_hop_drop(struct http_hop **phop)
 	(void)close(hop->watch.fd);	/* wakes libmicrohttpd */
 	hop->watch.fd = -1;
 	hop->conn = NULL;
+	/* It lets its end go in a run; the next one might be far away. */
+	loop_defer(hop->http->worker->loop, &hop->http->again);
 	buf_free(&hop->pending);
 	buf_free(&hop->early);
 	if (!hop->known)
