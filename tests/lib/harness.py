@@ -311,6 +311,17 @@ class Daemon:
             fields = f.read().rsplit(')', 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
+    def counters(self):
+        """What it counted; asks for it, or takes what it said at its end."""
+        if self.alive():
+            said = len(self.log)
+            self.process.send_signal(signal.SIGUSR1)
+            wait_until('counters', lambda: any(
+                'counters of=channel' in line for line in self.log[said:]))
+        lines = [line for line in self.log if ' counters of=' in line][-3:]
+        return {k: int(v) for line in lines
+                for k, v in re.findall(r'(\w+)=(\d+)', line)}
+
     def bus(self, prefixes=('',)):
         return spbus.Sub(self.events, list(prefixes), timeout=PATIENCE)
 
