@@ -24,19 +24,23 @@ struct next {
 	struct plugs_staged *plugs;
 };
 
+/* The first one is the reason that goes to the bus. */
 static void
 restart_key(void *ctx, const char *section, const char *key)
 {
-	unsigned *n = ctx;
+	char *why = ctx;
 
-	log_error("reload refused: [%s] %s cannot change while the daemon "
-	    "runs: it needs a restart", section, key);
-	(*n)++;
+	if (why[0] == '\0')
+		(void)snprintf(why, DAEMON_WHY_SIZE, "[%s] %s cannot change "
+		    "while the daemon runs: it needs a restart", section, key);
+	else
+		log_error("[%s] %s cannot change either", section, key);
 }
 
 /* Sections that came or went. */
 static bool
-same_sections(const struct conf *was, const struct conf *is, const char *kind)
+same_sections(const struct conf *was, const struct conf *is, const char *kind,
+    char *why)
 {
 	const char *name;
 	unsigned a = 0, b = 0;
@@ -48,21 +52,24 @@ same_sections(const struct conf *was, const struct conf *is, const char *kind)
 		continue;
 	if (name == NULL && a == b)
 		return true;
-	log_error("reload refused: sections [%s.*] were added or removed: "
-	    "that needs a restart", kind);
+	(void)snprintf(why, DAEMON_WHY_SIZE, "sections [%s.NAME] were added or "
+	    "removed: that needs a restart", kind);
 	return false;
 }
 
 static int
 prepare(struct daemon *d, struct next *n, char *why)
 {
-	unsigned restarts = 0;
 	int r = daemon_load_conf(d->conf_path, &n->conf);
 
-	if (r != 0)
+	if (r != 0) {
+		(void)snprintf(why, DAEMON_WHY_SIZE,
+		    "the configuration has errors");
 		return r;
-	conf_restart_keys(d->conf, n->conf, restart_key, &restarts);
-	if (restarts > 0 || !same_sections(d->conf, n->conf, "listener"))
+	}
+	conf_restart_keys(d->conf, n->conf, restart_key, why);
+	if (why[0] != '\0' ||
+	    !same_sections(d->conf, n->conf, "listener", why))
 		return -EINVAL;
 	r = options_net_limits(n->conf, d->files_max, why, &n->net);
 	if (r != 0)
