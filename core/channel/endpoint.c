@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -46,6 +47,7 @@ struct shard {
 
 struct endpoint_table {
 	struct event_bus *bus;
+	_Atomic size_t count;		/* in all shards */
 	struct shard shard[SHARDS];
 };
 
@@ -170,13 +172,11 @@ find(struct shard *s, uint32_t hash, const char *id)
 }
 
 static int
-add(struct shard *s, uint32_t hash, const char *id, struct endpoint **ret)
+insert(struct shard *s, uint32_t hash, const char *id, struct endpoint **ret)
 {
 	size_t n = strlen(id) + 1;
 	struct endpoint *e, **to;
 
-	if (s->count >= ENDPOINTS_MAX / SHARDS)
-		return -ENOSPC;
 	if (shard_grow(s) != 0)
 		return -ENOMEM;
 	e = slab_get(&s->slab);
@@ -195,6 +195,20 @@ add(struct shard *s, uint32_t hash, const char *id, struct endpoint **ret)
 	s->count++;
 	*ret = e;
 	return 0;
+}
+
+/* The limit is the table's: shards are not filled evenly. */
+static int
+add(struct endpoint_table *t, struct shard *s, uint32_t hash, const char *id,
+    struct endpoint **ret)
+{
+	int r = -ENOSPC;
+
+	if (atomic_fetch_add(&t->count, 1) < ENDPOINTS_MAX)
+		r = insert(s, hash, id, ret);
+	if (r != 0)
+		atomic_fetch_sub(&t->count, 1);
+	return r;
 }
 
 static enum event_type
@@ -253,7 +267,7 @@ endpoint_claim(struct endpoint_table *t, const struct endpoint_claim *c,
 	pthread_mutex_lock(&s->lock);
 	e = find(s, hash, c->id);
 	if (e == NULL)
-		r = add(s, hash, c->id, &e);
+		r = add(t, s, hash, c->id, &e);
 	if (r == 0) {
 		old_number = e->number;
 		*ret_old = (struct endpoint_place){
@@ -390,7 +404,7 @@ sweep_shard(struct endpoint_table *t, struct shard *s, int64_t wall_ms,
 
 	while ((e = *pe) != NULL) {
 		if (e->presence.state == PRESENCE_ASLEEP &&
-		    wall_ms < e->asleep_until + grace_ms) {
+		    wall_ms - grace_ms < e->asleep_until) {
 			pe = &e->next_sleeper;
 			continue;
 		}
@@ -460,12 +474,5 @@ endpoint_id(const struct endpoint *e)
 size_t
 endpoint_table_count(struct endpoint_table *t)
 {
-	size_t n = 0;
-
-	for (int i = 0; i < SHARDS; i++) {
-		pthread_mutex_lock(&t->shard[i].lock);
-		n += t->shard[i].count;
-		pthread_mutex_unlock(&t->shard[i].lock);
-	}
-	return n;
+	return atomic_load(&t->count);
 }
