@@ -175,20 +175,20 @@ auth_token_ok(const struct auth_file *f, const char *endpoint,
     const char *token)
 {
 	static const uint8_t nobody[32];
-	size_t n = strlen(token);
+	size_t n = strlen(token), i;
 	bool ok = false, known;
 	uint8_t sha256[32];
 
 	if (n < AUTH_TOKEN_MIN || n > AUTH_TOKEN_MAX ||
 	    digest_sha256(token, n, sha256) != 0)
 		return false;
-	for (size_t i = lower_bound(f, endpoint);; i++) {
-		known = i < f->n && strcmp(f->entry[i].id, endpoint) == 0;
+	i = lower_bound(f, endpoint);
+	known = i < f->n && strcmp(f->entry[i].id, endpoint) == 0;
+	do {
 		ok |= digest_equal(known ? f->entry[i].sha256 : nobody, sha256,
 		    32) & known;
-		if (!known)
-			break;
-	}
+		i++;
+	} while (known && i < f->n && strcmp(f->entry[i].id, endpoint) == 0);
 	mem_wipe(sha256, sizeof(sha256));
 	return ok;
 }

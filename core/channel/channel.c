@@ -35,12 +35,14 @@ run_todo(struct defer *d)
 
 	while ((c = cw->todo) != NULL) {
 		cw->todo = c->next_todo;
+		if (cw->todo == NULL)
+			cw->todo_end = &cw->todo;
 		todo = c->todo;
 		c->todo = 0;
 		if ((todo & TODO_AUTHENTICATED) != 0 && !c->ended)
 			channel_answer_hello(c);
-		if ((todo & TODO_DRAINED) != 0 && c->phase == PHASE_OPEN) {
-			if (c->want_drained) {
+		if ((todo & TODO_DRAINED) != 0) {
+			if (c->want_drained && c->phase == PHASE_OPEN) {
 				c->want_drained = false;
 				c->protocol->drained(c);
 			}
@@ -60,8 +62,9 @@ channel_todo_add(struct channel *c, enum channel_todo what)
 	struct channel_worker *cw = c->owner;
 
 	if (c->todo == 0) {
-		c->next_todo = cw->todo;
-		cw->todo = c;
+		c->next_todo = NULL;
+		*cw->todo_end = c;
+		cw->todo_end = &c->next_todo;
 	}
 	c->todo |= (uint8_t)what;
 	loop_defer(cw->loop, &cw->defer);
@@ -83,6 +86,7 @@ channel_worker_new(const struct channel_shared *shared, unsigned index,
 	cw->loop = worker->loop;
 	cw->limits = *limits;
 	cw->defer.fn = run_todo;
+	cw->todo_end = &cw->todo;
 	slab_init(&cw->slab, sizeof(struct channel));
 	*ret = cw;
 	return 0;
@@ -234,6 +238,16 @@ fill(struct channel *c, const struct net_upgrade *u)
 	return channel_table_add(&c->owner->table, c);
 }
 
+/* Milliseconds until a new channel is looked at. */
+static uint32_t
+first_look(const struct channel *c)
+{
+	const struct channel_limits *l = &c->owner->limits;
+
+	return c->protocol->anonymous || l->ping_ms < l->auth_ms ?
+	    l->ping_ms : l->auth_ms;
+}
+
 /* The kernel gives up on unacknowledged data when we would (decision 10). */
 static void
 bound_tcp(const struct channel *c)
@@ -278,8 +292,8 @@ channel_adopt(struct channel_worker *cw, struct net_upgrade *u,
 	}
 	bound_tcp(c);
 	COUNT(cw, opened, 1);
-	loop_timer_set(cw->loop, &c->timer, protocol->anonymous ?
-	    cw->limits.ping_ms : cw->limits.auth_ms);
+	COUNT(cw, bytes_in, u->early_n);
+	loop_timer_set(cw->loop, &c->timer, first_look(c));
 	protocol->open(protocol, c, u->request);
 	if (early != NULL)
 		channel_feed(c, early, u->early_n);

@@ -83,12 +83,14 @@ struct channel {
 	struct addr admitted;		/* its place under net's limits */
 	uint32_t magic;
 	uint32_t last_rx, ping_at;	/* ms, wrapping */
+	uint32_t unsent;		/* bytes, when the ping was due */
 	uint16_t close_code;		/* once ended */
 	uint8_t phase, todo;
 	uint8_t security;		/* before authentication */
 	uint8_t deflate_bits;		/* 0: not negotiated */
-	bool ping_out, suspect, ended, want_drained, has_exporter;
-	bool eof;			/* the peer's end was seen */
+	bool ping_out : 1, suspect : 1, ended : 1, want_drained : 1;
+	bool has_exporter : 1;
+	bool eof : 1;			/* the peer's end was seen */
 };
 
 struct channel_worker {
@@ -102,7 +104,7 @@ struct channel_worker {
 	struct channel_table table;
 	struct slab slab;
 	struct channel *current;	/* whose wake-up it is */
-	struct channel *todo;		/* list by next_todo */
+	struct channel *todo, **todo_end;	/* queue by next_todo */
 	struct defer defer;
 	struct deflater *deflater;	/* made when first needed */
 	struct inflater *inflater;
@@ -135,6 +137,12 @@ void channel_wake(struct watch *, uint32_t events);
 /* Parses plaintext as far as answers have room; holds the rest. */
 void channel_feed(struct channel *, uint8_t *p, size_t n);
 void channel_feed_held(struct channel *);
+/* What its input is held to just now. */
+struct ws_rules channel_rules(const struct channel *);
+/* Whether its socket is to be read. */
+bool channel_wants_input(const struct channel *);
+/* Notes that there is room again, at half the queue. */
+void channel_check_drained(struct channel *);
 /* After any work on the stream: flush, epoll interest, errors. */
 void channel_settle(struct channel *);
 
@@ -145,6 +153,8 @@ int assembly_add(struct assembly **, const void *p, size_t n, size_t limit);
 
 /* output.c */
 bool channel_blocked(const struct channel *);
+/* Bytes that may wait for the peer, sealed. */
+size_t channel_backlog_limit(const struct channel *);
 int channel_frame(struct channel *, unsigned first_byte, const void *p,
     size_t n);
 /* Fails the connection: close frame, end, linger. */
@@ -158,7 +168,8 @@ void channel_timer(struct timer *);
 
 /* export.c */
 /* Everything of an open channel but its descriptor, as bytes (versioned,
- * length-checked).  Its stream must have left the loop.  -EBUSY: not now, or its protocol cannot; -ENOBUFS. */
+ * length-checked).  Its stream has left the loop.  -EBUSY: not now, or its
+ * protocol cannot; -ENOBUFS. */
 int channel_export(struct channel *, struct outbuf *out);
 /* The room that channel_export() may need. */
 size_t channel_export_size(const struct channel *);

@@ -285,15 +285,14 @@ start(struct channel *c)
 	r = channel_table_add(&cw->table, c);
 	if (r != 0)
 		return r;
-	r = stream_start(&c->stream, cw->loop, !channel_blocked(c),
+	r = stream_start(&c->stream, cw->loop, channel_wants_input(c),
 	    channel_wake);
 	if (r != 0) {
 		channel_table_remove(&cw->table, c);
 		return r;
 	}
 	loop_timer_set(cw->loop, &c->timer, 0);
-	if (c->held != NULL || c->want_drained)
-		channel_todo_add(c, TODO_DRAINED);
+	channel_check_drained(c);
 	return 0;
 }
 
@@ -367,6 +366,7 @@ arrive(struct mail *m)
 		if (mv->endpoint != NULL)
 			endpoint_input(s->endpoints, mv->endpoint, mv->id,
 			    PRESENCE_IN_END, REASON_LIMIT);
+		loop_defer(mv->to->loop, &mv->to->defer);
 		net_release(s->net, &mv->admitted);
 		COUNT(mv->to, closed, 1);
 	}
@@ -408,9 +408,9 @@ channel_migrate(struct channel_worker *from, uint64_t id, unsigned to_worker)
 	stream_leave(&c->stream, from->loop);
 	r = channel_export(c, &out);
 	if (r != 0) {
-		mem_free_wiped(mv, sizeof(*mv) + out.n);
-		if (stream_start(&c->stream, from->loop, !channel_blocked(c),
-		    channel_wake) != 0)
+		mem_free_wiped(mv, sizeof(*mv) + out.cap);
+		if (stream_start(&c->stream, from->loop,
+		    channel_wants_input(c), channel_wake) != 0)
 			channel_io_error(c, -EIO);
 		return r;
 	}

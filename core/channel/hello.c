@@ -171,12 +171,16 @@ channel_answer_hello(struct channel *c)
 		.security = c->pre->security,
 		.endpoint = c->pre->endpoint
 	};
+	int r;
 
 	result.error = c->pre->verdict;
-	if (result.error != 0)
+	if (result.error != 0) {
 		tell_refused(c);
-	else if (claim(c, &result) != 0)
+	} else if ((r = claim(c, &result)) != 0) {
+		log_warning("a device is sent away endpoint=%s peer=%s "
+		    "error=%s", c->pre->endpoint, c->pre->peer, strerror(-r));
 		result.error = -EAGAIN;
+	}
 	if (result.error != 0) {
 		c->protocol->authenticated(c, &result);
 		return;

@@ -42,8 +42,8 @@ channel_io_error(struct channel *c, int err)
 	}
 }
 
-static struct ws_rules
-rules_of(const struct channel *c)
+struct ws_rules
+channel_rules(const struct channel *c)
 {
 	struct ws_rules rules = {
 		.max_message = c->protocol->max_message,
@@ -79,21 +79,18 @@ hold(struct channel *c, const struct ws_input *in)
 		channel_io_error(c, -ENOMEM);
 }
 
-void
-channel_feed(struct channel *c, uint8_t *p, size_t n)
+static void
+parse(struct channel *c, struct ws_input in)
 {
-	struct ws_input in = { .p = p, .n = n };
 	struct ws_rules rules;
 	struct ws_piece piece;
 
-	if (stranger_too_loud(c, n))
-		return;
 	while (c->phase < PHASE_LINGER) {
 		if (channel_blocked(c)) {
 			hold(c, &in);
 			return;
 		}
-		rules = rules_of(c);
+		rules = channel_rules(c);
 		switch (ws_parse(&c->parser, &rules, &in, &piece)) {
 		case WS_MORE:
 			return;
@@ -108,6 +105,20 @@ channel_feed(struct channel *c, uint8_t *p, size_t n)
 			break;
 		}
 	}
+}
+
+void
+channel_feed(struct channel *c, uint8_t *p, size_t n)
+{
+	struct ws_input in = { .p = p, .n = n };
+
+	if (stranger_too_loud(c, n))
+		return;
+	/* Nothing overtakes what came before it. */
+	if (c->held != NULL)
+		hold(c, &in);
+	else
+		parse(c, in);
 }
 
 /* The wake-up of `c` begins: the worker's staging areas are its own. */
@@ -126,12 +137,13 @@ channel_feed_held(struct channel *c)
 	struct channel_worker *cw = c->owner;
 	struct buf *held = c->held;
 
-	if (held == NULL || channel_blocked(c))
+	if (held == NULL || c->phase >= PHASE_LINGER || channel_blocked(c))
 		return;
 	/* Its own wake-up, so that answers share records. */
 	c->held = NULL;
 	begin(c);
-	channel_feed(c, held->data + held->start, held->end - held->start);
+	parse(c, (struct ws_input){ .p = held->data + held->start,
+	    .n = held->end - held->start });
 	buf_free(&held);
 	channel_settle(c);
 	cw->current = NULL;
@@ -164,6 +176,13 @@ read_once(struct channel *c)
 	return r;
 }
 
+bool
+channel_wants_input(const struct channel *c)
+{
+	return c->phase == PHASE_LINGER ||
+	    (c->held == NULL && !channel_blocked(c));
+}
+
 void
 channel_settle(struct channel *c)
 {
@@ -173,21 +192,37 @@ channel_settle(struct channel *c)
 	if (c->phase == PHASE_DEAD)
 		return;
 	r = stream_flush(&c->stream, channel_stage(c),
-	    c->protocol->max_message + 2 * (size_t)cw->limits.send_queue);
+	    channel_backlog_limit(c));
 	if (r == 0)
 		r = stream_update(&c->stream, cw->loop,
-		    c->phase == PHASE_LINGER || !channel_blocked(c));
+		    channel_wants_input(c));
 	if (r != 0)
 		channel_io_error(c, r);
 }
 
 /* Room again: at half the queue, so that it is not for one message only. */
-static void
-check_drained(struct channel *c)
+void
+channel_check_drained(struct channel *c)
 {
 	if (stream_backlog(&c->stream) <= c->owner->limits.send_queue / 2 &&
 	    (c->want_drained || c->held != NULL))
 		channel_todo_add(c, TODO_DRAINED);
+}
+
+/* A peer that is not read, because it is slow to read us, shows by taking bytes
+ * that it is there. */
+static int
+drain(struct channel *c)
+{
+	size_t before = stream_backlog(&c->stream);
+	int r = stream_drain(&c->stream);
+
+	if (r != 0)
+		return r;
+	if (!c->stream.reading && stream_backlog(&c->stream) < before)
+		channel_heard(c);
+	channel_check_drained(c);
+	return 0;
 }
 
 void
@@ -200,11 +235,8 @@ channel_wake(struct watch *w, uint32_t events)
 	CT_CHECK_MAGIC(c, CHANNEL_MAGIC);
 	if (c->phase == PHASE_DEAD)
 		return;
-	if ((events & EPOLLOUT) != 0) {
-		r = stream_drain(&c->stream);
-		if (r == 0)
-			check_drained(c);
-	}
+	if ((events & EPOLLOUT) != 0)
+		r = drain(c);
 	if (c->phase == PHASE_LINGER) {
 		if (r != 0)
 			channel_io_error(c, r);

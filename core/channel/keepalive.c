@@ -2,12 +2,15 @@
 /*
  * Whether the peer is there (decision 10): a ping when it was silent for
  * ping_ms, suspect when that is unanswered for suspect_ms, dead dead_ms after its
- * last byte.  Any byte counts.  The timer is not moved by traffic: when it
+ * last byte.  Any byte counts; of a peer that is not read, because it is slow to
+ * read us, the bytes that it takes count.  The timer is not moved by traffic: when it
  * fires it looks at the time of the last byte and goes on from there.
  */
 #include "channel_priv.h"
 
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 static uint64_t
@@ -48,6 +51,18 @@ channel_pong(struct channel *c, const uint8_t *p, size_t n)
 		    (uint32_t)(now - sent));
 }
 
+/* What waits for the peer, here and in the kernel; saturates. */
+static uint32_t
+unsent(const struct channel *c)
+{
+	size_t n = stream_backlog(&c->stream);
+	int queued = 0;
+
+	if (ioctl(c->stream.watch.fd, SIOCOUTQ, &queued) == 0 && queued > 0)
+		n += (size_t)queued;
+	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
 static void
 ping(struct channel *c)
 {
@@ -55,6 +70,7 @@ ping(struct channel *c)
 
 	c->ping_out = true;
 	c->ping_at = channel_now(c->owner);
+	c->unsent = unsent(c);
 	if (!channel_blocked(c))
 		(void)channel_frame(c, WS_OP_PING | WS_FIN, &sent,
 		    sizeof(sent));
@@ -74,10 +90,13 @@ static uint32_t
 check_alive(struct channel *c)
 {
 	const struct channel_limits *l = &c->owner->limits;
-	uint32_t now = channel_now(c->owner);
-	uint32_t idle = now - c->last_rx, waited = now - c->ping_at;
-	uint32_t until_dead = idle < l->dead_ms ? l->dead_ms - idle : 0;
+	uint32_t now = channel_now(c->owner), idle, waited, until_dead;
 
+	if (!c->stream.reading && c->ping_out && unsent(c) < c->unsent)
+		channel_heard(c);
+	idle = now - c->last_rx;
+	waited = now - c->ping_at;
+	until_dead = idle < l->dead_ms ? l->dead_ms - idle : 0;
 	if (until_dead == 0) {
 		COUNT(c->owner, timeouts, 1);
 		channel_kill(c, WS_CLOSE_ABNORMAL, REASON_TIMEOUT);

@@ -73,7 +73,8 @@ deliver_compressed(struct channel *c, const uint8_t *p, size_t n, bool text)
 {
 	struct channel_worker *cw = c->owner;
 	struct inflate_to to = {
-		.sink = { .put = inflated, .limit = c->protocol->max_message }
+		.sink = { .put = inflated,
+		    .limit = channel_rules(c).max_message }
 	};
 	uint8_t nothing;
 	uint8_t *data;

@@ -35,6 +35,15 @@ channel_blocked(const struct channel *c)
 	return stream_backlog(&c->stream) >= c->owner->limits.send_queue;
 }
 
+/* Sealing may add half: records of 64 bytes, 22 more for each (RFC 8449). */
+size_t
+channel_backlog_limit(const struct channel *c)
+{
+	size_t max = c->protocol->max_message;
+
+	return max + max / 2 + 3 * (size_t)c->owner->limits.send_queue;
+}
+
 /* Writes one frame.  Errors of the socket end the channel later in the turn. */
 int
 channel_frame(struct channel *c, unsigned first_byte, const void *p, size_t n)
@@ -42,8 +51,7 @@ channel_frame(struct channel *c, unsigned first_byte, const void *p, size_t n)
 	struct channel_worker *cw = c->owner;
 	bool own = cw->current == c;
 	struct stage *st = channel_stage(c);
-	size_t limit = c->protocol->max_message +
-	    2 * (size_t)cw->limits.send_queue;
+	size_t limit = channel_backlog_limit(c);
 	uint8_t head[WS_HEADER_MAX];
 	size_t head_n = ws_encode_header(head, first_byte, n, NULL);
 	int r;
@@ -56,7 +64,8 @@ channel_frame(struct channel *c, unsigned first_byte, const void *p, size_t n)
 	if (r == 0 && !own)
 		r = stream_flush(&c->stream, st, limit);
 	if (r == 0 && !own)
-		r = stream_update(&c->stream, cw->loop, !channel_blocked(c));
+		r = stream_update(&c->stream, cw->loop,
+		    channel_wants_input(c));
 	if (r != 0) {
 		channel_io_error(c, r);
 		return -EPIPE;
@@ -167,6 +176,6 @@ channel_close(struct channel *c, uint16_t code, const char *why)
 		return;
 	channel_end(c, code, reason_of(code));
 	c->phase = PHASE_CLOSING;
-	buf_free(&c->held);
+	c->want_drained = false;
 	loop_timer_set(c->owner->loop, &c->timer, CLOSE_WAIT_MS);
 }
