@@ -12,6 +12,7 @@
 
 #define ORIGINS_MAX 64
 #define WORKERS_MAX 64
+#define CONNECTIONS_MAX 16777216	/* as the key's own */
 
 static uint32_t
 ms(const struct conf *conf, const char *section, const char *key)
@@ -29,7 +30,7 @@ options_net_limits(const struct conf *conf, uint64_t files_max, char *why,
 	    files_max - OPTIONS_FILES_RESERVED : 0;
 
 	if (connections == 0)
-		connections = most;
+		connections = most < CONNECTIONS_MAX ? most : CONNECTIONS_MAX;
 	if (connections == 0 || connections > most) {
 		(void)snprintf(why, OPTIONS_WHY_SIZE, "[limits] connections = "
 		    "%llu needs %llu open files, but the limit is %llu: raise "

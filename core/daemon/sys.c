@@ -52,8 +52,8 @@ sys_lock(const char *dir, char *why, int *ret_fd)
 		*ret_fd = fd;
 		return 0;
 	}
-	r = errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
-	if (fd >= 0 && r == -EBUSY && fcntl(fd, F_GETLK, &owner) == 0 &&
+	r = fd >= 0 && (errno == EACCES || errno == EAGAIN) ? -EBUSY : -errno;
+	if (r == -EBUSY && fcntl(fd, F_GETLK, &owner) == 0 &&
 	    owner.l_type != F_UNLCK)
 		(void)snprintf(why, SYS_WHY_SIZE, "%.180s is in use by another "
 		    "cleatd (pid %ld)", dir, (long)owner.l_pid);
@@ -66,14 +66,15 @@ sys_lock(const char *dir, char *why, int *ret_fd)
 }
 
 static int
-parse_epoch(const char *text, uint64_t *ret)
+parse_epoch(const char *text, size_t n, uint64_t *ret)
 {
 	char *end;
 
 	errno = 0;
 	*ret = strtoull(text, &end, 10);
 	if (errno != 0 || end == text || *text < '0' || *text > '9' ||
-	    strcmp(end, "\n") != 0 || *ret == UINT64_MAX)
+	    strcmp(end, "\n") != 0 || end + 1 != text + n ||
+	    *ret == UINT64_MAX)
 		return -EINVAL;
 	return 0;
 }
@@ -90,7 +91,9 @@ sys_epoch(const char *dir, char *why, uint64_t *ret)
 	(void)snprintf(path, sizeof(path), "%s/epoch", dir);
 	r = file_read(path, sizeof(next), &text, &n);
 	if (r == 0)
-		r = parse_epoch((const char *)text, &epoch);
+		r = parse_epoch((const char *)text, n, &epoch);
+	else if (r == -EFBIG)		/* no number is so long */
+		r = -EINVAL;
 	else if (r == -ENOENT)		/* the first start */
 		r = 0;
 	mem_free(text);

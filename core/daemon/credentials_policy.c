@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of the credentials that comes from the configuration. */
+#include "daemon/credentials_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+
+#define CA_FILE_MAX (4 * 1024 * 1024)
+#define NAMES_MAX 64			/* of one slot */
+
+void
+policy_free(struct policy **pp)
+{
+	struct policy *p = *pp;
+
+	if (p == NULL)
+		return;
+	for (size_t i = 0; p->slot != NULL && i < p->slots; i++)
+		mem_free((void *)(uintptr_t)p->slot[i].names);
+	for (size_t i = 0; p->ca != NULL && i < p->listeners; i++)
+		mem_free(p->ca[i].pem);
+	mem_free(p->slot);
+	mem_free(p->ca);
+	mem_free(p->listener);
+	conf_unref(&p->conf);
+	mem_free(p);
+	*pp = NULL;
+}
+
+static size_t
+count_sections(const struct conf *conf, const char *kind)
+{
+	size_t n = 0;
+
+	while (conf_section(conf, kind, (unsigned)n) != NULL)
+		n++;
+	return n;
+}
+
+static int
+fill_slot(const struct conf *conf, unsigned i, struct tls_slot_spec *slot)
+{
+	const char *section = conf_section(conf, "slot", i), *name;
+	const char **names = mem_calloc(NAMES_MAX + 1, sizeof(*names));
+	unsigned n = 0;
+
+	if (names == NULL)
+		return -ENOMEM;
+	while (n < NAMES_MAX &&
+	    (name = conf_item(conf, section, "names", n)) != NULL)
+		names[n++] = name;
+	slot->name = conf_instance(section);
+	slot->names = names;
+	slot->is_default = conf_bool(conf, section, "default");
+	return 0;
+}
+
+static enum tls_client_auth
+client_auth_of(const char *word)
+{
+	if (strcmp(word, "required") == 0)
+		return TLS_CLIENT_REQUIRED;
+	return strcmp(word, "optional") == 0 ? TLS_CLIENT_OPTIONAL :
+	    TLS_CLIENT_OFF;
+}
+
+static int
+fill_listener(const struct conf *conf, unsigned i, struct ca *ca,
+    struct tls_listener_spec *l, char *why)
+{
+	const char *section = conf_section(conf, "listener", i);
+	const char *path = conf_str(conf, section, "ca_file");
+	int r;
+
+	l->client_auth = client_auth_of(conf_str(conf, section,
+	    "client_auth"));
+	if (l->client_auth == TLS_CLIENT_OFF)
+		return 0;
+	if (path == NULL) {
+		(void)snprintf(why, CREDENTIALS_WHY_SIZE, "[%s] client_auth needs ca_file",
+		    section);
+		return -EINVAL;
+	}
+	r = file_read(path, CA_FILE_MAX, &ca->pem, &ca->n);
+	if (r != 0) {
+		(void)snprintf(why, CREDENTIALS_WHY_SIZE, "[%s] ca_file %s: %s", section,
+		    path, strerror(-r));
+		return r;
+	}
+	l->ca_pem = ca->pem;
+	l->ca_n = ca->n;
+	return 0;
+}
+
+int
+policy_new(struct conf *conf, char *why, struct policy **ret)
+{
+	struct policy *p = mem_calloc(1, sizeof(*p));
+	int r = 0;
+
+	if (p == NULL)
+		return -ENOMEM;
+	p->conf = conf_ref(conf);
+	p->slots = count_sections(conf, "slot");
+	p->listeners = count_sections(conf, "listener");
+	p->slot = mem_calloc(p->slots + 1, sizeof(*p->slot));
+	p->listener = mem_calloc(p->listeners + 1, sizeof(*p->listener));
+	p->ca = mem_calloc(p->listeners + 1, sizeof(*p->ca));
+	if (p->slot == NULL || p->listener == NULL || p->ca == NULL)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < p->slots; i++)
+		r = fill_slot(conf, (unsigned)i, &p->slot[i]);
+	for (size_t i = 0; r == 0 && i < p->listeners; i++)
+		r = fill_listener(conf, (unsigned)i, &p->ca[i],
+		    &p->listener[i], why);
+	if (r == 0 && (r = tls_policy_check(conf_str(conf, "tls", "priority"),
+	    why)) != 0)
+		r = -EINVAL;
+	if (r != 0) {
+		policy_free(&p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the credentials share.  One mutex guards all; what is done
+ * "under the lock" is said.  Nothing here is called by others.
+ */
+#ifndef CT_DAEMON_CREDENTIALS_PRIV_H
+#define CT_DAEMON_CREDENTIALS_PRIV_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/credentials.h"
+#include "tls/snapshot.h"
+
+#define CREDENTIALS_WHY_SIZE 512
+#define CREDENTIALS_HTTP_MAX 64		/* challenges at a time */
+
+struct ca {
+	uint8_t *pem;
+	size_t n;
+};
+
+/* From the configuration. */
+struct policy {
+	struct conf *conf;
+	struct tls_slot_spec *slot;
+	size_t slots;
+	struct tls_listener_spec *listener;
+	struct ca *ca;			/* by listener */
+	size_t listeners;
+};
+
+/* What a source published for a slot: one of each key type. */
+struct published {
+	char *slot;
+	struct tls_cred *cred[TLS_SLOT_CREDS];
+	struct published *next;
+};
+
+struct challenge {
+	char *key, *body;		/* body: http */
+	struct tls_cred *cred;		/* cred: alpn */
+	struct challenge *next;
+};
+
+struct credentials {
+	pthread_mutex_t lock;		/* guards all below */
+	struct event_bus *bus;
+	struct credentials_workers workers;
+	bool open;
+	struct policy *policy;
+	struct published *published;
+	struct challenge *http, *alpn;
+	char *ticket_path;
+	uint8_t ticket[TLS_TICKET_MASTER_SIZE];
+};
+
+/* credentials_policy.c: what the configuration says; reads its CA files. */
+int policy_new(struct conf *, char *why, struct policy **ret);
+void policy_free(struct policy **);
+
+/*
+ * credentials_serve.c, under the lock.  A snapshot of policy and credentials;
+ * and that, or the answers of the HTTP challenges, to every worker or to none, so
+ * that a later one never overtakes an earlier one.  `ch` (may be NULL) is told
+ * when all serve it.
+ */
+int credentials_build(struct credentials *, struct policy *, char *why,
+    struct tls_snapshot **ret);
+int credentials_swap(struct credentials *, struct policy *,
+    const struct plug_challenge *ch, char *why);
+int credentials_send_answers(struct credentials *,
+    const struct plug_challenge *ch);
+struct published *credentials_published(const struct credentials *,
+    const char *slot);
+
+/* credentials_challenge.c: frees a whole list. */
+void challenges_free(struct challenge **);
+
+#endif

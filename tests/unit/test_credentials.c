@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Credentials in service (core/daemon/credentials*.c), decision 7. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../lib/certs.h"
+#include "../lib/event_tap.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/worker.h"
+#include "conf_dir.h"
+#include "daemon/credentials.h"
+#include "net/impl.h"
+#include "tls/snapshot.h"
+
+#define WORKERS 2
+#define BASE \
+	"[listener.a]\naddress = 127.0.0.1:0\n" \
+	"[slot.main]\nsource = cert\ndefault = yes\n" \
+	"[plugin.cert]\nmodule = cert-file\n"
+
+static struct event_tap tap;
+static struct net *net;
+static struct worker worker[WORKERS];
+static struct worker *worker_of[WORKERS];
+static struct net_worker *net_of[WORKERS];
+static struct conf *conf;
+static struct credentials *creds;
+static struct test_cert ec, ec2, rsa;
+static unsigned done;
+static int done_result;
+
+static int
+make_certs(void **state)
+{
+	struct test_cert_spec spec = {
+		.cn = "a.test", .dns = { "a.test" }, .key = TEST_KEY_P256
+	};
+
+	(void)state;
+	log_set_level(LOG_LVL_ERROR);
+	test_cert_make(&spec, &ec);
+	test_cert_make(&spec, &ec2);
+	spec.key = TEST_KEY_RSA;
+	test_cert_make(&spec, &rsa);
+	return 0;
+}
+
+static int
+free_certs(void **state)
+{
+	(void)state;
+	test_cert_free(&ec);
+	test_cert_free(&ec2);
+	test_cert_free(&rsa);
+	return 0;
+}
+
+static void
+start_net(void)
+{
+	const struct net_limits limits = {
+		.handshakes = 10, .connections = 10,
+		.connections_per_address = 10, .handshake_ms = 1000,
+		.http_ms = 1000, .http_header = 8192, .accept_quota = 16,
+		.backlog_bytes = 65536
+	};
+	const struct net_listener_opts l = {
+		.name = "a", .address = "127.0.0.1:0", .tls = true,
+		.backlog = 8
+	};
+	const struct net_hooks hooks = { .ctx = NULL };
+	char why[256];
+
+	assert_int_equal(net_new(&limits, &l, 1, &hooks, why, &net), 0);
+	for (int i = 0; i < WORKERS; i++) {
+		assert_int_equal(worker_init(&worker[i], "w"), 0);
+		worker_of[i] = &worker[i];
+		assert_int_equal(net_worker_new(net, &worker[i], NULL,
+		    &net_of[i]), 0);
+	}
+}
+
+static int
+set_up(void **state)
+{
+	const struct credentials_workers w = {
+		.worker = worker_of, .net = net_of, .n = WORKERS
+	};
+	char why[512];
+
+	if (conf_dir_set_up(state) != 0 || event_tap_start(&tap) != 0)
+		return -1;
+	done = 0;
+	done_result = 1;
+	start_net();
+	conf = conf_of(BASE);
+	assert_int_equal(credentials_new(conf, conf_dir, tap.bus, &w, why,
+	    &creds), 0);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	char name[128];
+
+	for (int i = 0; i < WORKERS; i++) {
+		mailbox_drain(&worker[i].mailbox);
+		net_worker_free(&net_of[i]);
+		worker_fini(&worker[i]);
+	}
+	credentials_free(&creds);
+	assert_null(creds);
+	net_free(&net);
+	event_tap_stop(&tap);
+	conf_unref(&conf);
+	(void)snprintf(name, sizeof(name), "%s/ticket.master", conf_dir);
+	(void)unlink(name);
+	return conf_dir_tear_down(state);
+}
+
+static void
+turn(unsigned i)
+{
+	assert_int_equal(loop_turn(worker[i].loop, 0), 0);
+}
+
+static const struct tls_snapshot *
+at(unsigned i)
+{
+	turn(i);
+	return net_of[i]->snapshot;
+}
+
+static void
+begin(void)
+{
+	char why[512];
+
+	assert_int_equal(credentials_open(creds, why), 0);
+	assert_non_null(at(0));
+	assert_ptr_equal(at(0), at(1));
+}
+
+static struct tls_cred *
+cred_of(const struct test_cert *c)
+{
+	struct tls_cred *cred = NULL;
+	char why[TLS_WHY_SIZE];
+
+	if (tls_cred_new(c->pem, c->pem_n, c->key_pem, c->key_n, NULL, 0, why,
+	    &cred) != 0)
+		fail_msg("%s", why);
+	return cred;
+}
+
+static int
+put(const char *slot, const struct test_cert *c)
+{
+	struct tls_cred *cred = cred_of(c);
+	int r = credentials_put(creds, slot, cred);
+
+	tls_cred_unref(&cred);
+	return r;
+}
+
+static void
+the_first_snapshot_goes_out_when_it_opens(void **state)
+{
+	(void)state;
+	assert_null(at(0));
+	assert_string_equal(credentials_missing(creds), "main");
+	begin();
+	assert_string_equal(credentials_missing(creds), "main");
+}
+
+static void
+what_a_source_puts_is_in_service_and_told(void **state)
+{
+	const struct tls_snapshot *before;
+
+	(void)state;
+	begin();
+	before = at(0);
+	assert_int_equal(put("main", &ec), 0);
+	assert_null(credentials_missing(creds));
+	assert_ptr_not_equal(at(0), before);
+	assert_ptr_equal(at(0), at(1));
+	assert_int_equal(event_tap_sync(&tap), 1);
+	assert_int_equal(tap.got[0].type, EVENT_CERTIFICATE_LIVE);
+	assert_string_equal(tap.got[0].text, "main");
+	/* Another kind of key stands beside it, the same kind replaces. */
+	assert_int_equal(put("main", &rsa), 0);
+	assert_int_equal(put("main", &ec2), 0);
+	assert_int_equal(event_tap_sync(&tap), 3);
+	assert_int_equal(put("unknown", &ec), -ENOENT);
+	assert_int_equal(event_tap_sync(&tap), 3);
+}
+
+static void
+without_memory_the_last_good_stays(void **state)
+{
+	struct tls_cred *cred;
+	const struct tls_snapshot *a, *b;
+	unsigned long n;
+	int r = -1;
+
+	(void)state;
+	begin();
+	assert_int_equal(put("main", &ec), 0);
+	a = at(0);
+	b = at(1);
+	assert_int_equal(event_tap_sync(&tap), 1);
+	cred = cred_of(&ec2);
+	for (n = 1; r != 0; n++) {
+		(void)mem_fail_nth(n);
+		r = credentials_put(creds, "main", cred);
+		(void)mem_fail_nth(0);
+		assert_true(r == 0 || r == -ENOMEM);
+		if (r != 0) {
+			assert_ptr_equal(at(0), a);
+			assert_ptr_equal(at(1), b);
+		}
+		assert_true(n < 100);
+	}
+	assert_true(n > 3);
+	assert_ptr_not_equal(at(0), a);
+	tls_cred_unref(&cred);
+	/* The last failure may have been the event's own. */
+	assert_true(event_tap_sync(&tap) <= 2);
+}
+
+static void
+on_done(void *arg, int result)
+{
+	assert_ptr_equal(arg, &done);
+	done++;
+	done_result = result;
+}
+
+static int
+challenge(enum plug_challenge_kind kind, const char *key, const char *body)
+{
+	struct plug_challenge ch = {
+		.kind = kind, .key = key, .body = body, .done = on_done,
+		.arg = &done
+	};
+	int r;
+
+	if (kind != PLUG_CHALLENGE_HTTP)
+		ch.cred = cred_of(&ec);
+	r = credentials_challenge(creds, &ch);
+	tls_cred_unref(&ch.cred);
+	return r;
+}
+
+static const char *
+answer_at(unsigned i, const char *token)
+{
+	turn(i);
+	return net_of[i]->answers == NULL ? NULL :
+	    answers_find(net_of[i]->answers, token);
+}
+
+static void
+a_challenge_is_done_when_every_worker_serves_it(void **state)
+{
+	(void)state;
+	begin();
+	assert_int_equal(challenge(PLUG_CHALLENGE_HTTP, "t1", "b1"), 0);
+	assert_string_equal(answer_at(1, "t1"), "b1");
+	assert_int_equal(done, 0);
+	assert_string_equal(answer_at(0, "t1"), "b1");
+	assert_int_equal(done, 1);
+	assert_int_equal(done_result, 0);
+	assert_int_equal(challenge(PLUG_CHALLENGE_ALPN, "a.test", NULL), 0);
+	turn(0);
+	assert_int_equal(done, 1);
+	turn(1);
+	assert_int_equal(done, 2);
+}
+
+static void
+challenges_are_replaced_and_removed(void **state)
+{
+	const struct tls_snapshot *before;
+
+	(void)state;
+	begin();
+	assert_int_equal(challenge(PLUG_CHALLENGE_HTTP, "t1", "b1"), 0);
+	assert_int_equal(challenge(PLUG_CHALLENGE_HTTP, "t2", "b2"), 0);
+	assert_int_equal(challenge(PLUG_CHALLENGE_HTTP, "t1", "new"), 0);
+	assert_string_equal(answer_at(0, "t1"), "new");
+	assert_string_equal(answer_at(0, "t2"), "b2");
+	credentials_challenge_remove(creds, "t1");
+	assert_null(answer_at(0, "t1"));
+	assert_string_equal(answer_at(0, "t2"), "b2");
+	assert_int_equal(challenge(PLUG_CHALLENGE_ALPN, "a.test", NULL), 0);
+	before = at(0);
+	credentials_challenge_remove(creds, "nobody");
+	assert_ptr_equal(at(0), before);
+	credentials_challenge_remove(creds, "a.test");
+	assert_ptr_not_equal(at(0), before);
+	turn(1);
+	assert_int_equal(done, 4);
+}
+
+static void
+challenges_are_limited_and_fail_whole(void **state)
+{
+	char key[16];
+	unsigned long n;
+	int r = -1;
+
+	(void)state;
+	begin();
+	assert_int_equal(challenge(PLUG_CHALLENGE_HTTP, "t0", "old"), 0);
+	for (n = 1; r != 0; n++) {
+		(void)mem_fail_nth(n);
+		r = challenge(PLUG_CHALLENGE_HTTP, "t0", "new");
+		(void)mem_fail_nth(0);
+		assert_true(r == 0 || r == -ENOMEM);
+		assert_string_equal(answer_at(0, "t0"), r == 0 ? "new" :
+		    "old");
+		turn(1);
+	}
+	assert_int_equal(done, 2);
+	for (unsigned i = 1; i < 64; i++) {
+		(void)snprintf(key, sizeof(key), "t%u", i);
+		assert_int_equal(challenge(PLUG_CHALLENGE_HTTP, key, "b"), 0);
+	}
+	assert_int_equal(challenge(PLUG_CHALLENGE_HTTP, "more", "b"),
+	    -ENOSPC);
+	assert_int_equal(challenge(PLUG_CHALLENGE_HTTP, "t7", "again"), 0);
+	assert_string_equal(answer_at(1, "t7"), "again");
+	assert_null(answer_at(1, "more"));
+}
+
+static void
+a_reload_is_prepared_and_then_committed_or_discarded(void **state)
+{
+	struct credentials_staged *staged = NULL;
+	const struct tls_snapshot *before;
+	struct conf *next;
+	char why[512];
+
+	(void)state;
+	begin();
+	assert_int_equal(put("main", &ec), 0);
+	before = at(0);
+	next = conf_of(BASE "[slot.two]\nsource = cert\nnames = b.test\n");
+	assert_int_equal(credentials_prepare(creds, next, why, &staged), 0);
+	assert_ptr_equal(at(0), before);
+	assert_int_equal(put("two", &ec), -ENOENT);
+	before = at(0);
+	credentials_discard(&staged);
+	assert_null(staged);
+	assert_ptr_equal(at(0), before);
+	assert_int_equal(credentials_prepare(creds, next, why, &staged), 0);
+	credentials_commit(creds, &staged);
+	assert_null(staged);
+	assert_ptr_not_equal(at(0), before);
+	/* What was published is kept by its slot's name. */
+	assert_string_equal(credentials_missing(creds), "two");
+	assert_int_equal(put("two", &ec2), 0);
+	assert_null(credentials_missing(creds));
+	conf_unref(&next);
+}
+
+static void
+refused(const char *text, const char *part)
+{
+	struct credentials_staged *staged = NULL;
+	const struct tls_snapshot *before = at(0);
+	struct conf *next = conf_of(text);
+	char why[512] = "";
+
+	assert_true(credentials_prepare(creds, next, why, &staged) < 0);
+	assert_null(staged);
+	if (strstr(why, part) == NULL)
+		fail_msg("\"%s\" says nothing of \"%s\"", why, part);
+	assert_ptr_equal(at(0), before);
+	conf_unref(&next);
+}
+
+static void
+a_bad_reload_changes_nothing_and_says_why(void **state)
+{
+	(void)state;
+	begin();
+	refused("[listener.a]\naddress = 127.0.0.1:0\nclient_auth = required\n"
+	    "ca_file = /nonexistent/ca.pem\n"
+	    "[slot.main]\nsource = cert\ndefault = yes\n"
+	    "[plugin.cert]\nmodule = cert-file\n", "/nonexistent/ca.pem");
+	refused(BASE "[tls]\npriority = NORMAL:+VERS-TLS1.0\n", "TLS 1.");
+	conf_dir_put("ca.pem", "no certificate");
+	{
+		char text[600];
+
+		(void)snprintf(text, sizeof(text),
+		    "[listener.a]\naddress = 127.0.0.1:0\n"
+		    "client_auth = required\nca_file = %s/ca.pem\n"
+		    "[slot.main]\nsource = cert\ndefault = yes\n"
+		    "[plugin.cert]\nmodule = cert-file\n", conf_dir);
+		refused(text, "");
+	}
+	/* refused() wrote over the list of files. */
+	conf_dir_put("ca.pem", "");
+}
+
+static void
+preparing_without_memory_fails_whole(void **state)
+{
+	struct credentials_staged *staged = NULL;
+	unsigned long n;
+	char why[512];
+	int r = -1;
+
+	(void)state;
+	begin();
+	for (n = 1; r != 0; n++) {
+		(void)mem_fail_nth(n);
+		r = credentials_prepare(creds, conf, why, &staged);
+		(void)mem_fail_nth(0);
+		assert_true(r == 0 || r == -ENOMEM);
+		assert_true(r == 0 || staged == NULL);
+	}
+	assert_true(n > 5);
+	credentials_discard(&staged);
+	credentials_discard(&staged);
+}
+
+static void
+making_it_without_memory_leaks_nothing(void **state)
+{
+	const struct credentials_workers w = {
+		.worker = worker_of, .net = net_of, .n = WORKERS
+	};
+	struct credentials *c = NULL;
+	unsigned long n;
+	char why[512];
+	int r = -1;
+
+	(void)state;
+	for (n = 1; r != 0; n++) {
+		(void)mem_fail_nth(n);
+		r = credentials_new(conf, conf_dir, tap.bus, &w, why, &c);
+		(void)mem_fail_nth(0);
+		assert_true(r == 0 || r == -ENOMEM);
+		assert_true(r == 0 || c == NULL);
+	}
+	assert_true(n > 5);
+	credentials_free(&c);
+	credentials_free(&c);
+}
+
+static void
+the_ticket_master_is_replaced_only_when_it_is_due(void **state)
+{
+	const struct tls_snapshot *before;
+
+	(void)state;
+	begin();
+	before = at(0);
+	credentials_rotate(creds);
+	assert_ptr_equal(at(0), before);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(the_first_snapshot_goes_out_when_it_opens),
+		T(what_a_source_puts_is_in_service_and_told),
+		T(without_memory_the_last_good_stays),
+		T(a_challenge_is_done_when_every_worker_serves_it),
+		T(challenges_are_replaced_and_removed),
+		T(challenges_are_limited_and_fail_whole),
+		T(a_reload_is_prepared_and_then_committed_or_discarded),
+		T(a_bad_reload_changes_nothing_and_says_why),
+		T(preparing_without_memory_fails_whole),
+		T(making_it_without_memory_leaks_nothing),
+		T(the_ticket_master_is_replaced_only_when_it_is_due),
+	};
+
+	return cmocka_run_group_tests(tests, make_certs, free_certs);
+}
