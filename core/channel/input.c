@@ -121,13 +121,14 @@ channel_feed(struct channel *c, uint8_t *p, size_t n)
 		parse(c, in);
 }
 
-/* The wake-up of `c` begins: the worker's staging areas are its own. */
+/* A wake-up begins, or ends (NULL): the worker's staging areas are its own, and
+ * nothing of it is in them when somebody else's turn comes. */
 static void
-begin(struct channel *c)
+set_current(struct channel_worker *cw, struct channel *c)
 {
-	struct stage *st = net_worker_stage(c->owner->net);
+	struct stage *st = net_worker_stage(cw->net);
 
-	c->owner->current = c;
+	cw->current = c;
 	st->in.n = st->plain.n = st->tx.n = 0;
 }
 
@@ -141,12 +142,12 @@ channel_feed_held(struct channel *c)
 		return;
 	/* Its own wake-up, so that answers share records. */
 	c->held = NULL;
-	begin(c);
+	set_current(cw, c);
 	parse(c, (struct ws_input){ .p = held->data + held->start,
 	    .n = held->end - held->start });
 	buf_free(&held);
 	channel_settle(c);
-	cw->current = NULL;
+	set_current(cw, NULL);
 }
 
 /* Reads and drops until the peer closes: our last bytes must reach it. */
@@ -247,14 +248,14 @@ channel_wake(struct watch *w, uint32_t events)
 			channel_io_error(c, -EIO);
 		return;
 	}
-	begin(c);
+	set_current(cw, c);
 	if (r == 0 && !c->stream.reading && STREAM_GONE(events))
 		r = -ECONNRESET;
 	else if (r == 0 && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
 		r = read_once(c);
 	/* Answers to what came before an end still go out. */
 	channel_settle(c);
-	cw->current = NULL;
+	set_current(cw, NULL);
 	if (r != 0 && c->phase != PHASE_DEAD) {
 		if (c->phase == PHASE_LINGER)
 			channel_kill(c, c->close_code, REASON_PEER_CLOSE);

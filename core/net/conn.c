@@ -74,10 +74,13 @@ void
 conn_free(struct conn *c)
 {
 	struct net *net = c->worker->net;
+	struct stage *st = &c->worker->stage;
 	struct addr claimed = c->peer_addr;
 	bool is_claimed = c->claimed;
 
 	CT_CHECK_MAGIC(c, CONN_MAGIC);
+	/* What it leaves behind would be taken for the next one's bytes. */
+	st->in.n = st->rx.n = st->plain.n = st->tx.n = 0;
 	stream_close(&c->stream, c->worker->loop);
 	net_leave(net, is_claimed ? &claimed : NULL);
 	conn_forget(c);
@@ -91,6 +94,7 @@ end(struct conn *c)
 	if (c->handshake != NULL)
 		tls_handshake_free(&c->handshake);
 	c->state = CONN_ENDING;
+	c->worker->stage.in.n = 0;
 	buf_free(&c->stream.carry);
 	if (stream_shutdown(&c->stream, &c->worker->stage) != 0 ||
 	    stream_update(&c->stream, c->worker->loop, true) != 0) {
