@@ -37,23 +37,24 @@ restart_key(void *ctx, const char *section, const char *key)
 		log_error("[%s] %s cannot change either", section, key);
 }
 
-/* Sections that came or went. */
+/* The same sections in the same order: a listener and its policy for client
+ * certificates find each other by their place. */
 static bool
 same_sections(const struct conf *was, const struct conf *is, const char *kind,
     char *why)
 {
-	const char *name;
-	unsigned a = 0, b = 0;
+	const char *a, *b;
+	unsigned i = 0;
 
-	for (; (name = conf_section(was, kind, a)) != NULL; a++)
-		if (!conf_has_section(is, name))
-			break;
-	for (; name == NULL && conf_section(is, kind, b) != NULL; b++)
-		continue;
-	if (name == NULL && a == b)
+	do {
+		a = conf_section(was, kind, i);
+		b = conf_section(is, kind, i);
+		i++;
+	} while (a != NULL && b != NULL && strcmp(a, b) == 0);
+	if (a == NULL && b == NULL)
 		return true;
-	(void)snprintf(why, DAEMON_WHY_SIZE, "sections [%s.NAME] were added or "
-	    "removed: that needs a restart", kind);
+	(void)snprintf(why, DAEMON_WHY_SIZE, "sections [%s.NAME] were added, "
+	    "removed or put in another order: that needs a restart", kind);
 	return false;
 }
 
