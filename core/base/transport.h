@@ -52,7 +52,7 @@ struct transport_ops {
 	 *   -EPROTO         the peer broke the protocol; the alert is in tx
 	 *   -ENOMEM
 	 * After an error no further call but write-free shutdown, eof, reason
-	 * and free is allowed.
+	 * and free is allowed; after -EPIPE, write is as well.
 	 */
 	ssize_t (*read)(struct transport *, struct stage *st,
 	    const uint8_t *in, size_t n);

@@ -127,7 +127,8 @@ stream_open(struct stream *s, struct stage *st)
 			used += (size_t)n;
 	}
 	if (n < 0) {
-		s->failed = true;
+		/* Their end is not ours: RFC 8446 6.1. */
+		s->failed = n != -EPIPE;
 		st->in.n = 0;
 		return (int)n;
 	}
