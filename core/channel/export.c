@@ -317,6 +317,7 @@ channel_import(struct channel_worker *cw, int fd, const uint8_t *p, size_t n,
 		r = find_owner(cw, &parts, c);
 	if (r == -ESTALE) {		/* taken over on the way */
 		stale = true;
+		c->suspect = false;	/* of no endpoint */
 		r = 0;
 	}
 	if (r == 0)
