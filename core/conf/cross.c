@@ -10,6 +10,7 @@
 #include "conf/impl.h"
 
 #define ITEMS_MAX 64			/* daemon/ has room for these */
+#define SOURCES_MAX 2			/* a credential of each kind of key */
 
 static int
 wrong(const struct conf *c, struct conf_errors *errs, const char *section,
@@ -30,13 +31,13 @@ is(const struct conf *c, const char *section, const char *key,
 	return strcmp(conf_str(c, section, key), word) == 0;
 }
 
-/* A key that names the instance of a plugin, or nothing. */
+/* A key says `name`, the instance of a plugin, or nothing. */
 static int
 names_plugin(const struct conf *c, struct conf_errors *errs,
-    const char *section, const char *key)
+    const char *section, const char *key, const char *name)
 {
-	const char *name = conf_str(c, section, key), *plugin;
 	struct conf_nearest near = { .word = name };
+	const char *plugin;
 
 	if (name == NULL)
 		return 0;
@@ -71,7 +72,8 @@ check_listener(const struct conf *c, const char *s, unsigned at,
     struct conf_errors *errs)
 {
 	const char *address = conf_str(c, s, "address"), *other;
-	int err = names_plugin(c, errs, s, "default_protocol");
+	int err = names_plugin(c, errs, s, "default_protocol",
+	    conf_str(c, s, "default_protocol"));
 	unsigned n;
 
 	for (unsigned i = 0; i < at; i++) {
@@ -100,6 +102,24 @@ check_listener(const struct conf *c, const char *s, unsigned at,
 	return err;
 }
 
+/* One for each kind of key. */
+static int
+check_sources(const struct conf *c, const char *s, struct conf_errors *errs)
+{
+	const char *name;
+	unsigned i;
+	int err = 0;
+
+	for (i = 0; (name = conf_item(c, s, "source", i)) != NULL; i++) {
+		if (names_plugin(c, errs, s, "source", name) < 0)
+			err = -EINVAL;
+	}
+	if (i > SOURCES_MAX)
+		err = wrong(c, errs, s, "source",
+		    "one plugin, or two for an RSA and another key");
+	return err;
+}
+
 static int
 check_slots(const struct conf *c, struct conf_errors *errs)
 {
@@ -107,7 +127,7 @@ check_slots(const struct conf *c, struct conf_errors *errs)
 	int err = 0;
 
 	for (unsigned i = 0; (s = conf_section(c, "slot", i)) != NULL; i++) {
-		if (names_plugin(c, errs, s, "source") < 0)
+		if (check_sources(c, s, errs) < 0)
 			err = -EINVAL;
 		if (conf_item(c, s, "names", ITEMS_MAX) != NULL)
 			err = wrong(c, errs, s, "names", "at most 64");

@@ -116,7 +116,8 @@ const struct conf_key conf_schema[] = {
 	KEY("listener.*", "backlog", CONF_UINT, "4096", .min = 1, .max = 65535,
 	    .flags = CONF_RESTART, .help = "connections the kernel may hold for us"),
 
-	KEY("slot.*", "source", CONF_NAME, NULL, .flags = CONF_REQUIRED,
+	KEY("slot.*", "source", CONF_NAME, NULL,
+	    .flags = CONF_REQUIRED | CONF_LIST,
 	    .help = "plugin that provides the certificate"),
 	KEY("slot.*", "names", CONF_HOST, "", .flags = CONF_LIST,
 	    .help = "host names it is for; *.example.org is allowed"),

@@ -68,6 +68,14 @@ credentials_open(struct credentials *c, char *why)
 	return r;
 }
 
+static void
+published_drop(struct published *pub, int k)
+{
+	tls_cred_unref(&pub->cred[k]);
+	mem_free(pub->source[k]);
+	pub->source[k] = NULL;
+}
+
 void
 credentials_free(struct credentials **pc)
 {
@@ -79,7 +87,7 @@ credentials_free(struct credentials **pc)
 	while ((pub = c->published) != NULL) {
 		c->published = pub->next;
 		for (int k = 0; k < TLS_SLOT_CREDS; k++)
-			tls_cred_unref(&pub->cred[k]);
+			published_drop(pub, k);
 		mem_free(pub->slot);
 		mem_free(pub);
 	}
@@ -155,37 +163,68 @@ tell_live(struct credentials *c, const char *slot, const struct tls_cred *cred)
 	event_kick(c->bus);
 }
 
+/* Under the lock.  Replaces what `source` had in the slot, whatever kind of key
+ * that was; on failure all is as before. */
+static int
+put(struct credentials *c, struct published *pub, const char *source,
+    struct tls_cred *cred, char *why)
+{
+	struct published old = *pub;
+	unsigned at = place_of(cred);
+	char *name = mem_strdup(source);
+	int r;
+
+	if (name == NULL)
+		return -ENOMEM;
+	for (unsigned k = 0; k < TLS_SLOT_CREDS; k++) {
+		if (k != at && (pub->source[k] == NULL ||
+		    strcmp(pub->source[k], source) != 0))
+			continue;
+		pub->cred[k] = k == at ? tls_cred_ref(cred) : NULL;
+		pub->source[k] = k == at ? name : NULL;
+	}
+	r = credentials_swap(c, c->policy, NULL, why);
+	if (r != 0) {			/* the last good one stays */
+		published_drop(pub, (int)at);
+		old.next = pub->next;
+		*pub = old;
+		return r;
+	}
+	for (int k = 0; k < TLS_SLOT_CREDS; k++) {
+		if (pub->source[k] != old.source[k])
+			published_drop(&old, k);
+	}
+	return 0;
+}
+
+/* Under the lock.  NULL: no memory. */
+static struct published *
+published_of(struct credentials *c, const char *slot)
+{
+	struct published *pub = credentials_published(c, slot);
+
+	if (pub == NULL && (pub = published_new(slot)) != NULL) {
+		pub->next = c->published;
+		c->published = pub;
+	}
+	return pub;
+}
+
 int
-credentials_put(void *ctx, const char *slot, struct tls_cred *cred)
+credentials_put(void *ctx, const char *slot, const char *source,
+    struct tls_cred *cred)
 {
 	struct credentials *c = ctx;
 	struct published *pub;
-	unsigned k = place_of(cred);
-	struct tls_cred *old = NULL;
 	char why[CREDENTIALS_WHY_SIZE] = "";
 	int r = -ENOENT;
 
 	pthread_mutex_lock(&c->lock);
 	if (slot_known(c, slot)) {
-		pub = credentials_published(c, slot);
-		if (pub == NULL && (pub = published_new(slot)) != NULL) {
-			pub->next = c->published;
-			c->published = pub;
-		}
-		r = pub == NULL ? -ENOMEM : 0;
-	}
-	if (r == 0) {
-		old = pub->cred[k];
-		pub->cred[k] = tls_cred_ref(cred);
-		r = credentials_swap(c, c->policy, NULL, why);
-		if (r != 0) {		/* the last good one stays */
-			tls_cred_unref(&pub->cred[k]);
-			pub->cred[k] = old;
-			old = NULL;
-		}
+		pub = published_of(c, slot);
+		r = pub == NULL ? -ENOMEM : put(c, pub, source, cred, why);
 	}
 	pthread_mutex_unlock(&c->lock);
-	tls_cred_unref(&old);
 	if (r == 0)
 		tell_live(c, slot, cred);
 	else

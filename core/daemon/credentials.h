@@ -38,7 +38,8 @@ int credentials_open(struct credentials *, char *why);
 void credentials_free(struct credentials **);
 
 /* The hooks of plug/. */
-int credentials_put(void *ctx, const char *slot, struct tls_cred *);
+int credentials_put(void *ctx, const char *slot, const char *source,
+    struct tls_cred *);
 void credentials_failed(void *ctx, const char *slot, const char *why);
 int credentials_challenge(void *ctx, const struct plug_challenge *);
 void credentials_challenge_remove(void *ctx, const char *key);

@@ -32,10 +32,11 @@ struct policy {
 	size_t listeners;
 };
 
-/* What a source published for a slot: one of each key type. */
+/* What sources published for a slot: one of each kind of key. */
 struct published {
 	char *slot;
 	struct tls_cred *cred[TLS_SLOT_CREDS];
+	char *source[TLS_SLOT_CREDS];
 	struct published *next;
 };
 

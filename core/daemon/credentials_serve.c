@@ -24,6 +24,41 @@ credentials_published(const struct credentials *c, const char *slot)
 	return NULL;
 }
 
+static bool
+is_source(const struct policy *p, size_t slot, const char *name)
+{
+	const char *section = conf_section(p->conf, "slot", (unsigned)slot);
+	const char *source;
+
+	for (unsigned i = 0;
+	    (source = conf_item(p->conf, section, "source", i)) != NULL; i++) {
+		if (strcmp(source, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What a slot shows: what its sources published, and until they have what
+ * former ones did. */
+static void
+fill_creds(const struct credentials *c, struct policy *p, size_t slot)
+{
+	const struct published *pub = credentials_published(c, p->slot[slot].name);
+	struct tls_cred **to = p->slot[slot].cred;
+	bool any = false;
+
+	for (int k = 0; k < TLS_SLOT_CREDS; k++) {
+		to[k] = NULL;
+		if (pub == NULL || pub->cred[k] == NULL ||
+		    !is_source(p, slot, pub->source[k]))
+			continue;
+		to[k] = pub->cred[k];
+		any = true;
+	}
+	for (int k = 0; pub != NULL && !any && k < TLS_SLOT_CREDS; k++)
+		to[k] = pub->cred[k];
+}
+
 int
 credentials_build(struct credentials *c, struct policy *p, char *why,
     struct tls_snapshot **ret)
@@ -38,13 +73,9 @@ credentials_build(struct credentials *c, struct policy *p, char *why,
 		.ticket_lifetime_s = (uint32_t)(conf_ms(p->conf, "tls",
 		    "ticket_lifetime") / 1000)
 	};
-	const struct published *pub;
 
-	for (size_t i = 0; i < p->slots; i++) {
-		pub = credentials_published(c, p->slot[i].name);
-		for (int k = 0; k < TLS_SLOT_CREDS; k++)
-			p->slot[i].cred[k] = pub == NULL ? NULL : pub->cred[k];
-	}
+	for (size_t i = 0; i < p->slots; i++)
+		fill_creds(c, p, i);
 	for (struct challenge *ch = c->alpn; ch != NULL; ch = ch->next)
 		alpn[spec.challenges_n++] = (struct tls_challenge_spec){
 			.name = ch->key, .cred = ch->cred

@@ -219,19 +219,34 @@ is_kind(const struct plug_inst *in, enum cleat_kind kind)
 	return in == NULL || in->module == NULL || in->module->kind == kind;
 }
 
-int
-plugs_check_refs(const struct plugs *p, const struct conf *conf, char *why)
+static int
+check_sources(const struct plugs *p, const struct conf *conf,
+    const char *section, char *why)
 {
-	const char *section, *name;
+	const char *name;
 
-	for (unsigned i = 0; (section = conf_section(conf, "slot", i)) !=
-	    NULL; i++) {
-		name = conf_str(conf, section, "source");
+	for (unsigned i = 0;
+	    (name = conf_item(conf, section, "source", i)) != NULL; i++) {
 		if (!is_kind(plugs_find(p, name), CLEAT_CERT_SOURCE))
 			return plug_why(why, -EINVAL, "%s: [%s] source = %s: "
 			    "that plugin is no certificate source",
 			    conf_where(conf, section, "source"), section,
 			    name);
+	}
+	return 0;
+}
+
+int
+plugs_check_refs(const struct plugs *p, const struct conf *conf, char *why)
+{
+	const char *section, *name;
+	int err;
+
+	for (unsigned i = 0; (section = conf_section(conf, "slot", i)) !=
+	    NULL; i++) {
+		err = check_sources(p, conf, section, why);
+		if (err != 0)
+			return err;
 	}
 	for (unsigned i = 0; (section = conf_section(conf, "listener", i)) !=
 	    NULL; i++) {

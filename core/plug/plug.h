@@ -55,9 +55,11 @@ struct plug_challenge {
  */
 struct plug_hooks {
 	void *ctx;
-	/* The checked credential of a slot, for new handshakes.  Takes a
-	 * reference of its own.  0; -ENOENT unknown slot; -ENOMEM. */
-	int (*cred_put)(void *ctx, const char *slot, struct tls_cred *);
+	/* The checked credential of a slot, for new handshakes, in place of
+	 * what the instance `source` had there.  Takes a reference of its own.
+	 * 0; -ENOENT unknown slot; -ENOMEM. */
+	int (*cred_put)(void *ctx, const char *slot, const char *source,
+	    struct tls_cred *);
 	/* No new credential for the slot; what is in service stays.  It has
 	 * been logged and published already. */
 	void (*cred_failed)(void *ctx, const char *slot, const char *why);

@@ -163,13 +163,19 @@ cred_of(const struct test_cert *c)
 }
 
 static int
-put(const char *slot, const struct test_cert *c)
+put_from(const char *slot, const char *source, const struct test_cert *c)
 {
 	struct tls_cred *cred = cred_of(c);
-	int r = credentials_put(creds, slot, cred);
+	int r = credentials_put(creds, slot, source, cred);
 
 	tls_cred_unref(&cred);
 	return r;
+}
+
+static int
+put(const char *slot, const struct test_cert *c)
+{
+	return put_from(slot, "cert", c);
 }
 
 static void
@@ -198,7 +204,7 @@ what_a_source_puts_is_in_service_and_told(void **state)
 	assert_int_equal(tap.got[0].type, EVENT_CERTIFICATE_LIVE);
 	assert_string_equal(tap.got[0].text, "main");
 	/* Another kind of key stands beside it, the same kind replaces. */
-	assert_int_equal(put("main", &rsa), 0);
+	assert_int_equal(put_from("main", "other", &rsa), 0);
 	assert_int_equal(put("main", &ec2), 0);
 	assert_int_equal(event_tap_sync(&tap), 3);
 	assert_int_equal(put("unknown", &ec), -ENOENT);
@@ -222,7 +228,7 @@ without_memory_the_last_good_stays(void **state)
 	cred = cred_of(&ec2);
 	for (n = 1; r != 0; n++) {
 		(void)mem_fail_nth(n);
-		r = credentials_put(creds, "main", cred);
+		r = credentials_put(creds, "main", "cert", cred);
 		(void)mem_fail_nth(0);
 		assert_true(r == 0 || r == -ENOMEM);
 		if (r != 0) {

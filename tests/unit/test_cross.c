@@ -45,6 +45,9 @@ slots(void **state)
 	conf_fails(PLUGIN "[slot.a]\nsource = zzzz\ndefault = yes\n",
 	    "cleat.conf:4: [slot.a] source = zzzz: there is no such"
 	    " [plugin.NAME]");
+	conf_fails(PLUGIN "[slot.a]\nsource = cert, cert, cert\n"
+	    "default = yes\n", "cleat.conf:4: [slot.a] source = cert, cert,"
+	    " cert: one plugin, or two for an RSA and another key");
 	conf_fails(PLUGIN "[slot.a]\nsource = cert\ndefault = yes\n"
 	    "[slot.b]\nsource = cert\ndefault = yes\n", "cleat.conf:8: [slot.b]"
 	    " default = yes: another slot is the default already");
