@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS peers of other make as actors (openssl s_client, gnutls-cli), and a relay
-that looks at the records on their way."""
+"""TLS peers of other make as actors (openssl s_client, gnutls-cli), and a
+relay that looks at the records on their way."""
 import os
 import re
 import select

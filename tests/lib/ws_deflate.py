@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""permessage-deflate as data and as a client (RFC 7692): offers and what must be
-answered, messages of every size and kind, and ways to break the rules."""
+"""permessage-deflate as data and as a client (RFC 7692): offers and what must
+be answered, messages of every size and kind, and ways to break the rules."""
 import random
 import re
 import string
@@ -14,7 +14,7 @@ from ws_play import Player
 TAIL = b'\x00\x00\xff\xff'
 NAME = 'permessage-deflate'
 
-# ---- messages: (size, fragment size or 0) as the suite has them ---------------
+# ---- messages: (size, fragment size or 0) as the suite has them -------------
 
 SIZES = [(n, 0) for n in (16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536,
                           131072)]
@@ -107,7 +107,7 @@ def compressed(kind, plain, fragment=0, bits=15):
     return frames
 
 
-# ---- the client ----------------------------------------------------------------
+# ---- the client -------------------------------------------------------------
 
 def parameters(answer):
     """{'name': 'value' or None} of one accepted offer."""
@@ -171,7 +171,7 @@ def volley(daemon, listener, offer, source, size, fragment, count):
         player.sock.close()
 
 
-# ---- offers ----------------------------------------------------------------------
+# ---- offers -----------------------------------------------------------------
 
 # The suite's seven, and what has to be in the answer.
 OFFERS = [
@@ -256,7 +256,7 @@ def negotiate(daemon, listener, offer, wanted):
         player.sock.close()
 
 
-# ---- rules -----------------------------------------------------------------------
+# ---- rules ------------------------------------------------------------------
 
 def raw(kind, body, fin=True, rsv=4):
     return frame(kind, body, fin=fin, rsv=rsv)

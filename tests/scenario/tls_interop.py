@@ -11,8 +11,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 '..', 'lib'))
 import harness      # noqa: E402
-from harness import (Closed, Device, Failure, Pki, WebSocket, check,  # noqa: E402
-                     connect, equal, wait_until)
+from harness import (Closed, Device, Failure, Pki, WebSocket,  # noqa: E402
+                     check, connect, equal, wait_until)
 from tls_tools import REQUEST, GnutlsCli, Relay, SClient  # noqa: E402
 from ws_cases import PING, TEXT, frame       # noqa: E402
 
@@ -37,7 +37,7 @@ def rsa_daemon(scene, name='d'):
     return start(scene, name, **{'plugin.cert': {'chain': chain, 'key': key}})
 
 
-# ---- suites, key updates ---------------------------------------------------------
+# ---- suites, key updates ----------------------------------------------------
 
 def test_suites_of_1_3(scene):
     """openssl, TLS 1.3: every suite, key updates in both directions"""
@@ -104,7 +104,7 @@ def test_gnutls_rekey(scene):
         c.finish()
 
 
-# ---- resumption -----------------------------------------------------------------
+# ---- resumption -------------------------------------------------------------
 
 def resumed_after(scene, between):
     for version in ('-tls1_3', '-tls1_2'):
@@ -163,7 +163,7 @@ def test_resumed_by_python(scene):
         two.close()
 
 
-# ---- what is refused ---------------------------------------------------------------
+# ---- what is refused --------------------------------------------------------
 
 def refused(scene, address, alert, *args):
     out = SClient(scene, address, *args).finish()
@@ -229,7 +229,7 @@ def test_alpn(scene):
     c.finish()
 
 
-# ---- certificates ----------------------------------------------------------------
+# ---- certificates -----------------------------------------------------------
 
 def shown(scene, d, name, *args):
     """The subject of what the server shows to a client that asks for name."""
@@ -293,14 +293,15 @@ def test_key_of_another_type(scene):
             'ECDHE-ECDSA-AES128-GCM-SHA256')
 
 
-# ---- client certificates ------------------------------------------------------------
+# ---- client certificates ----------------------------------------------------
 
 def client_auth(scene, how):
     return {'client_auth': how, 'ca_file': scene.pki.ca}
 
 
 def refused_client(scene, d, cert, reason, version):
-    """The alert as python's ssl names it; TLS 1.3 tells with the first read."""
+    """The alert as python's ssl names it; TLS 1.3 tells with the first read.
+    """
     try:
         device = Device(d, 'dev-1', context=scene.client_context(
             cert, version), hello=False)
@@ -423,7 +424,7 @@ def test_no_extended_master_secret(scene):
     device.close()
 
 
-# ---- records ------------------------------------------------------------------------
+# ---- records ----------------------------------------------------------------
 
 def test_small_records(scene):
     """what a client says about the size of records is kept to"""
