@@ -55,6 +55,11 @@ route(void *ctx, struct net_worker *nw, const struct net_request *req,
 	struct daemon_worker *w = net_worker_user(nw);
 	struct channel_protocol *p;
 
+	/* Nobody would close it any more, and the stop would wait for it. */
+	if (atomic_load(&d->stopping)) {
+		*ret_why = "the server is stopping";
+		return 503;
+	}
 	p = plugs_route(d->plugs, w->index, req->subprotocols, req->path,
 	    req->listener->default_protocol, &ret->subprotocol);
 	if (p == NULL) {
@@ -271,8 +276,9 @@ start(struct daemon *d, char *why)
 static void
 stop(struct daemon *d)
 {
-	daemon_workers_kill_channels(d);
+	/* In this order: a connection may still become a channel. */
 	daemon_workers_end_connections(d);
+	daemon_workers_kill_channels(d);
 	if (d->plugs != NULL)
 		plugs_stop(d->plugs);
 	/* The stop answered every sign request that waited; the answers are in

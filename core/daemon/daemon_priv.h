@@ -39,7 +39,7 @@ struct daemon {
 	uint32_t watchdog_ms, seconds;
 	_Atomic bool bus_lost;		/* events: the view may be behind */
 	struct endpoint_cursor restated;
-	bool stopping;
+	_Atomic bool stopping;		/* written by the main thread */
 	uint32_t stop_seconds;
 
 	struct event_bus *bus;

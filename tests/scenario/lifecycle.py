@@ -15,7 +15,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
-from harness import (BUILDDIR, Closed, Device, check, connect,  # noqa: E402
+from harness import (BUILDDIR, CLOSE, Closed, Device,  # noqa: E402
+                     WebSocket, check, connect,
                      equal, main, wait_until)
 
 NAMES = ('dev', 'live', 'other')
@@ -394,6 +395,24 @@ def test_stop_twice(scene):
 
 
 # ---- presence ---------------------------------------------------------------
+
+def test_late_for_the_stop(scene):
+    """who asks for an upgrade during a stop gets 503, and no channel"""
+    d = start(scene)
+    silent = WebSocket(scene.client_context().wrap_socket(
+        connect(d.address()), server_hostname='localhost'), 'x', '/echo')
+    late = scene.client_context().wrap_socket(
+        connect(d.address()), server_hostname='localhost')
+    late.sendall(b'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+    late.recv(1000)
+    d.process.send_signal(signal.SIGTERM)
+    equal(silent.recv_frame()[0], CLOSE)    # and is not answered yet
+    late = WebSocket(late, 'x', '/echo')
+    equal(late.status, 503, 'during the stop')
+    silent.send(b'', CLOSE)
+    silent.sock.close()
+    equal(d.wait(), 0, 'exit status')
+
 
 def test_take_over(scene):
     """the second channel of one identity replaces the first: one event, 4003"""
