@@ -78,7 +78,9 @@ enum cleat_client_state cleat_client_get_state(const struct cleat_client *);
  */
 int cleat_client_notify(struct cleat_client *, const char *method,
     const char *params_json);
-/* Says bye and closes; the state becomes STOPPED and stays so. */
+/* Says bye and closes; the state becomes STOPPED and stays so.  In a callback it
+ * takes effect when cleat_client_process() is about to return; a client is never
+ * freed in one. */
 void cleat_client_stop(struct cleat_client *, const char *reason);
 
 #endif

@@ -308,8 +308,8 @@ channel_on(struct cleat_client *c)
 		    strerror(-r));
 }
 
-void
-cleat_client_process(struct cleat_client *c)
+static void
+process(struct cleat_client *c)
 {
 	uint64_t now = client_now_ms();
 
@@ -322,6 +322,18 @@ cleat_client_process(struct cleat_client *c)
 	if (c->phase != CLIENT_WAIT && c->phase != CLIENT_DONE &&
 	    c->phase != CLIENT_UP && now >= c->deadline_ms)
 		client_lost(c, "the server did not answer in time");
+}
+
+void
+cleat_client_process(struct cleat_client *c)
+{
+	c->inside = true;
+	process(c);
+	c->inside = false;
+	if (c->stop_asked) {
+		c->stop_asked = false;
+		cleat_client_stop(c, c->stop_reason);
+	}
 }
 
 int
@@ -382,6 +394,13 @@ cleat_client_stop(struct cleat_client *c, const char *reason)
 	static const uint8_t normal[2] = { 1000 >> 8, 1000 & 255 };
 	json_t *params;
 
+	/* What a callback was called from still reads the channel's input. */
+	if (c->inside) {
+		c->stop_asked = true;
+		(void)snprintf(c->stop_reason, sizeof(c->stop_reason), "%s",
+		    reason);
+		return;
+	}
 	c->stopping = true;
 	if (c->phase != CLIENT_UP) {
 		reset_channel(c);

@@ -38,6 +38,9 @@ struct cleat_client {
 	struct backoff backoff;
 	enum client_phase phase;
 	bool stopping;
+	bool inside;			/* of cleat_client_process() */
+	bool stop_asked;		/* by a callback */
+	char stop_reason[128];
 	uint64_t wake_ms;		/* CLIENT_WAIT: when to try */
 	uint64_t deadline_ms;		/* of the attempt, or the goodbye */
 	uint64_t heard_ms;		/* the server's last byte */

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client's life seen by its callbacks (client/client.c). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cleat-client.h"
+#include "tls/digest.h"
+#include "wire/ws_frame.h"
+#include "wire/ws_handshake.h"
+
+#define PATIENCE_MS 30000
+
+struct device {
+	struct cleat_client *client;
+	enum cleat_client_state state;
+	unsigned notified;
+};
+
+static void
+on_state(void *ctx, enum cleat_client_state is, const char *why)
+{
+	struct device *d = ctx;
+
+	(void)why;
+	d->state = is;
+}
+
+static void
+stop_at_once(void *ctx, const char *method, const char *params)
+{
+	struct device *d = ctx;
+
+	(void)method;
+	(void)params;
+	d->notified++;
+	cleat_client_stop(d->client, "enough");
+}
+
+static int
+listen_on(char *url, size_t cap)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	socklen_t n = sizeof(in);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&in, n), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &n), 0);
+	(void)snprintf(url, cap, "ws://127.0.0.1:%u/x", ntohs(in.sin_port));
+	return fd;
+}
+
+/* Lets the client work until the server's descriptor is readable. */
+static void
+until_readable(struct device *d, int fd)
+{
+	struct pollfd p[2];
+
+	for (;;) {
+		p[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
+		p[1] = (struct pollfd){ .fd = cleat_client_fd(d->client),
+		    .events = cleat_client_poll_events(d->client) };
+		assert_true(poll(p, 2, PATIENCE_MS) > 0);
+		if (p[0].revents != 0)
+			return;
+		cleat_client_process(d->client);
+	}
+}
+
+static size_t
+add_text(char *to, const char *text)
+{
+	size_t n = ws_encode_header((uint8_t *)to, WS_OP_TEXT | WS_FIN,
+	    strlen(text), NULL);
+
+	memcpy(to + n, text, strlen(text));
+	return n + strlen(text);
+}
+
+/* The answer to the upgrade and two notifications, in one piece. */
+static void
+answer(int fd)
+{
+	static const char say[] = "{\"jsonrpc\":\"2.0\",\"method\":\"x\"}";
+	char request[2048], all[2048], accept[WS_ACCEPT_SIZE + 1], *key;
+	uint8_t input[WS_ACCEPT_INPUT_SIZE], sha1[20];
+	ssize_t n = recv(fd, request, sizeof(request) - 1, 0);
+	size_t at;
+
+	assert_true(n > 0);
+	request[n] = '\0';
+	key = strstr(request, "Sec-WebSocket-Key: ");
+	assert_non_null(key);
+	ws_accept_input(key + strlen("Sec-WebSocket-Key: "), input);
+	assert_int_equal(digest_sha1(input, sizeof(input), sha1), 0);
+	digest_base64(sha1, sizeof(sha1), accept);
+	at = (size_t)snprintf(all, sizeof(all), "HTTP/1.1 101 Yes\r\n"
+	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Sec-WebSocket-Accept: %s\r\n"
+	    "Sec-WebSocket-Protocol: cleat.v1.jsonrpc\r\n\r\n", accept);
+	at += add_text(all + at, say);
+	at += add_text(all + at, say);
+	assert_int_equal(send(fd, all, at, 0), at);
+}
+
+static void
+stop_in_a_callback_waits_until_the_input_is_done_with(void **state)
+{
+	struct device d = { .state = CLEAT_CLIENT_WAITING };
+	char url[64], why[CLEAT_CLIENT_WHY_SIZE], byte;
+	struct cleat_client_opts opts = {
+		.server = url, .endpoint = "e", .token = "t", .ctx = &d,
+		.state = on_state, .notification = stop_at_once
+	};
+	int fd = listen_on(url, sizeof(url)), peer;
+
+	(void)state;
+	assert_int_equal(cleat_client_new(&opts, why, &d.client), 0);
+	cleat_client_process(d.client);
+	until_readable(&d, fd);
+	peer = accept(fd, NULL, NULL);
+	assert_true(peer >= 0);
+	until_readable(&d, peer);
+	answer(peer);
+	while (d.state != CLEAT_CLIENT_STOPPED) {
+		struct pollfd p = { .fd = cleat_client_fd(d.client),
+		    .events = cleat_client_poll_events(d.client) };
+
+		assert_true(poll(&p, 1, PATIENCE_MS) > 0);
+		cleat_client_process(d.client);
+	}
+	assert_int_equal(d.notified, 2);
+	assert_int_equal(recv(peer, &byte, 1, 0), 0);
+	cleat_client_free(&d.client);
+	(void)close(peer);
+	(void)close(fd);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    stop_in_a_callback_waits_until_the_input_is_done_with),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
