@@ -25,6 +25,7 @@ options_net_limits(const struct conf *conf, uint64_t files_max, char *why,
     struct net_limits *ret)
 {
 	uint64_t connections = conf_uint(conf, "limits", "connections");
+	uint64_t each = conf_uint(conf, "limits", "connections_per_address");
 	/* A connection has up to three descriptors while it speaks HTTP. */
 	uint64_t most = files_max > OPTIONS_FILES_RESERVED * 2 ?
 	    files_max - OPTIONS_FILES_RESERVED : 0;
@@ -44,8 +45,9 @@ options_net_limits(const struct conf *conf, uint64_t files_max, char *why,
 		.handshakes = (uint32_t)conf_uint(conf, "limits",
 		    "handshakes"),
 		.connections = (uint32_t)connections,
-		.connections_per_address = (uint32_t)conf_uint(conf, "limits",
-		    "connections_per_address"),
+		/* 0 says that there is no limit; net/ takes it at its word. */
+		.connections_per_address = each == 0 ? UINT32_MAX :
+		    (uint32_t)each,
 		.handshake_ms = ms(conf, "limits", "handshake_timeout"),
 		.http_ms = ms(conf, "limits", "http_timeout"),
 		.http_header = (uint32_t)conf_size(conf, "limits",
