@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The load generator of `make bench`: holds idle connections, connects over and
+ * over, or sends messages to an echo, and reads the CPU clock of the server's
+ * processes at both ends of the measured window.  Prints one JSON object.
+ * Every loop ends after a given number of seconds at the latest.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "wsc.h"
+
+#define PIDS_MAX 8
+#define WARM_UP_S 0.5
+#define OPENING_MAX 64			/* connections being opened at a time */
+#define FAILURES_MAX 100
+
+enum mode { IDLE, CONNECT, ECHO };
+
+static struct {
+	enum mode mode;
+	unsigned conns, size, depth;
+	unsigned long ops;		/* end after so many; 0: by time */
+	double seconds, hold;
+	clockid_t clocks[PIDS_MAX];
+	unsigned pids;
+	FILE *devices;			/* lines "id token"; NULL: no hello */
+} opt = { .conns = 100, .size = 64, .depth = 1, .seconds = 2, .hold = 120 };
+
+static struct wsc_target target = { .tls = true, .path = "/echo" };
+static struct wsc *conns;
+static uint8_t *payload;
+static unsigned long done, failures;
+static unsigned started, opening, ready;
+static char first_failure[128];
+
+static double
+now(clockid_t clock)
+{
+	struct timespec t;
+
+	if (clock_gettime(clock, &t) != 0) {
+		perror("load: clock of the server");
+		exit(1);
+	}
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double
+cpu(void)
+{
+	double sum = 0;
+
+	for (unsigned i = 0; i < opt.pids; i++)
+		sum += now(opt.clocks[i]);
+	return sum;
+}
+
+static void
+start(unsigned i)
+{
+	int error = wsc_start(&conns[i], &target, started++);
+
+	if (error != 0) {
+		(void)fprintf(stderr, "load: connect: %s\n", strerror(-error));
+		exit(1);
+	}
+	opening++;
+}
+
+/* ---- what the modes do -------------------------------------------------- */
+
+static void
+send_messages(struct wsc *c, unsigned n)
+{
+	while (n-- > 0 && c->state == WSC_OPEN)
+		wsc_send(c, WSC_BINARY, payload, opt.size);
+}
+
+static void
+say_hello(struct wsc *c)
+{
+	char id[80], token[160], text[512];
+	int n;
+
+	if (fscanf(opt.devices, "%79s %159s", id, token) != 2) {
+		(void)fprintf(stderr, "load: not enough devices\n");
+		exit(1);
+	}
+	n = snprintf(text, sizeof(text), "{\"jsonrpc\":\"2.0\",\"id\":1,"
+	    "\"method\":\"hello\",\"params\":{\"endpoint\":\"%s\","
+	    "\"agent\":{\"name\":\"load\",\"version\":\"1\"},"
+	    "\"auth\":{\"method\":\"token\",\"token\":\"%s\"}}}", id, token);
+	wsc_send(c, WSC_TEXT, text, (size_t)n);
+}
+
+static void
+on_opened(struct wsc *c)
+{
+	if (opt.mode == CONNECT) {
+		send_messages(c, 1);
+		return;
+	}
+	if (opt.mode == IDLE && opt.devices != NULL)
+		return;			/* the challenge comes first */
+	opening--;
+	ready++;
+}
+
+static void
+on_message(struct wsc *c, int opcode, const uint8_t *p, size_t n)
+{
+	if (opt.mode == IDLE) {
+		if (opt.devices == NULL || c->done == 2)
+			return;
+		if (c->done++ == 0) {
+			say_hello(c);
+		} else if (memmem(p, n, "\"result\"", 8) != NULL) {
+			opening--;
+			ready++;
+		} else {
+			(void)fprintf(stderr, "load: hello: %.*s\n", (int)n, p);
+			exit(1);
+		}
+		return;
+	}
+	if (opcode != WSC_BINARY || n != opt.size ||
+	    memcmp(p, payload, n) != 0) {
+		(void)fprintf(stderr, "load: not an echo\n");
+		exit(1);
+	}
+	done++;
+	if (opt.mode == CONNECT) {
+		wsc_reset(c);
+		opening--;
+		return;
+	}
+	c->todo++;
+}
+
+static void
+on_failed(struct wsc *c, const char *why)
+{
+	(void)c;
+	if (failures++ == 0)
+		(void)snprintf(first_failure, sizeof(first_failure), "%s", why);
+	if (opt.mode == CONNECT && failures <= FAILURES_MAX) {
+		opening--;
+		return;
+	}
+	(void)fprintf(stderr, "load: connection %u failed: %s\n", c->number,
+	    why);
+	exit(1);
+}
+
+/* ---- loops -------------------------------------------------------------- */
+
+static void
+turn(int timeout_ms)
+{
+	struct epoll_event ev[256];
+	int n = epoll_wait(target.epoll, ev, 256, timeout_ms);
+
+	for (int i = 0; i < n; i++) {
+		struct wsc *c = ev[i].data.ptr;
+
+		wsc_event(c, ev[i].events);
+		if (c->todo > 0) {
+			send_messages(c, c->todo);
+			c->todo = 0;
+			wsc_flush(c);
+		}
+	}
+}
+
+/* Opens all connections. */
+static void
+open_all(void)
+{
+	double end = now(CLOCK_MONOTONIC) + 300;
+
+	while (ready < opt.conns) {
+		while (started < opt.conns && opening < OPENING_MAX)
+			start(started);
+		turn(1000);
+		if (now(CLOCK_MONOTONIC) > end) {
+			(void)fprintf(stderr, "load: only %u of %u opened\n",
+			    ready, opt.conns);
+			exit(1);
+		}
+	}
+}
+
+/* One round: as long as there is time and work. */
+static void
+run(double seconds, unsigned long ops)
+{
+	double end = now(CLOCK_MONOTONIC) + seconds;
+	unsigned long from = done;
+
+	while (now(CLOCK_MONOTONIC) < end && (ops == 0 || done - from < ops)) {
+		if (opt.mode == CONNECT)
+			for (unsigned i = 0; i < opt.conns; i++)
+				if (conns[i].state == WSC_CLOSED)
+					start(i);
+		turn(100);
+	}
+}
+
+static void
+measure(void)
+{
+	unsigned long from;
+	double wall, used;
+
+	if (opt.mode == ECHO) {
+		open_all();
+		for (unsigned i = 0; i < opt.conns; i++) {
+			send_messages(&conns[i], opt.depth);
+			wsc_flush(&conns[i]);
+		}
+	}
+	if (opt.ops == 0)
+		run(WARM_UP_S, 0);
+	from = done;
+	used = cpu();
+	wall = now(CLOCK_MONOTONIC);
+	run(opt.seconds, opt.ops);
+	used = cpu() - used;
+	wall = now(CLOCK_MONOTONIC) - wall;
+	if (done == from) {
+		(void)fprintf(stderr, "load: nothing was done\n");
+		exit(1);
+	}
+	(void)printf("{\"ops\": %lu, \"seconds\": %.3f, \"cpu_s\": %.6f, "
+	    "\"us\": %.4f, \"failures\": %lu, \"first_failure\": \"%s\"}\n",
+	    done - from, wall, used, used * 1e6 / (double)(done - from),
+	    failures, first_failure);
+}
+
+/* Holds the connections, answering pings, until stdin ends. */
+static void
+hold(void)
+{
+	struct pollfd in = { .fd = 0, .events = POLLIN };
+	double end = now(CLOCK_MONOTONIC) + opt.hold;
+
+	(void)printf("{\"ready\": %u}\n", ready);
+	(void)fflush(stdout);
+	while (now(CLOCK_MONOTONIC) < end && poll(&in, 1, 0) == 0)
+		turn(100);
+}
+
+/* ---- start -------------------------------------------------------------- */
+
+static int
+usage(void)
+{
+	(void)fprintf(stderr,
+	    "usage: load idle|connect|echo --port P [--plain] [--path PATH]\n"
+	    "  [--subprotocol S] [--devices FILE] [--conns N] [--size N]\n"
+	    "  [--depth N] [--seconds S] [--ops N] [--hold S] [--pid PID]...\n");
+	return 2;
+}
+
+static void
+add_pid(const char *text)
+{
+	if (opt.pids == PIDS_MAX || clock_getcpuclockid(atoi(text),
+	    &opt.clocks[opt.pids]) != 0) {
+		(void)fprintf(stderr, "load: no process %s\n", text);
+		exit(1);
+	}
+	opt.pids++;
+}
+
+static int
+parse(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "port", 1, NULL, 'p' }, { "plain", 0, NULL, 'l' },
+		{ "path", 1, NULL, 'a' }, { "subprotocol", 1, NULL, 'u' },
+		{ "devices", 1, NULL, 'v' }, { "conns", 1, NULL, 'c' },
+		{ "size", 1, NULL, 's' }, { "depth", 1, NULL, 'd' },
+		{ "seconds", 1, NULL, 't' }, { "ops", 1, NULL, 'o' },
+		{ "hold", 1, NULL, 'h' }, { "pid", 1, NULL, 'i' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (o) {
+		case 'p': target.port = (uint16_t)atoi(optarg); break;
+		case 'l': target.tls = false; break;
+		case 'a': target.path = optarg; break;
+		case 'u': target.subprotocol = optarg; break;
+		case 'v': opt.devices = fopen(optarg, "r"); break;
+		case 'c': opt.conns = (unsigned)atoi(optarg); break;
+		case 's': opt.size = (unsigned)atoi(optarg); break;
+		case 'd': opt.depth = (unsigned)atoi(optarg); break;
+		case 't': opt.seconds = atof(optarg); break;
+		case 'o': opt.ops = strtoul(optarg, NULL, 10); break;
+		case 'h': opt.hold = atof(optarg); break;
+		case 'i': add_pid(optarg); break;
+		default: return -1;
+		}
+	}
+	if (optind != argc - 1 || target.port == 0 || opt.conns == 0)
+		return -1;
+	if (strcmp(argv[optind], "idle") == 0)
+		opt.mode = IDLE;
+	else if (strcmp(argv[optind], "connect") == 0)
+		opt.mode = CONNECT;
+	else if (strcmp(argv[optind], "echo") == 0)
+		opt.mode = ECHO;
+	else
+		return -1;
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	if (parse(argc, argv) != 0)
+		return usage();
+	(void)signal(SIGPIPE, SIG_IGN);
+	target.opened = on_opened;
+	target.message = on_message;
+	target.failed = on_failed;
+	target.epoll = epoll_create1(EPOLL_CLOEXEC);
+	target.ctx = wsc_context();
+	conns = calloc(opt.conns, sizeof(*conns));
+	payload = malloc(opt.size + 1);
+	if (target.epoll < 0 || target.ctx == NULL || conns == NULL ||
+	    payload == NULL) {
+		(void)fprintf(stderr, "load: no resources\n");
+		return 1;
+	}
+	for (unsigned i = 0; i < opt.size; i++)
+		payload[i] = (uint8_t)(i * 7 + 1);
+	for (unsigned i = 0; i < opt.conns; i++)
+		conns[i].fd = -1;
+	if (opt.mode == IDLE) {
+		open_all();
+		hold();
+	} else {
+		measure();
+	}
+	return 0;
+}
