@@ -11,15 +11,27 @@
 static uint64_t (*mono_source)(void);
 static int64_t (*wall_source)(void);
 
-uint64_t
-clock_mono_ms(void)
+static uint64_t
+mono_ms_of(clockid_t clock)
 {
 	struct timespec ts;
 
 	if (mono_source != NULL)
 		return mono_source();
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail on Linux */
+	(void)clock_gettime(clock, &ts);	/* cannot fail on Linux */
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t
+clock_mono_ms(void)
+{
+	return mono_ms_of(CLOCK_MONOTONIC);
+}
+
+uint64_t
+clock_mono_coarse_ms(void)
+{
+	return mono_ms_of(CLOCK_MONOTONIC_COARSE);
 }
 
 int64_t

@@ -10,6 +10,8 @@
 #include <stdint.h>
 
 uint64_t clock_mono_ms(void);		/* CLOCK_MONOTONIC */
+/* The same as of the last tick (up to 10 ms ago), for a quarter of the cost. */
+uint64_t clock_mono_coarse_ms(void);
 int64_t clock_wall_ms(void);		/* since 1970-01-01 UTC */
 
 #define CLOCK_TEXT_SIZE 25

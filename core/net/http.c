@@ -395,6 +395,10 @@ push_first(struct http_hop *hop, const uint8_t *p, size_t n, size_t *ret_used)
 	if (used == n)
 		return 0;
 	hop->decided = true;
+	if (used == hop->first_n) {	/* nothing was held back */
+		*ret_used = 0;
+		return 0;
+	}
 	return push(hop, pattern, hop->first_n);
 }
 

@@ -36,13 +36,13 @@ plug_why(char *why, int err, const char *fmt, ...)
 uint64_t
 self_enter(void)
 {
-	return clock_mono_ms();
+	return clock_mono_coarse_ms();
 }
 
 void
 self_leave(struct cleat_self *s, const char *op, uint64_t entered)
 {
-	uint64_t took = clock_mono_ms() - entered;
+	uint64_t took = clock_mono_coarse_ms() - entered;
 
 	/* The other kinds may block as they like. */
 	if (took <= PLUG_SLOW_MS || s->inst->has_own)
