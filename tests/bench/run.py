@@ -127,7 +127,7 @@ class Run:
 
     def measure(self, server, args):
         done = subprocess.run(self.load_argv(server, args), check=False,
-                              capture_output=True, text=True, timeout=400,
+                              capture_output=True, text=True, timeout=700,
                               preexec_fn=self.pin)
         if done.returncode != 0:
             raise RuntimeError(f"{server.name}: {done.stderr.strip()} "
@@ -170,16 +170,16 @@ def churn(run):
     """RssAnon after many connects and closes against after few."""
     server = peers.Cleat(run).start()
     try:
-        at, result = 0, {}
+        done, memory = [], []
         for total in CHURN:
-            run.measure(server, ["connect", "--conns", "32", "--ops",
-                                 str(total - at), "--seconds", "300"])
-            at = total
+            at = done[-1] if done else 0
+            r = run.measure(server, ["connect", "--conns", "32", "--ops",
+                                     str(total - at), "--seconds", "600"])
+            done.append(at + r["ops"])
             time.sleep(3)
-            result[str(total)] = server.memory()
-        few, many = (result[str(n)] for n in CHURN)
-        result["ratio"] = many / few
-        return result
+            memory.append(server.memory())
+        return {"connects": done, "bytes": memory,
+                "ratio": memory[-1] / memory[0]}
     finally:
         server.stop()
 

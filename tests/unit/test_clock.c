@@ -32,6 +32,17 @@ monotonic_time_does_not_go_back(void **state)
 }
 
 static void
+coarse_time_is_the_same_clock(void **state)
+{
+	uint64_t before = clock_mono_ms();
+	uint64_t coarse = clock_mono_coarse_ms();
+
+	(void)state;
+	/* As of the last tick, of which there are 100 a second or more. */
+	assert_in_range(coarse, before - 20, clock_mono_ms());
+}
+
+static void
 wall_time_is_unix_time(void **state)
 {
 	int64_t now = (int64_t)time(NULL);
@@ -46,6 +57,7 @@ a_test_may_replace_both(void **state)
 	(void)state;
 	clock_replace(mono_42, wall_43);
 	assert_int_equal(clock_mono_ms(), 42);
+	assert_int_equal(clock_mono_coarse_ms(), 42);
 	assert_int_equal(clock_wall_ms(), 43);
 	clock_replace(NULL, NULL);
 	assert_true(clock_wall_ms() > 1000000);
@@ -79,6 +91,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(monotonic_time_does_not_go_back),
+		cmocka_unit_test(coarse_time_is_the_same_clock),
 		cmocka_unit_test(wall_time_is_unix_time),
 		cmocka_unit_test(a_test_may_replace_both),
 		cmocka_unit_test(time_is_written_by_rfc_3339),
