@@ -79,8 +79,9 @@ upgrade(struct peer *p, uint8_t *from, size_t n, size_t *ret_out)
 	(void)memcpy(text + strlen(text), guid, sizeof(guid));
 	(void)SHA1((uint8_t *)text, strlen(text), sha1);
 	(void)EVP_EncodeBlock((uint8_t *)answer, sha1, sizeof(sha1));
-	*ret_out = (size_t)sprintf((char *)out, "HTTP/1.1 101 Switching "
-	    "Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	*ret_out = (size_t)snprintf((char *)out, sizeof(out),
+	    "HTTP/1.1 101 Switching Protocols\r\n"
+	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Sec-WebSocket-Accept: %s\r\n\r\n", answer);
 	p->open = true;
 	return end + 4 - from;
@@ -212,7 +213,7 @@ main(int argc, char **argv)
 	if (argc != 2)
 		return 2;
 	(void)signal(SIGPIPE, SIG_IGN);
-	at.sin_port = htons((uint16_t)atoi(argv[1]));
+	at.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
 	(void)setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one,
 	    sizeof(one));
 	if (bind(listener, (struct sockaddr *)&at, sizeof(at)) != 0 ||

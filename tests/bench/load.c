@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -271,10 +272,23 @@ usage(void)
 	return 2;
 }
 
+static unsigned long
+number(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (end == text || *end != '\0' || n > INT_MAX) {
+		(void)fprintf(stderr, "load: not a number: %s\n", text);
+		exit(2);
+	}
+	return n;
+}
+
 static void
 add_pid(const char *text)
 {
-	if (opt.pids == PIDS_MAX || clock_getcpuclockid(atoi(text),
+	if (opt.pids == PIDS_MAX || clock_getcpuclockid((pid_t)number(text),
 	    &opt.clocks[opt.pids]) != 0) {
 		(void)fprintf(stderr, "load: no process %s\n", text);
 		exit(1);
@@ -298,17 +312,17 @@ parse(int argc, char **argv)
 
 	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (o) {
-		case 'p': target.port = (uint16_t)atoi(optarg); break;
+		case 'p': target.port = (uint16_t)number(optarg); break;
 		case 'l': target.tls = false; break;
 		case 'a': target.path = optarg; break;
 		case 'u': target.subprotocol = optarg; break;
 		case 'v': opt.devices = fopen(optarg, "r"); break;
-		case 'c': opt.conns = (unsigned)atoi(optarg); break;
-		case 's': opt.size = (unsigned)atoi(optarg); break;
-		case 'd': opt.depth = (unsigned)atoi(optarg); break;
-		case 't': opt.seconds = atof(optarg); break;
-		case 'o': opt.ops = strtoul(optarg, NULL, 10); break;
-		case 'h': opt.hold = atof(optarg); break;
+		case 'c': opt.conns = (unsigned)number(optarg); break;
+		case 's': opt.size = (unsigned)number(optarg); break;
+		case 'd': opt.depth = (unsigned)number(optarg); break;
+		case 't': opt.seconds = strtod(optarg, NULL); break;
+		case 'o': opt.ops = number(optarg); break;
+		case 'h': opt.hold = strtod(optarg, NULL); break;
 		case 'i': add_pid(optarg); break;
 		default: return -1;
 		}

@@ -132,10 +132,10 @@ main(int argc, char **argv)
 	(void)signal(SIGTERM, stop);
 	(void)signal(SIGPIPE, SIG_IGN);
 	lws_set_log_level(LLL_ERR | LLL_USER, NULL);
-	protocols[0].rx_buffer_size = (size_t)atoi(argv[4]);
+	protocols[0].rx_buffer_size = strtoul(argv[4], NULL, 10);
 	uv = strcmp(argv[5], "uv") == 0;
 	memset(&info, 0, sizeof(info));
-	info.port = atoi(argv[1]);
+	info.port = (int)strtoul(argv[1], NULL, 10);
 	info.iface = "127.0.0.1";
 	info.protocols = protocols;
 	info.ssl_cert_filepath = argv[2];
