@@ -257,6 +257,9 @@ channel_wake(struct watch *w, uint32_t events)
 	channel_settle(c);
 	set_current(cw, NULL);
 	if (r != 0 && c->phase != PHASE_DEAD) {
+		/* RFC 8446 6.1: a close_notify of ours as well. */
+		if (r == -EPIPE)
+			(void)stream_shutdown(&c->stream, channel_stage(c));
 		if (c->phase == PHASE_LINGER)
 			channel_kill(c, c->close_code, REASON_PEER_CLOSE);
 		else

@@ -85,36 +85,64 @@ def test_listeners_in_another_order(scene):
         daemon.reload()
 
 
+class Wire:
+    """TLS whose records a test sends and sees itself."""
+
+    def __init__(self, scene, daemon):
+        self.inward, self.outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = scene.client_context().wrap_bio(
+            self.inward, self.outward, server_hostname='localhost')
+        self.sock = connect(daemon.address())
+        self.step(self.tls.do_handshake)
+
+    def step(self, what):
+        while True:
+            try:
+                return what()
+            except ssl.SSLWantReadError:
+                self.sock.sendall(self.outward.read())
+                self.inward.write(self.sock.recv(65536))
+
+    def request(self, text):
+        self.tls.write(text.encode())
+
+    def end(self):
+        """Sends what waits and close_notify; all that comes then."""
+        try:
+            self.tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        self.sock.sendall(self.outward.read())
+        got = b''
+        while True:
+            more = self.sock.recv(65536)
+            if not more:
+                return got
+            got += more
+
+
 def test_request_and_end(scene):
     """a request with close_notify right behind it is answered"""
-    daemon = scene.daemon().start()
-    inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = scene.client_context().wrap_bio(inward, outward,
-                                          server_hostname='localhost')
-    sock = connect(daemon.address())
-    while True:
-        try:
-            tls.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            sock.sendall(outward.read())
-            inward.write(sock.recv(65536))
-    tls.write(b'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+    wire = Wire(scene, scene.daemon().start())
+    wire.request('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+    wire.inward.write(wire.end())
     try:
-        tls.unwrap()
-    except ssl.SSLWantReadError:
-        pass
-    sock.sendall(outward.read())
-    while True:
-        more = sock.recv(65536)
-        if not more:
-            break
-        inward.write(more)
-    try:
-        got = tls.read(1000)
+        got = wire.tls.read(1000)
     except ssl.SSLError:
         got = b''
     check(got.startswith(b'HTTP/1.1 200'), f'the answer: {got!r}')
+
+
+def test_both_ends(scene):
+    """a channel whose device ends TLS alone is answered with close_notify"""
+    wire = Wire(scene, scene.daemon().start())
+    wire.request('GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n'
+                 'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
+                 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n')
+    head = wire.step(lambda: wire.tls.read(1000))
+    check(head.startswith(b'HTTP/1.1 101'), f'the upgrade: {head!r}')
+    # TLS 1.3: header, alert, type, tag.
+    equal(len(wire.end()), 5 + 2 + 1 + 16, 'bytes after our close_notify')
 
 
 main()
