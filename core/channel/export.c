@@ -317,9 +317,10 @@ channel_import(struct channel_worker *cw, int fd, const uint8_t *p, size_t n,
 		r = find_owner(cw, &parts, c);
 	if (r == -ESTALE) {		/* taken over on the way */
 		stale = true;
-		c->suspect = false;	/* of no endpoint */
 		r = 0;
 	}
+	if (c->endpoint == NULL)	/* nobody to suspect */
+		c->suspect = false;
 	if (r == 0)
 		r = stream_import(&c->stream, fd, parts.p[PART_STREAM],
 		    parts.n[PART_STREAM]);

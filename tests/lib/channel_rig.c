@@ -3,6 +3,7 @@
 #include "channel_rig.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -442,6 +443,10 @@ rig_stop(struct rig *r)
 void
 rig_turn(struct rig *r)
 {
+	if (r->threaded) {
+		(void)poll(NULL, 0, 1);
+		return;
+	}
 	for (unsigned i = 0; i < RIG_WORKERS; i++)
 		NEED(loop_turn(r->worker[i].loop, 0) == 0);
 }

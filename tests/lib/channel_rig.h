@@ -65,6 +65,7 @@ struct rig {
 	    const struct channel_auth_result *);
 	void (*on_closed)(struct rig *, struct channel *, uint16_t code);
 	bool numbered, untrusted, cannot_export;
+	bool threaded;			/* the workers run: do not turn */
 	int import_error;
 
 	/* What it saw. */
@@ -85,7 +86,7 @@ void rig_stop(struct rig *);
 /* The fake clock: all loops turn once every step (of at most 16 ms). */
 void rig_advance(struct rig *, uint32_t ms);
 uint64_t rig_now_ms(void);
-void rig_turn(struct rig *);		/* each loop once, no waiting */
+void rig_turn(struct rig *);		/* each loop once, no waiting; or 1 ms */
 void rig_settle(struct rig *);		/* a few turns */
 /* Real time, for deadlines of tests. */
 uint64_t rig_real_ms(void);

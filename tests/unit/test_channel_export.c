@@ -152,6 +152,62 @@ nothing_is_lost_doubled_or_reordered_in_200_moves(void **state)
 	assert_int_equal(atomic_load(&rig.counters.closed), 3);
 }
 
+struct trip {
+	unsigned from;
+	int result;
+};
+
+static void
+depart(void *arg)
+{
+	struct trip *t = arg;
+
+	t->result = channel_migrate(rig.cw[t->from], rig.last_id, 1 - t->from);
+}
+
+/* The same with a thread for each worker. */
+static void
+moves_between_threads(const char *priority)
+{
+	struct trip trip = { .from = 0 };
+	unsigned moves = 0;
+
+	asked = answered = 0;
+	dial(priority);
+	for (unsigned i = 0; i < RIG_WORKERS; i++)
+		assert_int_equal(worker_start(&rig.worker[i]), 0);
+	rig.threaded = true;
+	for (unsigned i = 0; i < 200; i++) {
+		ask_number();
+		worker_call(&rig.worker[trip.from], depart, &trip);
+		assert_true(trip.result == 0 || trip.result == -EBUSY);
+		if (trip.result == 0) {
+			moves++;
+			trip.from = 1 - trip.from;
+		}
+		if (i % 4 == 0)
+			expect_number();
+	}
+	while (answered < asked)
+		expect_number();
+	for (unsigned i = 0; i < RIG_WORKERS; i++)
+		worker_stop(&rig.worker[i]);
+	rig.threaded = false;
+	assert_true(moves > 100);
+	assert_int_equal(rig.disorder, 0);
+	rig_hang_up(&client);
+	rig_wait_empty(&rig);
+}
+
+static void
+running_workers_hand_channels_over_too(void **state)
+{
+	(void)state;
+	rig.numbered = true;
+	moves_between_threads(NULL);
+	moves_between_threads(RIG_TLS13);
+}
+
 static void
 fragments_move(const char *priority)
 {
@@ -387,6 +443,39 @@ a_takeover_on_the_way_closes_at_arrival(void **state)
 	assert_int_equal(rig.closed, 4);
 }
 
+/* Found by fuzz_channel_import: it is nobody's channel any more. */
+static void
+a_suspect_that_was_taken_over_on_the_way_may_still_speak(void **state)
+{
+	struct rig_dial d = { .priority = NULL };
+	struct rig_client other;
+	uint64_t first;
+	uint8_t b[128];
+	size_t n = rig_frame_bytes(b, WS_FIN | WS_OP_TEXT,
+	    "hello dev-1 " RIG_TOKEN, 12 + strlen(RIG_TOKEN));
+	struct rig_frame f;
+
+	(void)state;
+	dial(NULL);
+	(void)rig_hello(&client, "dev-1");
+	first = rig.last_id;
+	rig_advance(&rig, 26000);
+	assert_true(the_channel()->suspect);
+	rig_dial(&rig, &d, &other);
+	assert_int_equal(send(other.fd, b, n, 0), n);
+	assert_int_equal(channel_migrate(rig.cw[0], first, 1), 0);
+	assert_int_equal(loop_turn(rig.worker[0].loop, 0), 0);
+	rig_settle(&rig);
+	assert_true(rig_send_text(&client, "I am here"));
+	do
+		assert_true(rig_frame(&client, &f));
+	while (f.first_byte == (WS_FIN | WS_OP_PING));
+	assert_int_equal(f.code, 4003);
+	assert_int_equal(event_tap_sync(&rig.tap), 3);
+	assert_int_equal(rig.tap.got[2].type, EVENT_ENDPOINT_REPLACED);
+	rig_hang_up(&other);
+}
+
 static void
 what_cannot_move_stays_as_it_is(void **state)
 {
@@ -544,12 +633,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(nothing_is_lost_doubled_or_reordered_in_200_moves),
+		T(running_workers_hand_channels_over_too),
 		T(half_messages_move_along),
 		T(every_half_of_a_frame_moves_along),
 		T(backlog_and_held_input_move_along),
 		T(a_known_device_stays_online_while_it_moves),
 		T(a_takeover_finds_the_channel_where_it_went),
 		T(a_takeover_on_the_way_closes_at_arrival),
+		T(a_suspect_that_was_taken_over_on_the_way_may_still_speak),
 		T(what_cannot_move_stays_as_it_is),
 		T(a_channel_that_cannot_arrive_ends_for_everybody),
 		T(cut_or_lengthened_bytes_are_refused),
