@@ -23,10 +23,10 @@ HEALTH = b'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'
 class Tool:
     """A program that is talked to through its standard streams."""
 
-    def __init__(self, scene, *command):
+    def __init__(self, scene, *command, env=None):
         self.process = scene.spawn(*command, stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT)
+                                   stderr=subprocess.STDOUT, env=env)
         self.output = bytearray()
         self.at = 0             # what expect() has not looked at yet
         self.counter = 0
