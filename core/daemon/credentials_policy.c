@@ -82,14 +82,14 @@ fill_listener(const struct conf *conf, unsigned i, struct ca *ca,
 	if (l->client_auth == TLS_CLIENT_OFF)
 		return 0;
 	if (path == NULL) {
-		(void)snprintf(why, CREDENTIALS_WHY_SIZE, "[%s] client_auth needs ca_file",
-		    section);
+		(void)snprintf(why, CREDENTIALS_WHY_SIZE,
+		    "[%s] client_auth needs ca_file", section);
 		return -EINVAL;
 	}
 	r = file_read(path, CA_FILE_MAX, &ca->pem, &ca->n);
 	if (r != 0) {
-		(void)snprintf(why, CREDENTIALS_WHY_SIZE, "[%s] ca_file %s: %s", section,
-		    path, strerror(-r));
+		(void)snprintf(why, CREDENTIALS_WHY_SIZE,
+		    "[%s] ca_file %s: %s", section, path, strerror(-r));
 		return r;
 	}
 	l->ca_pem = ca->pem;
