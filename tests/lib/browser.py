@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A browser as an actor: a page of ours is served from its own origin, runs its
-script, and reports what came of it."""
+"""A browser as an actor: a page of ours is served from its own origin, runs
+its script, and reports what came of it."""
 import http.server
 import json
 import os

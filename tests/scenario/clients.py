@@ -223,7 +223,7 @@ NO_WS = 'no module ws for node (package node-ws)'
 
 
 def test_node(scene):
-    """node's ws with and without compression: text, binary, 3 MB, 200 at once"""
+    """node ws with and without compression: text, binary, 3 MB, 200 at once"""
     d = start(scene)
     for deflate in ('yes', 'no'):
         good(node(scene, d, NODE_ECHO, DEFLATE=deflate), NO_WS)
