@@ -466,8 +466,10 @@ daemon_run(const char *conf_path)
 	enum log_level level;
 	int r;
 
-	if (d == NULL)
+	if (d == NULL) {
+		log_error("cannot start: %s", strerror(ENOMEM));
 		return -ENOMEM;
+	}
 	block_signals();
 	d->conf_path = conf_path;
 	d->lock_fd = d->signals.fd = -1;
