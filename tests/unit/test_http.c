@@ -323,13 +323,17 @@ a_flood_of_requests_that_reads_nothing_is_closed(void **state)
 	net_set_limits(t.net, &l);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small,
 	    sizeof(small)), 0);
+	/* Until nothing goes in any more; the kernel may keep the client's end
+	 * waiting for minutes after the server's has gone. */
 	for (i = 0; i < 200000; i++) {
-		if (!nettest_send(&t, fd, one, strlen(one)))
+		if (send(fd, one, strlen(one), MSG_DONTWAIT | MSG_NOSIGNAL) <
+		    0)
 			break;
+		nettest_turn(&t, 0);
 	}
 	assert_true(i < 200000);
+	assert_true(nettest_until(&t, nobody_left, NULL, 20000));
 	(void)close(fd);
-	assert_true(nettest_until(&t, nobody_left, NULL, 3000));
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
