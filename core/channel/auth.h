@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may be which endpoint (decision 16): here the static token file.  One line
- * an endpoint and token: "<endpoint id> <SHA-256 of the token, 64 hex digits>";
- * empty lines and lines that start with # are skipped.  Several tokens for one
- * id are several lines.  Tokens themselves are never stored.
+ * Who may be which endpoint (doc/security.md): here the static token file.  One
+ * line an endpoint and token: "<endpoint id> <SHA-256 of the token, 64 hex
+ * digits>"; empty lines and lines that start with # are skipped.  Several tokens
+ * for one id are several lines.  Tokens themselves are never stored.
  *
  * An auth_file is immutable and reference-counted.  Thread: any.
  */

@@ -248,7 +248,7 @@ first_look(const struct channel *c)
 	    l->ping_ms : l->auth_ms;
 }
 
-/* The kernel gives up on unacknowledged data when we would (decision 10). */
+/* The kernel gives up on unacknowledged data when we would. */
 static void
 bound_tcp(const struct channel *c)
 {

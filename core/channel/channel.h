@@ -81,7 +81,7 @@ size_t channel_worker_count(const struct channel_worker *);
 int channel_adopt(struct channel_worker *, struct net_upgrade *,
     struct channel_protocol *);
 
-/* Moves a live channel to another worker by export and import (decision 5).
+/* Moves a live channel to another worker by export and import (decision 0003).
  * On the worker that has it.  -ENOENT no such channel, -EBUSY just now not. */
 int channel_migrate(struct channel_worker *from, uint64_t id,
     unsigned to_worker);

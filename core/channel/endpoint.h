@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The endpoint table (decision 4): every device identity and its one live
+ * The endpoint table (decision 0007): every device identity and its one live
  * channel.  Sharded by a hash of the id, a short mutex a shard.  The shard alone
  * assigns channel number, state and revision, and alone emits presence events,
  * under its lock, so that their order on the bus is the order of the changes.

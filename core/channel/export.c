@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A live channel as bytes, and back (decisions 2 and 5): how channels move
+ * A live channel as bytes, and back (decisions 0001, 0003): how channels move
  * between workers.  A fixed head, then six byte strings, each with its length.
  * Nothing of it depends on addresses; what arrives is checked before it is used.
  */

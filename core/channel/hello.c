@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who a channel is: challenge, hello, verdict, and the take-over that follows
- * (decisions 4, 10, 16).  The protocol learns the verdict at the end of the turn.
+ * (decision 0007).  The protocol learns the verdict at the end of the turn.
  */
 #include "channel_priv.h"
 
@@ -34,7 +34,7 @@ channel_challenge(struct channel *c, uint8_t ret[32])
 }
 
 /* What a certificate proves; wss-safe needs the extended master secret, without
- * which there is no exporter (decision 10). */
+ * which there is no exporter (doc/security.md). */
 static int
 judge_certificate(struct channel *c, const char *claimed)
 {
@@ -53,7 +53,7 @@ judge_certificate(struct channel *c, const char *claimed)
 }
 
 /* A token crosses the wire: only under TLS, or where there is no wire to
- * listen on (decision 16). */
+ * listen on (doc/security.md). */
 static int
 judge_token(struct channel *c, const struct channel_hello *h)
 {

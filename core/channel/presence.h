@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The presence machine (decision 10): what an endpoint's state becomes, as a pure
- * function.  No clock, no lock, no event: core/channel/endpoint calls it under
- * the shard's lock and publishes what changed.
+ * The presence machine (decision 0007): what an endpoint's state becomes, as a
+ * pure function.  No clock, no lock, no event: core/channel/endpoint calls it
+ * under the shard's lock and publishes what changed.
  */
 #ifndef CT_CHANNEL_PRESENCE_H
 #define CT_CHANNEL_PRESENCE_H

@@ -2,7 +2,7 @@
 /*
  * The configuration: cleat.conf and conf.d/NAME.conf beside it, read once into
  * an immutable, typed, complete tree.  A key that is not in the files has its
- * default; what is not in the schema is an error.  Decision 13; the syntax is
+ * default; what is not in the schema is an error.  Decision 0009; the syntax is
  * in cleat.conf(5).
  *
  * Sections are named "daemon", or "listener.NAME" where the schema says

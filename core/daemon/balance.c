@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Evens out the workers (decision 15): one shared listener gives whoever is
+ * Evens out the workers (decision 0003): one shared listener gives whoever is
  * awake the next connection, so the shares drift, and a permanent channel stays
  * where it began.  Now and then the fullest worker hands some of its channels
  * to the emptiest; the devices notice nothing.

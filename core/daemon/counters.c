@@ -2,7 +2,7 @@
 /*
  * What was counted, as log lines: on SIGUSR1 and at the end.  Limits that were
  * hit and connections that were refused show here when single lines about them
- * were held back (decision 14).
+ * were held back (decision 0010).
  */
 #include "daemon/daemon_priv.h"
 

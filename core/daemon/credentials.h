@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The credentials in service (decision 7): what sources published, the CA lists
- * of the listeners, the ticket master and ACME challenges become one immutable
- * snapshot, which is sent to every worker.  A change that cannot be built keeps
- * what is in service.  Thread: any (a mutex inside), but for new and free.
+ * The credentials in service (decision 0005): what sources published, the CA
+ * lists of the listeners, the ticket master and ACME challenges become one
+ * immutable snapshot, which is sent to every worker.  A change that cannot be
+ * built keeps what is in service.  Thread: any (a mutex inside), but for new and
+ * free.
  */
 #ifndef CT_DAEMON_CREDENTIALS_H
 #define CT_DAEMON_CREDENTIALS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The bus: publisher thread, nng PUB and REP sockets over ipc, materialised view
- * and canary (decision 11).  The only folder that knows nng.
+ * and canary (decision 0008).  The only folder that knows nng.
  */
 #ifndef CT_EVENT_BUS_H
 #define CT_EVENT_BUS_H

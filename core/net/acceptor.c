@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes connections off the shared listening descriptors (decision 15).  Each
+ * Takes connections off the shared listening descriptors (decision 0003).  Each
  * worker has every listener in its epoll with EPOLLEXCLUSIVE, takes a few a
  * wake-up, and takes the listeners out (DEL, for MOD is not allowed with
  * EPOLLEXCLUSIVE) while it has its share of connections before their upgrade,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counts connections in all and by address (decision 14: a peer can grow both). */
+/* Counts connections in all and by address: a peer can grow both (decision
+ * 0010). */
 #include "net/admission.h"
 
 #include <errno.h>

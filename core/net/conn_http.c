@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The HTTP part of a connection's life: plaintext into the hop, answers out of
- * it, and the hand-over of an upgraded stream (decision 1).
+ * it, and the hand-over of an upgraded stream (decision 0002).
  */
 #include "net/conn.h"
 

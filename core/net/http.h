@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The HTTP hop (decision 1): one libmicrohttpd daemon a worker that never sees a
- * network socket, only one end of a short-lived socketpair for each connection.
- * It has no thread and no socket of its own; the worker's loop watches its epoll
- * descriptor.  All on the worker's thread.
+ * The HTTP hop (decision 0002): one libmicrohttpd daemon a worker that never
+ * sees a network socket, only one end of a short-lived socketpair for each
+ * connection.  It has no thread and no socket of its own; the worker's loop
+ * watches its epoll descriptor.  All on the worker's thread.
  */
 #ifndef CT_NET_HTTP_H
 #define CT_NET_HTTP_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One listening descriptor for one address (decision 15): bound here, or
+ * One listening descriptor for one address (decision 0003): bound here, or
  * inherited from systemd by name (sd_listen_fds(3)).  Non-blocking,
  * close-on-exec, TCP_NODELAY (accepted sockets inherit it).  Main thread.
  */

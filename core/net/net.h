@@ -5,7 +5,7 @@
  * What comes out is a stream with the facts of its peer; the layer above takes it
  * by a callback and owns it from then on.
  *
- * `struct net` is shared: listeners (one descriptor per address, decision 15),
+ * `struct net` is shared: listeners (one descriptor per address, decision 0003),
  * limits, counters.  `struct net_worker` is one worker's half and is touched on
  * its thread only.
  */

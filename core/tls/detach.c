@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes a session's keys over into the record layer (decision 5): keys, IVs and
- * sequence numbers from gnutls_record_get_state(), the TLS 1.3 traffic secrets
- * from GnuTLS's secret hook (its key log goes stale when a KeyUpdate arrives
- * early).  The record layer checks that the secrets give the keys.  Wipes every
- * copy.
+ * Takes a session's keys over into the record layer (decision 0001): keys, IVs
+ * and sequence numbers from gnutls_record_get_state(), the TLS 1.3 traffic
+ * secrets from GnuTLS's secret hook (its key log goes stale when a KeyUpdate
+ * arrives early).  The record layer checks that the secrets give the keys.
+ * Wipes every copy.
  */
 #include <errno.h>
 #include <string.h>

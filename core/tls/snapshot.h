@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials and snapshots (decision 7).  A credential is one certificate
+ * Credentials and snapshots (decision 0005).  A credential is one certificate
  * chain with its key.  A snapshot is everything a handshake needs: slots by
  * server name, what each listener asks of clients, ticket master, policy, ACME
  * challenge certificates.  Both are immutable and reference-counted: they are

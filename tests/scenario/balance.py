@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Channels move between workers while they are used (decision 15)."""
+"""Channels move between workers while they are used (decision 0003)."""
 import os
 import re
 import sys

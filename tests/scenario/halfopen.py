@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Half-open peers: a device in a network namespace whose packets are lost from
-some moment on, while no socket learns of it (decision 10).  Root only."""
+some moment on, while no socket learns of it.  Root only."""
 import contextlib
 import os
 import sys

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The token file (core/channel/auth.c), decision 16. */
+/* The token file (core/channel/auth.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Channels move between workers (core/channel/export.c), decisions 2 and 5. */
+/* Channels move between workers (core/channel/export.c), decision 0003. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

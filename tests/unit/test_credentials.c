@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Credentials in service (core/daemon/credentials*.c), decision 7. */
+/* Credentials in service (core/daemon/credentials*.c), decision 0005. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

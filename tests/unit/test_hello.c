@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who a channel is (core/channel/hello.c), decisions 4, 10, 16. */
+/* Who a channel is (core/channel/hello.c), decision 0007. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

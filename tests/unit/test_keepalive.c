@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether the peer is there (core/channel/keepalive.c), decision 10. */
+/* Whether the peer is there (core/channel/keepalive.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

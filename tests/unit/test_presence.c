@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The presence machine (core/channel/presence.c), decision 10. */
+/* The presence machine (core/channel/presence.c), decision 0007. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
