@@ -210,24 +210,40 @@ published_of(struct credentials *c, const char *slot)
 	return pub;
 }
 
+static bool
+same_certificate(const struct tls_cred *a, const struct tls_cred *b)
+{
+	struct tls_cred_info of_a, of_b;
+
+	if (a == NULL)
+		return false;
+	tls_cred_info(a, &of_a);
+	tls_cred_info(b, &of_b);
+	return memcmp(of_a.sha256, of_b.sha256, sizeof(of_a.sha256)) == 0;
+}
+
 int
 credentials_put(void *ctx, const char *slot, const char *source,
     struct tls_cred *cred)
 {
 	struct credentials *c = ctx;
 	struct published *pub;
+	bool known = false;
 	char why[CREDENTIALS_WHY_SIZE] = "";
 	int r = -ENOENT;
 
 	pthread_mutex_lock(&c->lock);
 	if (slot_known(c, slot)) {
 		pub = published_of(c, slot);
+		known = pub != NULL &&
+		    same_certificate(pub->cred[place_of(cred)], cred);
+		/* A known one, too: its chain or OCSP response may be new. */
 		r = pub == NULL ? -ENOMEM : put(c, pub, source, cred, why);
 	}
 	pthread_mutex_unlock(&c->lock);
-	if (r == 0)
+	if (r == 0 && !known)
 		tell_live(c, slot, cred);
-	else
+	else if (r != 0)
 		log_error("certificate was not put in service slot=%s "
 		    "error=%s %s", slot, strerror(-r), why);
 	return r;

@@ -212,6 +212,24 @@ what_a_source_puts_is_in_service_and_told(void **state)
 }
 
 static void
+the_same_certificate_is_served_afresh_and_told_once(void **state)
+{
+	const struct tls_snapshot *before;
+
+	(void)state;
+	begin();
+	assert_int_equal(put("main", &ec), 0);
+	before = at(0);
+	assert_int_equal(put("main", &ec), 0);
+	assert_ptr_not_equal(at(0), before);
+	assert_int_equal(event_tap_sync(&tap), 1);
+	/* Not the one that is in service: told again. */
+	assert_int_equal(put("main", &ec2), 0);
+	assert_int_equal(put("main", &ec), 0);
+	assert_int_equal(event_tap_sync(&tap), 3);
+}
+
+static void
 without_memory_the_last_good_stays(void **state)
 {
 	struct tls_cred *cred;
@@ -488,6 +506,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(the_first_snapshot_goes_out_when_it_opens),
 		T(what_a_source_puts_is_in_service_and_told),
+		T(the_same_certificate_is_served_afresh_and_told_once),
 		T(without_memory_the_last_good_stays),
 		T(a_challenge_is_done_when_every_worker_serves_it),
 		T(challenges_are_replaced_and_removed),
