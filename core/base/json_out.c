@@ -192,21 +192,6 @@ jout_uint(struct json_out *j, const char *key, uint64_t v)
 }
 
 void
-jout_int(struct json_out *j, const char *key, int64_t v)
-{
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%lld", (long long)v);
-
-	jout_raw(j, key, text, (size_t)n);
-}
-
-void
-jout_bool(struct json_out *j, const char *key, bool v)
-{
-	jout_raw(j, key, v ? "true" : "false", v ? 4 : 5);
-}
-
-void
 jout_raw(struct json_out *j, const char *key, const char *text, size_t n)
 {
 	begin(j, key);

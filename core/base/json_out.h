@@ -28,8 +28,6 @@ void jout_array_end(struct json_out *);
 void jout_string(struct json_out *, const char *key, const char *s);
 void jout_string_n(struct json_out *, const char *key, const char *s, size_t n);
 void jout_uint(struct json_out *, const char *key, uint64_t v);
-void jout_int(struct json_out *, const char *key, int64_t v);
-void jout_bool(struct json_out *, const char *key, bool v);
 /* A JSON text that is already known to be valid. */
 void jout_raw(struct json_out *, const char *key, const char *text, size_t n);
 bool jout_ok(const struct json_out *);

@@ -23,6 +23,26 @@ channel_now(const struct channel_worker *cw)
 	return (uint32_t)loop_now_ms(cw->loop);
 }
 
+/* At the end of a turn only. */
+static void
+destroy(struct channel *c)
+{
+	struct channel_worker *cw = c->owner;
+
+	CT_CHECK_MAGIC(c, CHANNEL_MAGIC);
+	loop_timer_stop(cw->loop, &c->timer);
+	stream_close(&c->stream, cw->loop);
+	channel_table_remove(&cw->table, c);
+	channel_pre_free(c);
+	mem_free(c->cert);
+	mem_free(c->message);
+	mem_free(c->control);
+	buf_free(&c->held);
+	net_release(cw->shared.net, &c->admitted);
+	COUNT(cw, closed, 1);
+	slab_put(&cw->slab, c);
+}
+
 /* ---- the worker's half -------------------------------------------------- */
 
 static void
@@ -51,7 +71,7 @@ run_todo(struct defer *d)
 		if ((todo & TODO_CLOSED) != 0)
 			c->protocol->closed(c, c->close_code, "");
 		if ((todo & TODO_FREE) != 0)
-			channel_destroy(c);
+			destroy(c);
 	}
 	event_kick(cw->shared.bus);
 }
@@ -173,16 +193,6 @@ size_t
 channel_worker_count(const struct channel_worker *cw)
 {
 	return cw->table.count;
-}
-
-uint64_t
-channel_worker_any(const struct channel_worker *cw)
-{
-	for (size_t i = 0; i < cw->table.cap; i++)
-		if (cw->table.place[i] != NULL &&
-		    cw->table.place[i]->phase == PHASE_OPEN)
-			return cw->table.place[i]->id;
-	return 0;
 }
 
 /* ---- birth --------------------------------------------------------------- */
@@ -358,26 +368,6 @@ channel_linger(struct channel *c)
 		channel_kill(c, c->close_code, REASON_RESET);
 }
 
-/* At the end of a turn only. */
-void
-channel_destroy(struct channel *c)
-{
-	struct channel_worker *cw = c->owner;
-
-	CT_CHECK_MAGIC(c, CHANNEL_MAGIC);
-	loop_timer_stop(cw->loop, &c->timer);
-	stream_close(&c->stream, cw->loop);
-	channel_table_remove(&cw->table, c);
-	channel_pre_free(c);
-	mem_free(c->cert);
-	mem_free(c->message);
-	mem_free(c->control);
-	buf_free(&c->held);
-	net_release(cw->shared.net, &c->admitted);
-	COUNT(cw, closed, 1);
-	slab_put(&cw->slab, c);
-}
-
 /* ---- what others ask ------------------------------------------------------ */
 
 uint64_t
@@ -398,12 +388,6 @@ struct channel_protocol *
 channel_protocol(const struct channel *c)
 {
 	return c->protocol;
-}
-
-struct channel_worker *
-channel_owner(const struct channel *c)
-{
-	return c->owner;
 }
 
 void

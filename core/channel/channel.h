@@ -90,8 +90,6 @@ int channel_migrate(struct channel_worker *from, uint64_t id,
 #define CHANNEL_SHED_MAX 256
 unsigned channel_worker_shed(struct channel_worker *from, unsigned to_worker,
     unsigned count);
-/* The id of any channel of this worker, 0 when there is none. */
-uint64_t channel_worker_any(const struct channel_worker *);
 
 /* ---- for protocols (plug/) ---------------------------------------------- */
 
@@ -99,7 +97,6 @@ uint64_t channel_id(const struct channel *);	/* unique in this epoch */
 /* -> NULL: not a channel of this worker (any more). */
 struct channel *channel_find(struct channel_worker *, uint64_t id);
 struct channel_protocol *channel_protocol(const struct channel *);
-struct channel_worker *channel_owner(const struct channel *);
 void channel_set_session(struct channel *, void *session);
 void *channel_session(const struct channel *);
 /* What the channel is worth without authentication (wss or ws). */

@@ -129,7 +129,6 @@ void channel_end(struct channel *, uint16_t code, enum presence_reason);
 void channel_kill(struct channel *, uint16_t code, enum presence_reason);
 /* Both sides are done: no more frames, wait for the peer to read and close. */
 void channel_linger(struct channel *);
-void channel_destroy(struct channel *);
 void channel_pre_free(struct channel *);
 
 /* input.c */

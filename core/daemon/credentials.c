@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "tls/digest.h"
 #include "event/event.h"
 
 struct credentials_staged {
@@ -145,8 +146,7 @@ tell_live(struct credentials *c, const char *slot, const struct tls_cred *cred)
 	struct json_out j;
 
 	tls_cred_info(cred, &info);
-	for (int i = 0; i < 32; i++)
-		(void)snprintf(sha256 + 2 * i, 3, "%02x", info.sha256[i]);
+	digest_hex(info.sha256, sizeof(info.sha256), sha256);
 	clock_text(info.not_after * 1000, not_after);
 	jout_init(&j, &out);
 	jout_object(&j, NULL);

@@ -284,12 +284,6 @@ net_worker_user(struct net_worker *w)
 	return w->user;
 }
 
-struct loop *
-net_worker_loop(struct net_worker *w)
-{
-	return w->loop;
-}
-
 struct stage *
 net_worker_stage(struct net_worker *w)
 {

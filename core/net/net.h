@@ -134,7 +134,6 @@ size_t net_worker_suspended(const struct net_worker *);
 /* Ends what net_worker_end() would.  Upgraded streams must be gone. */
 void net_worker_free(struct net_worker **);
 void *net_worker_user(struct net_worker *);
-struct loop *net_worker_loop(struct net_worker *);
 struct stage *net_worker_stage(struct net_worker *);
 /* A second set of areas, for sends outside of a stream's own wake-up. */
 struct stage *net_worker_side_stage(struct net_worker *);

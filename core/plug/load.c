@@ -324,8 +324,9 @@ check_head(const struct cleat_plugin *p, const char *name, char *why)
 	return 0;
 }
 
-int
-plug_check_descriptor(const struct cleat_plugin *p, const char *name,
+/* `name` is the file's.  Fills the descriptor's half of *m. */
+static int
+check_descriptor(const struct cleat_plugin *p, const char *name,
     char *why, struct plug_module *m)
 {
 	char text[160];
@@ -431,7 +432,7 @@ load_fd(struct plug_module *m, char *why)
 	err = find_descriptor(m, why, &p);
 	if (err < 0)
 		return err;
-	return plug_check_descriptor(p, m->name, why, m);
+	return check_descriptor(p, m->name, why, m);
 }
 
 int

@@ -46,11 +46,4 @@ void plug_unload(struct plug_module **);
 /* "certificate-source", "protocol", "status". */
 const char *plug_kind_name(enum cleat_kind);
 
-/*
- * The checks on the descriptor alone, for tests and for plugins that are not
- * files.  `name` is the file's.  Fills the descriptor's half of *ret.
- */
-int plug_check_descriptor(const struct cleat_plugin *, const char *name,
-    char *why, struct plug_module *ret);
-
 #endif

@@ -24,14 +24,14 @@
 
 #define WATCH_MS 1000u
 
-void
-plugs_say(struct plugs *p, const struct plug_inst *in, int event_type,
+/* plugin.up, plugin.failed, plugin.down about an instance.  why NULL: none. */
+static void
+say(struct plugs *p, const struct plug_inst *in, enum event_type type,
     const char *why)
 {
 	uint8_t room[PLUG_WHY_SIZE * 6 + 1024];
 	struct outbuf out = { .p = room, .cap = sizeof(room) };
-	struct event ev = { .type = (enum event_type)event_type,
-	    .text = in->name };
+	struct event ev = { .type = type, .text = in->name };
 	struct json_out j;
 
 	jout_init(&j, &out);
@@ -205,7 +205,7 @@ make_all(struct plugs *p, struct conf *conf, char *why)
 				return plug_why(why, -ENOMEM,
 				    "out of memory");
 			log_warning("%s; going on without it", why);
-			plugs_say(p, *at, EVENT_PLUGIN_FAILED, why);
+			say(p, *at, EVENT_PLUGIN_FAILED, why);
 		}
 		at = &(*at)->next;
 	}
@@ -330,11 +330,11 @@ start_one(struct plugs *p, struct plug_inst *in, char *why)
 	if (err >= 0) {
 		log_notice("plugin %s: up module=%s version=%.64s", in->name,
 		    in->module->name, in->module->version);
-		plugs_say(p, in, EVENT_PLUGIN_UP, NULL);
+		say(p, in, EVENT_PLUGIN_UP, NULL);
 		return 0;
 	}
 	(void)name_it(why, err, in->name);
-	plugs_say(p, in, EVENT_PLUGIN_FAILED, why);
+	say(p, in, EVENT_PLUGIN_FAILED, why);
 	if (in->required)
 		return err;
 	log_warning("%s; going on without it", why);
@@ -374,7 +374,7 @@ stop_kind(struct plugs *p, struct plug_inst *in, enum cleat_kind kind)
 	was_up = in->state == PLUG_UP;
 	inst_stop(in);
 	if (was_up)
-		plugs_say(p, in, EVENT_PLUGIN_DOWN, NULL);
+		say(p, in, EVENT_PLUGIN_DOWN, NULL);
 }
 
 void

@@ -132,8 +132,6 @@ struct channel_protocol *plugs_route(struct plugs *, unsigned worker,
 /* A worker's half of a protocol instance, or NULL.  Worker's thread. */
 struct channel_protocol *plugs_protocol(struct plugs *, unsigned worker,
     const char *instance);
-/* Whether there is a protocol instance of that name (for configuration). */
-bool plugs_has_protocol(const struct plugs *, const char *instance);
 
 /* The bus' tap: copies the event for each status instance.  Bus' thread,
  * between plugs_new() and plugs_free(). */

@@ -35,10 +35,6 @@ struct plugs {
 /* A sign request waits: have the watch look at it.  Any thread. */
 void plugs_watch(struct plugs *);
 
-/* plugin.up, plugin.failed, plugin.down about an instance.  why NULL: none. */
-void plugs_say(struct plugs *, const struct plug_inst *, int event_type,
-    const char *why);
-
 /* What sections say about instances: a slot's source is a certificate source, a
  * listener's default a protocol.  -EINVAL with why. */
 int plugs_check_refs(const struct plugs *, const struct conf *, char *why);

@@ -86,15 +86,6 @@ plugs_route(struct plugs *p, unsigned worker,
 	return &in->self[worker].proto;
 }
 
-bool
-plugs_has_protocol(const struct plugs *p, const char *instance)
-{
-	const struct plug_inst *in = plugs_find(p, instance);
-
-	return in != NULL && in->module != NULL &&
-	    in->module->kind == CLEAT_PROTOCOL;
-}
-
 struct channel_protocol *
 plugs_protocol(struct plugs *p, unsigned worker, const char *instance)
 {

@@ -444,12 +444,6 @@ tls_client_read(struct tls_client *c, void *to, size_t n)
 	return k;
 }
 
-bool
-tls_client_pending(const struct tls_client *c)
-{
-	return gnutls_record_check_pending(c->session) > 0;
-}
-
 int
 tls_client_flush(struct tls_client *c)
 {

@@ -67,8 +67,6 @@ int tls_client_handshake(struct tls_client *);
 /* Plaintext received: how many bytes; 0 at the clean end (close_notify).
  * -EAGAIN, -ECONNRESET ended without close_notify, others as above. */
 ssize_t tls_client_read(struct tls_client *, void *to, size_t n);
-/* Is there plaintext that read() would give without touching the wire? */
-bool tls_client_pending(const struct tls_client *);
 
 /* Takes up to a record of plaintext; what it returned is taken even if the wire
  * does not have it yet (then wants_write() is true).  -EAGAIN: nothing taken;

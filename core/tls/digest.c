@@ -6,10 +6,8 @@
 #include "tls/digest.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
-#include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 
@@ -71,62 +69,6 @@ digest_base64(const void *p, size_t n, char *to)
 	*to = '\0';
 }
 
-static int
-b64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* One group of four characters; `last` allows padding.  Returns the bytes in
- * v (1 to 3), or -1.  Bits beyond the last byte must be zero, so that every
- * value has exactly one text. */
-static int
-b64_group(const char *text, bool last, uint8_t v[3])
-{
-	int c[4], pad = 0, i;
-
-	if (last && text[3] == '=')
-		pad = text[2] == '=' ? 2 : 1;
-	for (i = 0; i < 4; i++) {
-		c[i] = i >= 4 - pad ? 0 : b64_value(text[i]);
-		if (c[i] < 0)
-			return -1;
-	}
-	if ((pad == 1 && (c[2] & 3) != 0) || (pad == 2 && (c[1] & 15) != 0))
-		return -1;
-	v[0] = (uint8_t)(c[0] << 2 | c[1] >> 4);
-	v[1] = (uint8_t)(c[1] << 4 | c[2] >> 2);
-	v[2] = (uint8_t)(c[2] << 6 | c[3]);
-	return 3 - pad;
-}
-
-int
-digest_base64_decode(const char *text, size_t n, uint8_t *to, size_t cap,
-    size_t *ret_n)
-{
-	uint8_t v[3];
-	size_t i, used = 0;
-	int k;
-
-	if (n % 4 != 0)
-		return -EINVAL;
-	for (i = 0; i < n; i += 4) {
-		k = b64_group(text + i, i + 4 == n, v);
-		if (k < 0 || (size_t)k > cap - used)
-			return -EINVAL;
-		memcpy(to + used, v, (size_t)k);
-		used += (size_t)k;
-	}
-	*ret_n = used;
-	return 0;
-}
-
 void
 digest_hex(const void *p, size_t n, char *to)
 {
@@ -171,25 +113,3 @@ digest_hex_decode(const char *text, uint8_t *to, size_t n)
 	return 0;
 }
 
-int
-digest_ed25519_verify(const uint8_t public_key[32], const void *msg,
-    size_t n, const uint8_t signature[64])
-{
-	gnutls_datum_t x = tls_datum(public_key, 32);
-	gnutls_datum_t m = tls_datum(n > 0 ? msg : "", n);
-	gnutls_datum_t sig = tls_datum(signature, 64);
-	gnutls_pubkey_t key = NULL;
-	int r = -EBADMSG;
-
-	if (n > UINT_MAX)
-		return -EBADMSG;
-	if (gnutls_pubkey_init(&key) < 0)
-		return -ENOMEM;
-	if (gnutls_pubkey_import_ecc_raw(key, GNUTLS_ECC_CURVE_ED25519, &x,
-	    NULL) == 0 &&
-	    gnutls_pubkey_verify_data2(key, GNUTLS_SIGN_EDDSA_ED25519, 0, &m,
-	    &sig) >= 0)
-		r = 0;
-	gnutls_pubkey_deinit(key);
-	return r;
-}

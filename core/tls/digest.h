@@ -15,14 +15,7 @@ int digest_random(void *p, size_t n);
 bool digest_equal(const void *a, const void *b, size_t n);
 /* Standard base64 with padding into to[4 * ((n + 2) / 3) + 1]. */
 void digest_base64(const void *p, size_t n, char *to);
-/* -EINVAL; *ret_n bytes into to[cap]. */
-int digest_base64_decode(const char *text, size_t n, uint8_t *to, size_t cap,
-    size_t *ret_n);
 void digest_hex(const void *p, size_t n, char *to);	/* 2n + 1, lower case */
 int digest_hex_decode(const char *text, uint8_t *to, size_t n);	/* -EINVAL */
-
-/* Verifies an Ed25519 signature (RFC 8032). -EBADMSG when it is wrong. */
-int digest_ed25519_verify(const uint8_t public_key[32], const void *msg,
-    size_t n, const uint8_t signature[64]);
 
 #endif

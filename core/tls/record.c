@@ -30,8 +30,8 @@ const struct rec_cipher rec_ciphers[REC_CIPHERS] = {
 	{ GNUTLS_CIPHER_AES_256_CCM, 0, 0, 32, 8, CCM_MAX },
 };
 
-int
-rec_cipher_index(int gnutls_id)
+static int
+cipher_index(int gnutls_id)
 {
 	for (int i = 0; i < REC_CIPHERS; i++)
 		if (rec_ciphers[i].gnutls_id == gnutls_id)
@@ -39,8 +39,8 @@ rec_cipher_index(int gnutls_id)
 	return -EINVAL;
 }
 
-size_t
-rec_size(const struct tls_record *r)
+static size_t
+size_of(const struct tls_record *r)
 {
 	return sizeof(*r) + 2 * rec_direction_n(r);
 }
@@ -55,7 +55,7 @@ rec_alloc(unsigned flags, unsigned cipher)
 		.update_credit = TLS_RECORD_KEYUPDATE_BURST *
 		    TLS_RECORD_KEYUPDATE_EVERY,
 	};
-	struct tls_record *r = mem_calloc(1, rec_size(&shape));
+	struct tls_record *r = mem_calloc(1, size_of(&shape));
 
 	if (r == NULL)
 		return NULL;
@@ -170,14 +170,14 @@ rec_free(struct transport **t)
 		return;
 	CT_ASSERT((*t)->ops == &tls_record_ops);
 	r = rec_of(*t);
-	mem_free_wiped(r, rec_size(r));
+	mem_free_wiped(r, size_of(r));
 	*t = NULL;
 }
 
 int
 tls_record_new(const struct tls_detach *d, struct transport **ret)
 {
-	int cipher = rec_cipher_index(d->cipher);
+	int cipher = cipher_index(d->cipher);
 	const struct rec_cipher *c = &rec_ciphers[cipher < 0 ? 0 : cipher];
 	struct tls_record *r;
 	struct transport *t;

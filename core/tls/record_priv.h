@@ -163,8 +163,6 @@ rec_overhead(const struct tls_record *r)
 /* record.c */
 /* Zeroed but for ops, flags, cipher, key ids and credit.  NULL: no memory. */
 struct tls_record *rec_alloc(unsigned flags, unsigned cipher);
-size_t rec_size(const struct tls_record *);
-int rec_cipher_index(int gnutls_id);	/* -EINVAL */
 /* Fills what both directions have in common; nonce and aad are the caller's
  * areas, `explicit` are the 8 wire bytes or NULL. */
 struct aead_op rec_op(struct tls_record *, enum rec_dir,

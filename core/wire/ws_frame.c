@@ -327,13 +327,6 @@ ws_parse(struct ws_parser *w, const struct ws_rules *rules,
 }
 
 bool
-ws_parser_idle(const struct ws_parser *w)
-{
-	return w->message == 0 && w->head_n == 0 &&
-	    !(w->flags & FLAG_PAYLOAD) && w->error == ERR_NONE;
-}
-
-bool
 ws_parser_sane(const struct ws_parser *w)
 {
 	bool payload = (w->flags & FLAG_PAYLOAD) != 0;

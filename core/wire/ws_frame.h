@@ -101,9 +101,6 @@ enum ws_result {
 enum ws_result ws_parse(struct ws_parser *, const struct ws_rules *,
     struct ws_input *in, struct ws_piece *ret);
 
-/* Whether nothing is half received: no message, no frame, no header. */
-bool ws_parser_idle(const struct ws_parser *);
-
 /* Whether a struct that came from elsewhere is one that ws_parse() could have
  * left behind, as far as its safety and ours depend on it. */
 bool ws_parser_sane(const struct ws_parser *);

@@ -149,20 +149,6 @@ ws_request_subprotocols(const struct ws_headers *h,
 	return r;
 }
 
-const char *
-ws_choose_subprotocol(const char *const *offered, const char *const *ours)
-{
-	const char *const *o;
-
-	for (; *offered != NULL; offered++) {
-		for (o = ours; *o != NULL; o++) {
-			if (strcmp(*offered, *o) == 0)
-				return *o;
-		}
-	}
-	return NULL;
-}
-
 /* RFC 6455 4.1, the client's step 6: at most one, and one that was offered. */
 static int
 check_subprotocol(const struct ws_response *res, const char **ret)

@@ -69,11 +69,6 @@ struct ws_subprotocols {
 int ws_request_subprotocols(const struct ws_headers *,
     struct ws_subprotocols *ret);
 
-/* The first of `offered` that is in `ours` (both end with NULL; exact case);
- * the element of `ours`, or NULL. */
-const char *ws_choose_subprotocol(const char *const *offered,
-    const char *const *ours);
-
 /* A server's answer, and what the client had asked for. */
 struct ws_response {
 	unsigned status;

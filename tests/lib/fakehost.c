@@ -586,12 +586,6 @@ fakehost_tick(struct fakehost *h, uint64_t ms)
 	h->now = end;
 }
 
-uint64_t
-fakehost_now(const struct fakehost *h)
-{
-	return (uint64_t)h->wall;
-}
-
 unsigned
 fakehost_logged(const struct fakehost *h, int level)
 {

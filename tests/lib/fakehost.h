@@ -55,7 +55,6 @@ void fakehost_free(struct fakehost **);
 void fakehost_opt(struct fakehost *, const char *name, const char *text);
 /* Moves the clock and fires what is due; runs what was posted. */
 void fakehost_tick(struct fakehost *, uint64_t ms);
-uint64_t fakehost_now(const struct fakehost *);
 unsigned fakehost_logged(const struct fakehost *, int level);
 const char *fakehost_last_log(const struct fakehost *);
 

@@ -69,7 +69,7 @@ move(void)
 	rig_turn(&rig);
 	rig_turn(&rig);
 	assert_int_equal(channel_id(the_channel()), rig.last_id);
-	assert_ptr_equal(channel_owner(the_channel()), rig.cw[at]);
+	assert_ptr_equal(the_channel()->owner, rig.cw[at]);
 }
 
 static uint64_t asked, answered;

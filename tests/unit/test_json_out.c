@@ -38,10 +38,9 @@ commas_come_by_themselves(void **state)
 	jout_object(&j, NULL);
 	jout_string(&j, "s", "x");
 	jout_uint(&j, "u", UINT64_MAX);
-	jout_int(&j, "i", INT64_MIN);
 	jout_array(&j, "a");
-	jout_bool(&j, NULL, true);
-	jout_bool(&j, NULL, false);
+	jout_uint(&j, NULL, 1);
+	jout_uint(&j, NULL, 20);
 	jout_object(&j, NULL);
 	jout_object_end(&j);
 	jout_array(&j, NULL);
@@ -51,8 +50,7 @@ commas_come_by_themselves(void **state)
 	jout_uint(&j, "z", 0);
 	jout_object_end(&j);
 	wrote("{\"s\":\"x\",\"u\":18446744073709551615,"
-	    "\"i\":-9223372036854775808,\"a\":[true,false,{},[]],"
-	    "\"r\":null,\"z\":0}");
+	    "\"a\":[1,20,{},[]],\"r\":null,\"z\":0}");
 }
 
 static void
@@ -73,9 +71,9 @@ strings_are_escaped_by_rfc_8259(void **state)
 	    "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"");
 	begin(sizeof(area));
 	jout_object(&j, NULL);
-	jout_bool(&j, "k\"\xff", true);
+	jout_uint(&j, "k\"\xff", 1);
 	jout_object_end(&j);
-	wrote("{\"k\\\"\xef\xbf\xbd\":true}");
+	wrote("{\"k\\\"\xef\xbf\xbd\":1}");
 }
 
 #define R "\xef\xbf\xbd"

@@ -463,8 +463,6 @@ a_route_is_by_subprotocol_then_path_then_listener(void **state)
 	assert_string_equal(route(p, NULL, "/", NULL, &sub), "nobody");
 	assert_string_equal(route(p, NULL, "/", "s", &sub), "nobody");
 	assert_string_equal(route(p, NULL, "/", "none", &sub), "nobody");
-	assert_true(plugs_has_protocol(p, "a"));
-	assert_false(plugs_has_protocol(p, "s"));
 	assert_string_equal(plugs_protocol(p, 1, "b")->name, "b");
 	assert_null(plugs_protocol(p, 1, "s"));
 	end(&p);
