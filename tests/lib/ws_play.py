@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays the cases of ws_cases.py against a daemon, in plain text and over TLS,
 and says in TAP how each section went."""
+import select
 import socket
 import ssl
 import struct
@@ -10,7 +11,7 @@ import traceback
 
 import harness
 from harness import Failure, check, equal
-from ws_cases import CLOSE, Closes, Fails, Send, Want, close, frame
+from ws_cases import CLOSE, TEXT, Closes, Fails, Send, Want, close, frame
 
 CASE_SECONDS = 20
 # The server speaks its mind at once; this is for a machine that is busy.
@@ -109,6 +110,80 @@ def play(daemon, listener, case, make=Player):
         player.goodbye()
     finally:
         player.sock.close()
+
+
+class Wire:
+    """Octets below a client, sent and received apart from each other; TLS goes
+    through memory, as one object must not be used by two at a time."""
+
+    def __init__(self, daemon, listener):
+        self.sock = harness.connect(daemon.address(listener), CASE_SECONDS)
+        self.tls = None
+        if listener != 'plain':
+            self.into, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
+            self.tls = daemon.scene.client_context().wrap_bio(
+                self.into, self.out, server_hostname='localhost')
+            self.handshake()
+
+    def handshake(self):
+        while True:
+            try:
+                self.tls.do_handshake()
+                return
+            except ssl.SSLWantReadError:
+                self.sock.sendall(self.out.read())
+                self.into.write(self.sock.recv(65536))
+
+    def sealed(self, data):
+        if self.tls is None:
+            return data
+        self.tls.write(data)
+        return self.out.read()
+
+    def opened(self, data):
+        if self.tls is None:
+            return data
+        self.into.write(data)
+        got = bytearray()
+        while True:
+            try:
+                got += self.tls.read(1 << 20)
+            except ssl.SSLWantReadError:
+                return bytes(got)
+
+
+def flood(daemon, listener, size, count):
+    """Sends until nothing is taken any more, and only then begins to read:
+    all must come back, in order, and no more than that."""
+    wire = Wire(daemon, listener)
+    request = ('GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n'
+               'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
+               'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
+    wire.sock.sendall(wire.sealed(request.encode()))
+    got = b''
+    while b'\r\n\r\n' not in got:
+        got += wire.opened(wire.sock.recv(65536))
+    messages = [b'%08d' % i + b'x' * (size - 8) for i in range(count)]
+    wanted = b''.join(frame(TEXT, m, mask=False) for m in messages)
+    left = memoryview(wire.sealed(b''.join(
+        frame(TEXT, m) for m in messages)))
+    wire.sock.setblocking(False)
+    back, stuck = bytearray(), False
+    deadline = time.monotonic() + CASE_SECONDS
+    while len(back) < len(wanted):
+        check(time.monotonic() < deadline, f'{len(back)} of {len(wanted)}')
+        # A quarter of a second without room means that it is full.
+        r, w, _ = select.select([wire.sock] if stuck or not left else [],
+                                [wire.sock] if left else [], [], 0.25)
+        stuck = stuck or not (r or w)
+        if w:
+            left = left[wire.sock.send(left[:1 << 18]):]
+        if r:
+            data = wire.sock.recv(1 << 18)
+            check(data, f'ended after {len(back)} of {len(wanted)}')
+            back += wire.opened(data)
+    equal(bytes(back) == wanted, True, 'what came back')
+    wire.sock.close()
 
 
 class Report:

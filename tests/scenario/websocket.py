@@ -14,6 +14,7 @@ import ws_play      # noqa: E402
 
 
 OCTETS_MAX = 4096               # of what is sent octet by octet
+FLOODS = ((64, 100000), (1024, 10000), (65536, 300), (1 << 20, 20))
 IDLE_SECONDS = 11               # above all limits for who says nothing
 
 
@@ -64,7 +65,7 @@ def main():
     daemon = ws_play.echo_daemon(scene)
     small = [s for s in ws_cases.SECTIONS if s[0] not in ('9', '10')]
     report = ws_play.Report(
-        2 * (len(ws_cases.SECTIONS) + len(small)) + 2, daemon)
+        2 * (len(ws_cases.SECTIONS) + len(small) + 1) + 2, daemon)
     for listener, how in (('plain', 'in plain text'), ('main', 'over TLS')):
         for number, title, make in ws_cases.SECTIONS:
             report.section(f'{number}.* {title} {how}',
@@ -73,6 +74,10 @@ def main():
             report.section(
                 f'{number}.* {title} {how}, octet by octet',
                 runs(daemon, listener, octet_by_octet(make())))
+        report.section(f'sending before reading {how}', [
+            (f'{n} of {size}', lambda size=size, n=n: ws_play.flood(
+                daemon, listener, size, n))
+            for size, n in FLOODS])
     report.section(f'idle for {IDLE_SECONDS} s',
                    [('idle', lambda: idle(daemon))])
     report.last(scene)
