@@ -31,7 +31,8 @@ def signature(key):
     kind, words = key['type'], key.get('words')
     what = WORDS.get(kind, '')
     if key.get('list'):
-        what = 'list of ' + {'STRING': 'texts'}.get(kind, what)
+        what = 'list of ' + {'STRING': 'texts',
+                              'NAME': 'names'}.get(kind, what)
     if kind == 'ENUM':
         what = 'one of ' + ', '.join(words.split('|'))
     elif words:
