@@ -184,7 +184,7 @@ open_net(struct daemon *d, char *why)
 	int r = options_net_limits(d->conf, d->files_max, why, &limits);
 
 	if (r == 0)
-		r = options_listeners(d->conf, &listeners, &n);
+		r = options_listeners(d->conf, why, &listeners, &n);
 	if (r == 0)
 		r = net_new(&limits, listeners, n, &hooks, why, &d->net);
 	options_listeners_free(&listeners, n);
@@ -500,8 +500,10 @@ daemon_run(const char *conf_path)
 int
 daemon_check(const char *conf_path)
 {
+	struct net_listener_opts *listeners = NULL;
 	struct net_limits limits;
 	struct conf *conf = NULL;
+	size_t n = 0;
 	char why[DAEMON_WHY_SIZE] = "";
 	int r = daemon_load_conf(conf_path, &conf);
 
@@ -509,12 +511,15 @@ daemon_check(const char *conf_path)
 		return r;
 	r = options_net_limits(conf, sys_files_max(), why, &limits);
 	if (r == 0)
+		r = options_listeners(conf, why, &listeners, &n);
+	if (r == 0)
 		r = tls_policy_check(conf_str(conf, "tls", "priority"), why);
 	if (r == 0)
 		r = plugs_check(conf_str(conf, "daemon", "plugin_dir"), conf,
 		    why);
 	if (r != 0)
 		log_error("%s: %s", conf_path, why);
+	options_listeners_free(&listeners, n);
 	conf_unref(&conf);
 	return r;
 }

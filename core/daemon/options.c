@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "wire/ws_origin.h"
 
 #define ORIGINS_MAX 64
 #define WORKERS_MAX 64
@@ -80,18 +81,36 @@ options_channel_limits(const struct conf *conf, struct channel_limits *ret)
 }
 
 static int
-fill_listener(const struct conf *conf, const char *section,
+fill_origins(const struct conf *conf, const char *section, char *why,
     struct net_listener_opts *l)
 {
 	const char **origins = mem_calloc(ORIGINS_MAX + 1, sizeof(*origins));
-	unsigned n = 0, trusted_n = 0;
 	const char *origin;
+	unsigned n = 0;
 
 	if (origins == NULL)
 		return -ENOMEM;
+	l->origins = origins;
 	while (n < ORIGINS_MAX &&
-	    (origin = conf_item(conf, section, "origins", n)) != NULL)
+	    (origin = conf_item(conf, section, "origins", n)) != NULL) {
 		origins[n++] = origin;
+		if (ws_origin_valid(origin))
+			continue;
+		(void)snprintf(why, OPTIONS_WHY_SIZE, "%s: [%s] origins: "
+		    "\"%.80s\" is not scheme://host or scheme://host:port, "
+		    "without a path, nor null: no page can match it",
+		    conf_where(conf, section, "origins"), section, origin);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int
+fill_listener(const struct conf *conf, const char *section, char *why,
+    struct net_listener_opts *l)
+{
+	unsigned trusted_n = 0;
+
 	l->name = conf_instance(section);
 	l->address = conf_str(conf, section, "address");
 	l->tls = conf_bool(conf, section, "tls");
@@ -99,15 +118,14 @@ fill_listener(const struct conf *conf, const char *section,
 	l->trusted = conf_ranges(conf, section, "trusted_proxies",
 	    &trusted_n);
 	l->trusted_n = trusted_n;
-	l->origins = origins;
 	l->default_protocol = conf_str(conf, section, "default_protocol");
 	l->backlog = (int)conf_uint(conf, section, "backlog");
-	return 0;
+	return fill_origins(conf, section, why, l);
 }
 
 int
-options_listeners(const struct conf *conf, struct net_listener_opts **ret,
-    size_t *ret_n)
+options_listeners(const struct conf *conf, char *why,
+    struct net_listener_opts **ret, size_t *ret_n)
 {
 	struct net_listener_opts *l;
 	size_t n = 0;
@@ -120,7 +138,7 @@ options_listeners(const struct conf *conf, struct net_listener_opts **ret,
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = fill_listener(conf, conf_section(conf, "listener",
-		    (unsigned)i), &l[i]);
+		    (unsigned)i), why, &l[i]);
 	if (r != 0) {
 		options_listeners_free(&l, n);
 		return r;

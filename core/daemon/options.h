@@ -27,9 +27,9 @@ int options_net_limits(const struct conf *, uint64_t files_max, char *why,
 void options_channel_limits(const struct conf *, struct channel_limits *ret);
 
 /* [listener.*]; the array refers to the configuration; free with
- * options_listeners_free().  -ENOMEM. */
-int options_listeners(const struct conf *, struct net_listener_opts **ret,
-    size_t *ret_n);
+ * options_listeners_free().  -ENOMEM; -EINVAL with why. */
+int options_listeners(const struct conf *, char *why,
+    struct net_listener_opts **ret, size_t *ret_n);
 void options_listeners_free(struct net_listener_opts **, size_t n);
 
 /* Number of workers: as configured, or one for each CPU we may use. */

@@ -104,7 +104,7 @@ listeners_come_in_order_with_all_they_need(void **state)
 	size_t n = 0;
 
 	(void)state;
-	assert_int_equal(options_listeners(conf, &l, &n), 0);
+	assert_int_equal(options_listeners(conf, why, &l, &n), 0);
 	assert_int_equal(n, 2);
 	assert_string_equal(l[0].name, "a");
 	assert_string_equal(l[0].address, "127.0.0.1:0");
@@ -126,6 +126,23 @@ listeners_come_in_order_with_all_they_need(void **state)
 }
 
 static void
+an_origin_that_cannot_match_is_refused(void **state)
+{
+	struct conf *conf = conf_of("[listener.a]\naddress = 127.0.0.1:0\n"
+	    "origins = null, https://a.example/page\n" REST);
+	struct net_listener_opts *l = NULL;
+	size_t n = 4711;
+
+	(void)state;
+	assert_int_equal(options_listeners(conf, why, &l, &n), -EINVAL);
+	assert_null(l);
+	assert_int_equal(n, 4711);
+	assert_non_null(strstr(why, ":3: [listener.a] origins: "
+	    "\"https://a.example/page\" is not "));
+	conf_unref(&conf);
+}
+
+static void
 listeners_without_memory_fail_whole(void **state)
 {
 	struct conf *conf = conf_of(BASE);
@@ -137,7 +154,7 @@ listeners_without_memory_fail_whole(void **state)
 	(void)state;
 	for (k = 1; r != 0; k++) {
 		(void)mem_fail_nth(k);
-		r = options_listeners(conf, &l, &n);
+		r = options_listeners(conf, why, &l, &n);
 		(void)mem_fail_nth(0);
 		assert_true(r == 0 || (r == -ENOMEM && l == NULL &&
 		    n == 4711));
@@ -190,6 +207,7 @@ main(void)
 		T(connections_must_fit_the_descriptors),
 		T(zero_connections_mean_as_many_as_descriptors),
 		T(listeners_come_in_order_with_all_they_need),
+		T(an_origin_that_cannot_match_is_refused),
 		T(listeners_without_memory_fail_whole),
 		T(workers_are_as_configured_or_one_for_each_cpu),
 		T(the_bus_is_in_the_runtime_directory),
