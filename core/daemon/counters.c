@@ -48,11 +48,27 @@ log_channels(const struct channel_counters *c)
 	    get(&c->messages_out), get(&c->bytes_in), get(&c->bytes_out));
 }
 
+static void
+log_plugs(const struct plugs *plugs)
+{
+	struct plug_info info;
+
+	for (unsigned i = 0; plugs_info(plugs, i, &info); i++)
+		log_notice("counters of=plugin instance=%s module=%s up=%s "
+		    "slow=%llu lost=%llu signs=%llu sign_failures=%llu",
+		    info.instance, info.module, info.up ? "yes" : "no",
+		    (unsigned long long)info.slow,
+		    (unsigned long long)info.lost,
+		    (unsigned long long)info.signs,
+		    (unsigned long long)info.sign_failures);
+}
+
 void
 daemon_log_counters(struct daemon *d)
 {
 	if (d->net == NULL)
 		return;
+	log_plugs(d->plugs);
 	log_net(net_counters(d->net));
 	log_channels(&d->channel_counters);
 }

@@ -67,7 +67,7 @@ void daemon_reload(struct daemon *);
 /* balance.c: moves channels from the fullest worker to the emptiest. */
 void daemon_balance(struct daemon *);
 
-/* counters.c: two kinds of lines.  Nothing before there is a net. */
+/* counters.c: a line a plugin, then three.  Nothing before there is a net. */
 void daemon_log_counters(struct daemon *);
 
 /* workers.c */

@@ -36,7 +36,7 @@ struct done {
 struct refresh {
 	struct mail mail;
 	struct cleat_self *self;
-	char slot[];			/* "": all */
+	char slot[];
 };
 
 const char *
@@ -266,35 +266,24 @@ on_refresh(struct mail *m)
 {
 	struct refresh *r = CT_CONTAINER(m, struct refresh, mail);
 	struct cleat_self *s = r->self;
-	const struct cleat_cert_source_ops *ops = &s->inst->module->ops.cert;
-	const char *slot;
 
-	if (!self_arrived(s))
-		goto out;
-	if (r->slot[0] != '\0') {
-		ops->refresh(s->data, r->slot);
-		goto out;
-	}
-	for (unsigned i = 0; (slot = settings_slot(s->settings, i)) != NULL;
-	    i++)
-		ops->refresh(s->data, slot);
-out:
+	if (self_arrived(s))
+		s->inst->module->ops.cert.refresh(s->data, r->slot);
 	mem_free(r);
 }
 
 int
 cert_part_refresh(struct plug_inst *in, const char *slot)
 {
-	size_t n = slot == NULL ? 0 : strlen(slot);
-	struct refresh *r = mem_calloc(1, sizeof(*r) + n + 1);
+	size_t n = strlen(slot) + 1;
+	struct refresh *r = mem_calloc(1, sizeof(*r) + n);
 	int err;
 
 	if (r == NULL)
 		return -ENOMEM;
 	r->mail.fn = on_refresh;
 	r->self = &in->self[0];
-	if (n > 0)
-		memcpy(r->slot, slot, n);
+	memcpy(r->slot, slot, n);
 	err = self_post(&in->self[0], &r->mail);
 	if (err < 0)
 		mem_free(r);

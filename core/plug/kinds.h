@@ -30,8 +30,7 @@ int cert_part_new(struct plug_inst *);		/* -ENOMEM */
 void cert_part_stop(struct plug_inst *);
 /* When no credential of it is left. */
 void cert_part_free(struct plug_inst *);
-/* Calls ops.refresh; slot NULL: for each of its slots.  Any thread. -ENOMEM,
- * -ESHUTDOWN. */
+/* Calls ops.refresh.  Any thread.  -ENOMEM, -ESHUTDOWN. */
 int cert_part_refresh(struct plug_inst *, const char *slot);
 /* Refuses sign requests that have waited too long.  Any thread. */
 void cert_part_expire(struct plug_inst *, uint64_t now_ms);

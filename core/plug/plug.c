@@ -417,25 +417,6 @@ is_up(const struct plug_inst *in, enum cleat_kind kind)
 	return in->state == PLUG_UP && in->module->kind == kind;
 }
 
-int
-plugs_refresh(struct plugs *p, const char *slot)
-{
-	int err = slot == NULL ? 0 : -ENOENT, one;
-
-	for (struct plug_inst *in = p->first; in != NULL; in = in->next) {
-		if (!is_up(in, CLEAT_CERT_SOURCE))
-			continue;
-		if (slot != NULL &&
-		    !settings_has_slot(in->self[0].settings, slot))
-			continue;
-		one = cert_part_refresh(in, slot);
-		if (one < 0)
-			return one;
-		err = 0;
-	}
-	return err;
-}
-
 void
 plugs_event(struct plugs *p, uint64_t seq, const struct event *ev,
     const char *json, size_t n)
@@ -459,8 +440,6 @@ plugs_info(const struct plugs *p, unsigned i, struct plug_info *ret)
 	ret->instance = in->name;
 	ret->module = in->module_name;
 	ret->up = in->state == PLUG_UP;
-	ret->kind = in->module == NULL ? "" : plug_kind_name(in->module->kind);
-	ret->version = in->module == NULL ? "" : in->module->version;
 	ret->slow = in->slow;
 	if (in->status != NULL)
 		status_part_info(in, ret);

@@ -117,9 +117,6 @@ int plugs_prepare(struct plugs *, struct conf *, char *why,
 void plugs_commit(struct plugs *, struct plugs_staged **);
 void plugs_discard(struct plugs *, struct plugs_staged **);
 
-/* Asks the source of a slot to look again; NULL: of every slot.  -ENOENT. */
-int plugs_refresh(struct plugs *, const char *slot);
-
 /*
  * The protocol for an upgrade request: by subprotocol (the first one offered
  * that anybody answers to), else by path, else the listener's default instance
@@ -138,9 +135,9 @@ struct channel_protocol *plugs_protocol(struct plugs *, unsigned worker,
 void plugs_event(struct plugs *, uint64_t seq, const struct event *,
     const char *json, size_t n);
 
-/* One instance, for status output. */
+/* One instance, for the counters. */
 struct plug_info {
-	const char *instance, *module, *kind, *version;
+	const char *instance, *module;
 	bool up;
 	uint64_t slow;			/* ops that took over 50 ms */
 	uint64_t lost;			/* events a slow status did not get */

@@ -37,8 +37,9 @@ struct cleat_sign_request {
 struct cleat_cert_source_ops {
 	uint32_t size;			/* sizeof(struct cleat_cert_source_ops) */
 	uint32_t reserved;
-	/* Look again now (operator's wish, or a slot was added): publish what is
-	 * valid for `slot`, or say why not with host->cred_failed().  Mandatory. */
+	/* Look again now (a slot was added or has other names; later also at an
+	 * operator's wish): publish what is valid for `slot`, or say why not with
+	 * host->cred_failed().  Mandatory. */
 	void (*refresh)(void *inst, const char *slot);
 	/* Sign with an external key; answer with host->sign_done(), from inside
 	 * this call or later.  Mandatory for sources that publish a key_id. */

@@ -221,7 +221,8 @@ ops_come_in_order_on_a_thread_of_its_own(void **state)
 	wait_note("s", "posted ");
 	assert_true(plugs_info(p, 0, &info));
 	assert_true(info.up);
-	assert_string_equal(info.kind, "status");
+	assert_string_equal(info.instance, "s");
+	assert_string_equal(info.module, "fail_status");
 	assert_false(plugs_info(p, 1, &info));
 	end(&p);
 	assert_int_equal(strncmp(notes("s"), "open start ", 11), 0);
@@ -503,14 +504,20 @@ write_cert(const struct test_cert *c)
 	    0);
 }
 
+static void
+extsign_text(const char *slots, const char *delay, char *to, size_t n)
+{
+	(void)snprintf(to, n, "%s[plugin.c]\n"
+	    "module = cert_extsign\nchain = %s/chain.pem\nkey = %s/key.pem\n"
+	    "delay = %s\n", slots, dir, dir, delay);
+}
+
 static struct plugs *
-extsign(const char *slot, const char *delay)
+extsign(const char *slots, const char *delay)
 {
 	char text[1024];
 
-	(void)snprintf(text, sizeof(text), "%s[plugin.c]\n"
-	    "module = cert_extsign\nchain = %s/chain.pem\nkey = %s/key.pem\n"
-	    "delay = %s\n", slot, dir, dir, delay);
+	extsign_text(slots, delay, text, sizeof(text));
 	return plugs_of(text);
 }
 
@@ -684,20 +691,25 @@ the_end_of_an_instance_answers_what_waits(void **state)
 }
 
 static void
-a_refresh_publishes_again(void **state)
+a_reload_asks_the_source_of_a_new_slot(void **state)
 {
+	struct plugs_staged *st = NULL;
 	struct plugs *p;
+	char text[1024], why[PLUG_WHY_SIZE] = "";
 
 	(void)state;
 	atomic_store(&got.puts, 0);
 	start_signing("20ms", &p);
-	assert_int_equal(plugs_refresh(p, "nothing"), -ENOENT);
-	assert_int_equal(plugs_refresh(p, NULL), 0);
-	assert_int_equal(plugs_refresh(p, "m"), 0);
-	for (int i = 0; i < 1000 && got.puts < 3; i++)
+	assert_int_equal(got.puts, 1);
+	extsign_text(SLOT "[slot.n]\nsource = c\ndefault = yes\n", "20ms",
+	    text, sizeof(text));
+	if (prepare(p, text, why, &st) != 0)
+		fail_msg("%s", why);
+	plugs_commit(p, &st);
+	for (int i = 0; i < 1000 && got.puts < 2; i++)
 		pause_ms(5);
-	assert_int_equal(got.puts, 3);
 	end(&p);
+	assert_int_equal(got.puts, 2);		/* and not for the old one */
 	tls_cred_unref(&got.cred);
 	test_cert_free(&cert);
 }
@@ -828,7 +840,7 @@ main(void)
 		TEST(an_external_key_signs_on_its_own_thread),
 		TEST(a_signer_that_never_answers_is_given_up),
 		TEST(the_end_of_an_instance_answers_what_waits),
-		TEST(a_refresh_publishes_again),
+		TEST(a_reload_asks_the_source_of_a_new_slot),
 		TEST(a_challenge_is_put_and_its_end_is_told),
 		TEST(memory_may_run_out_at_any_point),
 	};
