@@ -185,7 +185,8 @@ on_request(void *cls, struct MHD_Connection *mhd, const char *url,
 	if (!hop->begun) {
 		hop->begun = true;
 		atomic_fetch_add(&h->worker->net->counters.http_requests, 1);
-		if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+		if ((strcmp(method, "GET") == 0 ||
+		    strcmp(method, "HEAD") == 0) && !request_has_body(mhd))
 			return MHD_YES;
 	}
 	return answer(h->worker, hop, mhd, method, version);

@@ -74,6 +74,23 @@ upgrade_wanted(struct MHD_Connection *mhd)
 	return ws_request_is_upgrade(&src.base);
 }
 
+static bool
+has_body(const struct ws_headers *h)
+{
+	const char *length = h->get(h, "Content-Length", 0);
+
+	return h->get(h, "Transfer-Encoding", 0) != NULL ||
+	    (length != NULL && strcmp(length, "0") != 0);
+}
+
+bool
+request_has_body(struct MHD_Connection *mhd)
+{
+	struct header_source src = headers_of(mhd);
+
+	return has_body(&src.base);
+}
+
 const char *
 target_path(const char *target, size_t *ret_n)
 {
@@ -177,6 +194,11 @@ check(struct http_hop *hop, const struct ws_request *req, struct upgrade *u,
 	if (ws_request_check(req, no) != 0)
 		return -EPROTO;
 	*no = (struct ws_refusal){ 0 };
+	if (has_body(req->headers)) {
+		no->status = 400;
+		no->why = "a WebSocket request has no body";
+		return -EPROTO;
+	}
 	if (ws_origin_check(req->headers, opts->origins == NULL ? nobody :
 	    opts->origins) != 0) {
 		no->status = 403;

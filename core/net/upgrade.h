@@ -25,6 +25,8 @@ struct upgrade {
 
 /* Does the request ask for a WebSocket? */
 bool upgrade_wanted(struct MHD_Connection *);
+/* Whether a body is announced, which nothing here asks for. */
+bool request_has_body(struct MHD_Connection *);
 /* Queues the answer; MHD_NO closes the connection. */
 enum MHD_Result upgrade_answer(struct http_hop *, struct MHD_Connection *,
     const char *method, const char *version);
