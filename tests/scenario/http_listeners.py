@@ -12,6 +12,7 @@ import harness      # noqa: E402
 from harness import (Device, Skip, WebSocket, check, connect,  # noqa: E402
                      equal, wait_until)
 from tls_tools import Relay     # noqa: E402
+from ws_cases import TEXT, frame     # noqa: E402
 
 KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 UPGRADE = {'Host': 'localhost', 'Upgrade': 'websocket',
@@ -149,6 +150,44 @@ def test_pipelined(scene):
         for octet in request():
             h.sock.sendall(bytes([octet]))
         equal(h.answer()[0], 200, how)
+        h.sock.close()
+
+
+def test_bodies(scene):
+    """a body that nobody asked for: an answer, then the end"""
+    d = start(scene)
+    for how, new in both(d):
+        for fields in ({'Content_Length': '5'},
+                       {'Content_Length': '5', 'Expect': '100-continue'},
+                       {'Transfer_Encoding': 'chunked'}):
+            body = '5\r\nhello\r\n0\r\n\r\n' \
+                if 'Transfer_Encoding' in fields else 'hello'
+            h = new()
+            equal(h.ask(request(body=body, Host='x', **fields))[0], 200,
+                  f'{fields} {how}')
+            h.sock.close()
+            h = new()
+            lines = ''.join(f'{k.replace("_", "-")}: {v}\r\n'
+                            for k, v in fields.items())
+            equal(h.ask(upgrade(extra=lines) + body.encode())[0], 400,
+                  f'an upgrade with {fields} {how}')
+            h.sock.close()
+        equal(status(d, upgrade(extra='Content-Length: 0\r\n')), 101,
+              'no body at all')
+
+
+def test_behind_requests(scene):
+    """an upgrade behind requests, and frames right behind it"""
+    d = start(scene)
+    message = frame(TEXT, b'early bird')
+    for how, new in both(d):
+        h = new()
+        h.sock.sendall(request() * 2 + upgrade('/nothing') + upgrade() +
+                       message * 2)
+        for wanted in (200, 200, 404, 101):
+            equal(h.answer()[0], wanted, how)
+        while h.buffer.count(b'early bird') < 2:
+            check(h.more(), 'the end instead of the echoes')
         h.sock.close()
 
 
