@@ -90,6 +90,10 @@ struct transport_ops {
 	 * -EINVAL wrong tag, version, length or field; -ENOMEM. */
 	int (*import)(const uint8_t *p, size_t n, struct transport **ret);
 
+	/* What the worker's caches keep of it (cipher handles) is wiped; the
+	 * transport itself stays usable.  NULL: there is nothing to wipe. */
+	void (*retire)(struct transport *, struct stage *st);
+
 	/* Wipes and frees; *t becomes NULL. */
 	void (*free)(struct transport **t);
 };

@@ -31,6 +31,7 @@ destroy(struct channel *c)
 
 	CT_CHECK_MAGIC(c, CHANNEL_MAGIC);
 	loop_timer_stop(cw->loop, &c->timer);
+	stream_retire(&c->stream, net_worker_stage(cw->net));
 	stream_close(&c->stream, cw->loop);
 	channel_table_remove(&cw->table, c);
 	channel_pre_free(c);
@@ -295,6 +296,7 @@ channel_adopt(struct channel_worker *cw, struct net_upgrade *u,
 		channel_table_remove(&cw->table, c);
 		channel_pre_free(c);
 		mem_free(c->cert);
+		stream_retire(&c->stream, net_worker_stage(cw->net));
 		stream_close(&c->stream, cw->loop);
 		slab_put(&cw->slab, c);
 		mem_free(early);

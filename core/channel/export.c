@@ -384,6 +384,7 @@ depart(struct channel *c)
 	loop_timer_stop(cw->loop, &c->timer);
 	channel_table_remove(&cw->table, c);
 	c->protocol->forget(c);
+	stream_retire(&c->stream, net_worker_stage(cw->net));
 	channel_pre_free(c);
 	undo(c);
 }

@@ -81,6 +81,7 @@ conn_free(struct conn *c)
 	CT_CHECK_MAGIC(c, CONN_MAGIC);
 	/* What it leaves behind would be taken for the next one's bytes. */
 	st->in.n = st->rx.n = st->plain.n = st->tx.n = 0;
+	stream_retire(&c->stream, &c->worker->stage);
 	stream_close(&c->stream, c->worker->loop);
 	net_leave(net, is_claimed ? &claimed : NULL);
 	conn_forget(c);

@@ -325,6 +325,13 @@ stream_move(struct stream *to, struct stream *from, struct loop *loop,
 }
 
 void
+stream_retire(struct stream *s, struct stage *st)
+{
+	if (s->transport != NULL && s->transport->ops->retire != NULL)
+		s->transport->ops->retire(s->transport, st);
+}
+
+void
 stream_forget(struct stream *s)
 {
 	if (s->transport != NULL)

@@ -91,6 +91,10 @@ int stream_update(struct stream *, struct loop *, bool want_read);
 int stream_move(struct stream *to, struct stream *from, struct loop *,
     void (*fn)(struct watch *, uint32_t));
 
+/* Before stream_close() or stream_forget() on a worker that goes on: its cache
+ * forgets the stream's keys. */
+void stream_retire(struct stream *, struct stage *st);
+
 /* Leaves the loop, closes, wipes and frees.  Harmless when empty.  `loop` may
  * be NULL when it is in none. */
 void stream_close(struct stream *, struct loop *);

@@ -217,6 +217,15 @@ rec_eof(const struct transport *t)
 	return rec_is(r, REC_READ_CLOSED) ? -EPIPE : -ECONNRESET;
 }
 
+static void
+rec_retire(struct transport *t, struct stage *st)
+{
+	const struct tls_record *r = rec_of(t);
+
+	aead_cache_drop(st->aead, r->key_id[RD]);
+	aead_cache_drop(st->aead, r->key_id[WR]);
+}
+
 const struct transport_ops tls_record_ops = {
 	.name = "tls",
 	.tag = 'T',
@@ -228,5 +237,6 @@ const struct transport_ops tls_record_ops = {
 	.sealed_size = rec_sealed_size,
 	.export = rec_export,
 	.import = rec_import,
+	.retire = rec_retire,
 	.free = rec_free,
 };

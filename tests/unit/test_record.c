@@ -12,6 +12,7 @@
 #include <gnutls/gnutls.h>
 
 #include "base/mem.h"
+#include "tls/aead.h"
 #include "../lib/record_rig.h"
 
 #define BIG 40960
@@ -154,6 +155,25 @@ end_of_file_is_clean_only_after_close_notify(void **state)
 	}
 }
 
+/* Keys are wiped on every path: also out of the worker's cache, where a handle
+ * would keep a copy of them (issue 2). */
+static void
+a_retired_connection_leaves_no_handle_behind(void **state)
+{
+	struct rig *g = rig_new(0, false);
+	uint64_t made;
+
+	(void)state;
+	rig_echo(g);
+	made = aead_cache_misses(g->st.aead);
+	rig_echo(g);
+	assert_int_equal(aead_cache_misses(g->st.aead), made);
+	g->t->ops->retire(g->t, &g->st);
+	rig_echo(g);
+	assert_int_equal(aead_cache_misses(g->st.aead), made + 2);
+	rig_free(&g);
+}
+
 static void
 the_ops_say_who_they_are(void **state)
 {
@@ -172,6 +192,7 @@ main(void)
 		    keys_that_are_not_those_of_the_secrets_are_refused),
 		cmocka_unit_test(short_memory_changes_nothing),
 		cmocka_unit_test(end_of_file_is_clean_only_after_close_notify),
+		cmocka_unit_test(a_retired_connection_leaves_no_handle_behind),
 		cmocka_unit_test(the_ops_say_who_they_are),
 	};
 
