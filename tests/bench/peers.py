@@ -42,7 +42,7 @@ class Server:
     name = ""
     load = []           # arguments of the load generator
     idle_load = []      # more, for idle channels
-    per_channel = 1     # descriptors that it may need for a channel
+    idle_most = FILES_MAX - 1000
 
     def __init__(self, run):
         self.run = run
@@ -180,7 +180,7 @@ class Lws(Server):
 
 class Nginx(Server):
     name = "nginx"
-    per_channel = 2
+    idle_most = 6000    # two descriptors each
 
     def settings(self):
         return ("1 worker, TLS in front of a plain C echo "
