@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RFC 7692 against the real daemon, in plain text and over TLS: the suite's
 cases 12.* and 13.*, the negotiation, and the rules.  CLEAT_FULL=1 sends the
-suite's 1000 messages in every case (ten minutes); else up to CASE_BYTES."""
+suite's 1000 messages in every case (10 GB, half an hour); else CASE_BYTES."""
 import os
 import sys
 
