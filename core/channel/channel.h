@@ -87,7 +87,7 @@ int channel_migrate(struct channel_worker *from, uint64_t id,
     unsigned to_worker);
 /* Moves up to `count` (at most CHANNEL_SHED_MAX) channels that can be moved just
  * now; returns how many.  On the worker that has them. */
-#define CHANNEL_SHED_MAX 256
+#define CHANNEL_SHED_MAX 256		/* takes a few ms */
 unsigned channel_worker_shed(struct channel_worker *from, unsigned to_worker,
     unsigned count);
 

@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 
-#define BALANCE_MOST 256		/* channels in one go: a few ms */
 #define BALANCE_LEAST 64		/* a smaller difference is none */
 
 struct shedding {
@@ -44,8 +43,8 @@ daemon_balance(struct daemon *d)
 	}
 	if (most - least < BALANCE_LEAST || most - least < most / 5)
 		return;
-	s.count = (most - least) / 2 < BALANCE_MOST ?
-	    (unsigned)(most - least) / 2 : BALANCE_MOST;
+	s.count = (most - least) / 2 < CHANNEL_SHED_MAX ?
+	    (unsigned)(most - least) / 2 : CHANNEL_SHED_MAX;
 	worker_call(&s.from->worker, shed, &s);
 	log_info("channels moved from=%u to=%u moved=%u", s.from->index, s.to,
 	    s.moved);

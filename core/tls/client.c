@@ -149,12 +149,10 @@ tls_client_policy_free(struct tls_client_policy **pp)
 
 /* ---- what GnuTLS calls ---- */
 
+/* What io returned, as GnuTLS wants it; an error of the wire is kept. */
 static ssize_t
-pull(gnutls_transport_ptr_t ptr, void *to, size_t n)
+moved(struct tls_client *c, ssize_t k)
 {
-	struct tls_client *c = ptr;
-	ssize_t k = c->io.recv(c->io.ctx, to, n);
-
 	if (k >= 0)
 		return k;
 	if (k != -EAGAIN && k != -EINTR)
@@ -164,17 +162,19 @@ pull(gnutls_transport_ptr_t ptr, void *to, size_t n)
 }
 
 static ssize_t
+pull(gnutls_transport_ptr_t ptr, void *to, size_t n)
+{
+	struct tls_client *c = ptr;
+
+	return moved(c, c->io.recv(c->io.ctx, to, n));
+}
+
+static ssize_t
 push(gnutls_transport_ptr_t ptr, const void *from, size_t n)
 {
 	struct tls_client *c = ptr;
-	ssize_t k = c->io.send(c->io.ctx, from, n);
 
-	if (k >= 0)
-		return k;
-	if (k != -EAGAIN && k != -EINTR)
-		c->io_error = (int)k;
-	gnutls_transport_set_errno(c->session, (int)-k);
-	return -1;
+	return moved(c, c->io.send(c->io.ctx, from, n));
 }
 
 static int
