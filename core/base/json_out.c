@@ -7,7 +7,6 @@
  */
 #include "base/json_out.h"
 
-#include <stdio.h>
 #include <string.h>
 
 void

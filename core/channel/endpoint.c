@@ -10,7 +10,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/check.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"

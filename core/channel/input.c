@@ -10,7 +10,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "base/mem.h"
 
 void
 channel_io_error(struct channel *c, int err)

@@ -8,7 +8,6 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "channel/auth.h"
 
 int
 daemon_workers_new(struct daemon *d, char *why)

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/mem.h"
 #include "net/impl.h"
 #include "net/upgrade.h"
 

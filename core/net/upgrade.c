@@ -12,7 +12,6 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/conn.h"

@@ -5,7 +5,6 @@
  * bus once. A credential that fails leaves the one in service where it is.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"

@@ -12,7 +12,6 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/json_check.h"
-#include "base/mem.h"
 #include "channel/channel.h"
 #include "net/net.h"
 #include "plug/host.h"

@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"

@@ -17,7 +17,6 @@
 #include <gnutls/crypto.h>
 #include <gnutls/ocsp.h>
 
-#include "base/check.h"
 #include "base/mem.h"
 #include "tls/digest.h"
 #include "tls/impl.h"

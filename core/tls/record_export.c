@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "tls/keysched.h"
 
 #define VERSION 1

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "tls/coro.h"
 #include "tls/impl.h"
 

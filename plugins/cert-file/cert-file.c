@@ -5,7 +5,6 @@
  * rest.  Without files it makes a self-signed certificate, unless forbidden.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -8,7 +8,6 @@
  * that was not there.
  */
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../lib/tls_pair.h"

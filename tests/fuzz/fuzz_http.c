@@ -5,7 +5,6 @@
  * Whatever comes, the connection ends; what a channel got is exactly what stood
  * behind a request's empty line.
  */
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "net/conn.h"
 #include "../lib/nettest.h"
 

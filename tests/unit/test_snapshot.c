@@ -13,7 +13,6 @@
 
 #include <jansson.h>
 
-#include "base/mem.h"
 #include "event/request.h"
 #include "event/snapshot.h"
 

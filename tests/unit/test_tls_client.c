@@ -17,7 +17,6 @@
 #include <gnutls/x509.h>
 
 #include "base/mem.h"
-#include "tls/policy.h"
 #include "../lib/tls_pair.h"
 
 enum { OFF, REQUIRED };
