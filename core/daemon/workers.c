@@ -8,6 +8,19 @@
 
 #include "base/mem.h"
 
+static void
+drop_arrays(struct daemon *d)
+{
+	mem_free(d->workers);
+	mem_free(d->worker_of);
+	mem_free(d->net_of);
+	mem_free(d->channels_of);
+	d->workers = NULL;
+	d->worker_of = NULL;
+	d->net_of = NULL;
+	d->channels_of = NULL;
+}
+
 int
 daemon_workers_new(struct daemon *d, char *why)
 {
@@ -20,8 +33,10 @@ daemon_workers_new(struct daemon *d, char *why)
 	d->net_of = mem_calloc(n, sizeof(struct net_worker *));
 	d->channels_of = mem_calloc(n, sizeof(struct channel_worker *));
 	if (d->workers == NULL || d->worker_of == NULL || d->net_of == NULL ||
-	    d->channels_of == NULL)
+	    d->channels_of == NULL) {
+		drop_arrays(d);		/* no workers: all there or none */
 		r = -ENOMEM;
+	}
 	for (unsigned i = 0; r == 0 && i < n; i++) {
 		d->workers[i].index = i;
 		d->workers[i].daemon = d;
@@ -269,9 +284,5 @@ daemon_workers_free(struct daemon *d)
 		net_worker_free(&w->net);
 		worker_fini(&w->worker);
 	}
-	mem_free(d->workers);
-	mem_free(d->worker_of);
-	mem_free(d->net_of);
-	mem_free(d->channels_of);
-	d->workers = NULL;
+	drop_arrays(d);
 }
