@@ -45,18 +45,19 @@ destroy(struct channel *c)
 
 /* ---- the worker's half -------------------------------------------------- */
 
+/* What is added meanwhile waits for the next turn: nobody holds up the others. */
 static void
 run_todo(struct defer *d)
 {
 	struct channel_worker *cw =
 	    CT_CONTAINER(d, struct channel_worker, defer);
-	struct channel *c;
+	struct channel *c = cw->todo, *next;
 	unsigned todo;
 
-	while ((c = cw->todo) != NULL) {
-		cw->todo = c->next_todo;
-		if (cw->todo == NULL)
-			cw->todo_end = &cw->todo;
+	cw->todo = NULL;
+	cw->todo_end = &cw->todo;
+	for (; c != NULL; c = next) {
+		next = c->next_todo;
 		todo = c->todo;
 		c->todo = 0;
 		if ((todo & TODO_AUTHENTICATED) != 0 && !c->ended)
@@ -154,7 +155,8 @@ void
 channel_worker_kill_all(struct channel_worker *cw)
 {
 	for_each(cw, kill_one, NULL);
-	run_todo(&cw->defer);
+	while (cw->todo != NULL)
+		run_todo(&cw->defer);
 	loop_defer_cancel(cw->loop, &cw->defer);
 }
 

@@ -30,6 +30,10 @@
 #define CLOSE_WAIT_MS 5000		/* for the peer's close frame */
 #define LINGER_MS 2000
 
+/* Inflated bytes of one wake-up, after which other channels have a turn: 70 KB
+ * on the wire can be 70 MB. */
+#define INFLATE_AT_ONCE ((size_t)1024 * 1024)
+
 enum channel_phase { PHASE_OPEN, PHASE_CLOSING, PHASE_LINGER, PHASE_DEAD };
 
 enum channel_todo {			/* for the end of the turn */
@@ -104,6 +108,7 @@ struct channel_worker {
 	struct channel_table table;
 	struct slab slab;
 	struct channel *current;	/* whose wake-up it is */
+	size_t inflated;		/* bytes, in this wake-up */
 	struct channel *todo, **todo_end;	/* queue by next_todo */
 	struct defer defer;
 	struct deflater *deflater;	/* made when first needed */

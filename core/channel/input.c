@@ -89,6 +89,12 @@ parse(struct channel *c, struct ws_input in)
 			hold(c, &in);
 			return;
 		}
+		if (c->owner->inflated >= INFLATE_AT_ONCE) {
+			hold(c, &in);
+			if (in.n > 0)
+				channel_todo_add(c, TODO_DRAINED);
+			return;
+		}
 		rules = channel_rules(c);
 		switch (ws_parse(&c->parser, &rules, &in, &piece)) {
 		case WS_MORE:
@@ -128,6 +134,7 @@ set_current(struct channel_worker *cw, struct channel *c)
 	struct stage *st = net_worker_stage(cw->net);
 
 	cw->current = c;
+	cw->inflated = 0;
 	st->in.n = st->plain.n = st->tx.n = 0;
 }
 

@@ -87,6 +87,7 @@ deliver_compressed(struct channel *c, const uint8_t *p, size_t n, bool text)
 		r = inflate_message(cw->inflater, p, n, &to.sink);
 	data = to.whole == NULL ? &nothing : to.whole->data;
 	whole = to.whole == NULL ? 0 : to.whole->n;
+	cw->inflated += whole;
 	if (r == -EMSGSIZE) {
 		COUNT(cw, too_big, 1);
 		channel_fail(c, WS_CLOSE_TOO_BIG, "message too big");

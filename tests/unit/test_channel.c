@@ -348,6 +348,7 @@ a_protocol_may_close_in_authenticated(void **state)
 	rig_dial(&rig, &plain, &client);
 	assert_true(rig_send_text(&client, "hello dev-1 " RIG_TOKEN));
 	rig_expect_close(&client, 4000);
+	rig_settle(&rig);
 	assert_int_equal(rig.closed, 1);
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../lib/channel_rig.h"
 #include "wire/deflate.h"
@@ -385,6 +386,50 @@ deflated_messages_in_whole_and_in_fragments(void **state)
 	twice(b, n, &deflating, check_deflated);
 }
 
+#define BOMBS 100
+#define BOMB_SIZE 60000
+
+static void
+count_bomb(struct rig *r, struct channel *c, uint8_t *p, size_t n, bool text)
+{
+	(void)c;
+	assert_false(text);
+	assert_int_equal(n, BOMB_SIZE);
+	assert_int_equal(p[0], r->messages - 1);
+	assert_int_equal(p[n - 1], p[0]);
+}
+
+/* One device's 10 KB that are 6 MB must not hold up its worker. */
+static void
+what_expands_a_lot_leaves_others_their_turn(void **state)
+{
+	static uint8_t big[BOMB_SIZE], wire[BOMBS * 200], z[200];
+	unsigned before, most = 0;
+	size_t n = 0, zn;
+
+	(void)state;
+	rig.on_message = count_bomb;
+	rig_dial(&rig, &deflating, &client);
+	for (int i = 0; i < BOMBS; i++) {
+		memset(big, i, sizeof(big));
+		zn = deflated(big, sizeof(big), z, sizeof(z));
+		n += rig_frame_bytes(wire + n, WS_FIN | WS_RSV1 |
+		    WS_OP_BINARY, z, zn);
+	}
+	rig.messages = 0;
+	assert_int_equal(send(client.fd, wire, n, 0), n);
+	for (int i = 0; i < 1000 && rig.messages < BOMBS; i++) {
+		before = rig.messages;
+		rig_turn(&rig);
+		if (rig.messages - before > most)
+			most = rig.messages - before;
+	}
+	assert_int_equal(rig.messages, BOMBS);
+	/* A wake-up and the held rest may fall into one turn. */
+	assert_true(most <= 2 * (INFLATE_AT_ONCE / BOMB_SIZE + 1));
+	assert_int_equal(rig_channels(&rig), 1);
+}
+
 static void
 what_does_not_shrink_is_sent_as_it_is(void **state)
 {
@@ -467,6 +512,7 @@ main(void)
 		T(what_came_before_an_error_is_answered_first),
 		T(messages_are_limited_before_they_are_kept),
 		T(deflated_messages_in_whole_and_in_fragments),
+		T(what_expands_a_lot_leaves_others_their_turn),
 		T(what_does_not_shrink_is_sent_as_it_is),
 		T(bombs_garbage_and_bad_text_are_refused),
 		T(a_stranger_cannot_inflate_more_than_it_may_send),
