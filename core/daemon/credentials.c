@@ -318,7 +318,7 @@ credentials_discard(struct credentials_staged **ps)
 void
 credentials_rotate(struct credentials *c)
 {
-	uint8_t fresh[TLS_TICKET_MASTER_SIZE];
+	uint8_t fresh[TLS_TICKET_MASTER_SIZE], old[TLS_TICKET_MASTER_SIZE];
 	char why[CREDENTIALS_WHY_SIZE] = "";
 	uint64_t rotate_s;
 	int r;
@@ -328,13 +328,17 @@ credentials_rotate(struct credentials *c)
 	    1000;
 	r = tls_ticket_master_load(c->ticket_path, rotate_s, why, fresh);
 	if (r == 0 && memcmp(fresh, c->ticket, sizeof(fresh)) != 0) {
+		memcpy(old, c->ticket, sizeof(old));
 		memcpy(c->ticket, fresh, sizeof(fresh));
 		r = credentials_swap(c, c->policy, NULL, why);
 		if (r == 0)
 			log_notice("the ticket master was replaced");
+		else		/* so that the next look sees it again */
+			memcpy(c->ticket, old, sizeof(old));
 	}
 	pthread_mutex_unlock(&c->lock);
 	mem_wipe(fresh, sizeof(fresh));
+	mem_wipe(old, sizeof(old));
 	if (r != 0)
 		log_error("the ticket master was not replaced error=%s %s",
 		    strerror(-r), why);

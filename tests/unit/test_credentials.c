@@ -7,8 +7,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../lib/certs.h"
 #include "../lib/event_tap.h"
@@ -498,6 +500,28 @@ the_ticket_master_is_replaced_only_when_it_is_due(void **state)
 	assert_ptr_equal(at(0), before);
 }
 
+static void
+a_replacement_that_failed_is_made_good_the_next_time(void **state)
+{
+	const struct timespec long_ago[2] = { { .tv_sec = 1 },
+	    { .tv_sec = 1 } };
+	const struct tls_snapshot *before;
+	char path[128];
+
+	(void)state;
+	begin();
+	(void)snprintf(path, sizeof(path), "%s/ticket.master", conf_dir);
+	for (unsigned long n = 1; n < 20; n++) {
+		before = at(0);
+		assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+		(void)mem_fail_nth(n);
+		credentials_rotate(creds);
+		(void)mem_fail_nth(0);
+		credentials_rotate(creds);
+		assert_ptr_not_equal(at(0), before);
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -516,6 +540,7 @@ main(void)
 		T(preparing_without_memory_fails_whole),
 		T(making_it_without_memory_leaks_nothing),
 		T(the_ticket_master_is_replaced_only_when_it_is_due),
+		T(a_replacement_that_failed_is_made_good_the_next_time),
 	};
 
 	return cmocka_run_group_tests(tests, make_certs, free_certs);
