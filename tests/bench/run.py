@@ -245,14 +245,17 @@ def table(values, wanted):
 def idle_table(result):
     print(f"\n{IDLE}, B (RssAnon + RssShmem)")
     mine = result["cleat"]["bytes"]
+    # With few channels it is the tables' first pages that are measured.
+    judged = result["cleat"]["channels"] >= 10000
     for peer, r in result.items():
         line = (f"    {peer:14} {r['bytes']:9.0f}   {r['channels']} channels, "
                 f"{r['descriptors']:.2f} descriptors each")
         if peer == "cleat":
-            line += f"   {verdict(mine, IDLE_BYTES)}"
+            line += f"   {verdict(mine, IDLE_BYTES if judged else None)}"
         else:
+            target = IDLE_TARGET.get(peer) if judged else None
             line += (f"   cleat/it 1/{r['bytes'] / mine:.1f}  "
-                     f"{verdict(mine / r['bytes'], IDLE_TARGET.get(peer))}")
+                     f"{verdict(mine / r['bytes'], target)}")
         print(line)
 
 
