@@ -7,58 +7,21 @@
  */
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cleat/host.h>
-
-#include "rpc.h"
+#include "call.h"
 
 #define NAME "proto-endpoint"
 
-/* Codes of our own, and the close that follows. */
-#define E_AUTH_FAILED (-32001)		/* 4001 */
-#define E_TRY_LATER (-32002)		/* 1013 */
-#define E_HELLO_FIRST (-32003)		/* 4006 */
-#define E_HELLO_TWICE (-32004)
-#define E_ID_NOT_ALLOWED (-32005)	/* 4004 */
-
 #define CLOSE_UNSUPPORTED 1003
-#define CLOSE_INTERNAL 1011
-#define CLOSE_TRY_LATER 1013
-#define CLOSE_AUTH_FAILED 4001
-#define CLOSE_ID_NOT_ALLOWED 4004
-#define CLOSE_PROTOCOL 4006
 #define CLOSE_RATE 4008
-
 #define ERRORS_MAX 64			/* bad messages, one after the other */
 #define CHALLENGE_N 32
 #define TYPE_MAX 64
 #define SESSION_VERSION 1
 #define SESSION_BYTES 3
 #define SLEEP_MAX_MS (INT64_C(366) * 86400 * 1000)
-
-struct inst {
-	struct cleat_self *self;
-	const struct cleat_host *host;
-};
-
-enum stage { WAITS_FOR_HELLO, ASKED, UP };
-
-struct session {
-	enum stage stage;
-	json_t *hello_id;		/* of the request that is being answered */
-	unsigned errors;
-};
-
-/* One message while it is worked on. */
-struct call {
-	struct inst *inst;
-	struct cleat_chan *chan;
-	struct session *session;
-	struct rpc rpc;
-};
 
 static const struct cleat_opt opts[] = {
 	{ "servers", CLEAT_OPT_LIST, 0, NULL, 0, 0,
@@ -68,9 +31,8 @@ static const struct cleat_opt opts[] = {
 
 /* ---- sending ------------------------------------------------------------- */
 
-/* Takes text over.  A device that does not read its answers is let go. */
-static void
-send_text(struct inst *in, struct cleat_chan *chan, char *text)
+void
+call_send(struct inst *in, struct cleat_chan *chan, char *text)
 {
 	struct cleat_msg m = { .size = sizeof(m), .is_text = 1 };
 	int err;
@@ -90,21 +52,21 @@ send_text(struct inst *in, struct cleat_chan *chan, char *text)
 		in->host->chan_close(chan, CLOSE_INTERNAL, "cannot answer");
 }
 
-static void
-answer(struct call *c, json_t *result)
+void
+call_answer(struct call *c, json_t *result)
 {
 	c->session->errors = 0;
 	if (c->rpc.id == NULL)
 		json_decref(result);
 	else
-		send_text(c->inst, c->chan, rpc_result(c->rpc.id, result));
+		call_send(c->inst, c->chan, rpc_result(c->rpc.id, result));
 }
 
-static void
-answer_error(struct call *c, int code, const char *why)
+void
+call_error(struct call *c, int code, const char *why)
 {
 	if (c->rpc.id != NULL || c->rpc.method == NULL)
-		send_text(c->inst, c->chan, rpc_error(c->rpc.id, code, why));
+		call_send(c->inst, c->chan, rpc_error(c->rpc.id, code, why));
 	if (++c->session->errors >= ERRORS_MAX)
 		c->inst->host->chan_close(c->chan, CLOSE_PROTOCOL,
 		    "too many bad messages");
@@ -115,206 +77,15 @@ static void
 answer_code(struct call *c, int err)
 {
 	if (err >= 0)
-		answer(c, json_object());
+		call_answer(c, json_object());
 	else if (err == -EMSGSIZE)
-		answer_error(c, RPC_PARAMS, "too long");
+		call_error(c, RPC_PARAMS, "too long");
 	else if (err == -EINVAL)
-		answer_error(c, RPC_PARAMS, "a value is not allowed");
+		call_error(c, RPC_PARAMS, "a value is not allowed");
 	else if (err == -EPERM)
-		answer_error(c, E_HELLO_FIRST, "hello comes first");
+		call_error(c, E_HELLO_FIRST, "hello comes first");
 	else
-		answer_error(c, RPC_INTERNAL, "internal error");
-}
-
-/* ---- hello --------------------------------------------------------------- */
-
-/* NULL: not there (*ret_ok true) or not a string (false). */
-static const char *
-text_of(const json_t *o, const char *key, bool *ret_ok)
-{
-	const json_t *v = json_object_get(o, key);
-
-	if (v != NULL && !json_is_string(v))
-		*ret_ok = false;
-	return json_string_value(v);
-}
-
-/* "name version", as far as they were given. */
-static bool
-agent_text(const json_t *params, char *to, size_t cap)
-{
-	const json_t *agent = json_object_get(params, "agent");
-	const char *name, *version;
-	bool ok = true;
-
-	to[0] = '\0';
-	if (agent == NULL)
-		return true;
-	if (!json_is_object(agent))
-		return false;
-	name = text_of(agent, "name", &ok);
-	version = text_of(agent, "version", &ok);
-	(void)snprintf(to, cap, "%s%s%s", name == NULL ? "" : name,
-	    name != NULL && version != NULL ? " " : "",
-	    version == NULL ? "" : version);
-	return ok;
-}
-
-/* Fills method and token; NULL or what is wrong. */
-static const char *
-take_auth(const json_t *params, struct cleat_hello *h)
-{
-	const json_t *auth = json_object_get(params, "auth");
-	const char *method;
-	bool ok = true;
-
-	if (!json_is_object(auth))
-		return "auth: an object is expected";
-	method = text_of(auth, "method", &ok);
-	if (method == NULL)
-		return "auth.method: a string is expected";
-	if (strcmp(method, "mtls") == 0) {
-		h->method = CLEAT_AUTH_CERTIFICATE;
-		return NULL;
-	}
-	if (strcmp(method, "token") != 0)
-		return "auth.method: mtls or token is expected";
-	h->method = CLEAT_AUTH_TOKEN;
-	h->token = text_of(auth, "token", &ok);
-	return h->token == NULL ? "auth.token: a string is expected" : NULL;
-}
-
-static const char *
-take_hello(const json_t *params, struct cleat_hello *h, char *agent,
-    size_t agent_cap)
-{
-	bool ok = true;
-
-	h->endpoint = text_of(params, "endpoint", &ok);
-	if (h->endpoint == NULL)
-		return "endpoint: a string is expected";
-	h->boot_id = text_of(params, "boot_id", &ok);
-	if (!ok)
-		return "boot_id: a string is expected";
-	if (h->boot_id == NULL)
-		h->boot_id = "";
-	if (!agent_text(params, agent, agent_cap))
-		return "agent: an object with name and version is expected";
-	h->agent = agent;
-	return take_auth(params, h);
-}
-
-/* The answer is on its way or the channel ends: the token is needed no more. */
-static void
-wipe_token(const struct cleat_hello *h)
-{
-	if (h->token != NULL)
-		explicit_bzero((char *)(uintptr_t)h->token, strlen(h->token));
-}
-
-static void
-on_hello(struct call *c)
-{
-	const struct cleat_host *host = c->inst->host;
-	struct cleat_hello h = { .size = sizeof(h) };
-	char agent[256];
-	const char *why;
-	int err;
-
-	if (c->session->stage != WAITS_FOR_HELLO) {
-		answer_error(c, E_HELLO_TWICE, "hello was said already");
-		return;
-	}
-	if (c->rpc.id == NULL) {
-		host->chan_close(c->chan, CLOSE_PROTOCOL,
-		    "hello must be a request");
-		return;
-	}
-	why = take_hello(c->rpc.params, &h, agent, sizeof(agent));
-	if (why != NULL) {
-		wipe_token(&h);
-		answer_error(c, RPC_PARAMS, why);
-		return;
-	}
-	err = host->auth_hello(c->chan, &h);
-	wipe_token(&h);
-	if (err >= 0) {
-		c->session->stage = ASKED;
-		c->session->hello_id = json_incref(c->rpc.id);
-	} else if (err == -EINVAL) {
-		answer_error(c, E_ID_NOT_ALLOWED, "endpoint: not a valid id");
-		host->chan_close(c->chan, CLOSE_ID_NOT_ALLOWED,
-		    "not a valid id");
-	} else {
-		answer_error(c, RPC_INTERNAL, "internal error");
-		host->chan_close(c->chan, CLOSE_INTERNAL, "internal error");
-	}
-}
-
-static json_t *
-server_list(struct inst *in)
-{
-	json_t *list = json_array();
-	const char *s;
-
-	for (unsigned i = 0; list != NULL && (s = in->host->opt_item(in->self,
-	    NULL, "servers", i)) != NULL; i++) {
-		if (json_array_append_new(list, json_string(s)) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-	}
-	return list;
-}
-
-static json_t *
-hello_result(struct inst *in, const struct cleat_auth_result *r)
-{
-	static const char *const security[] = {
-		[CLEAT_SECURITY_NONE] = "none", [CLEAT_SECURITY_WS] = "ws",
-		[CLEAT_SECURITY_WSS] = "wss",
-		[CLEAT_SECURITY_WSS_SAFE] = "wss-safe"
-	};
-
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I}, "
-	    "s:o, s:s, s:s}",
-	    "channel", (json_int_t)r->channel, "epoch", (json_int_t)r->epoch,
-	    "ping_ms", (json_int_t)r->ping_ms,
-	    "dead_ms", (json_int_t)r->dead_ms,
-	    "max_message", (json_int_t)r->max_message,
-	    "time", (json_int_t)in->host->wall_ms(in->self),
-	    "retry", "min_ms", (json_int_t)r->retry_min_ms,
-	    "max_ms", (json_int_t)r->retry_max_ms,
-	    "servers", server_list(in), "endpoint", r->endpoint,
-	    "security", r->security <= CLEAT_SECURITY_WSS_SAFE ?
-	    security[r->security] : "none");
-}
-
-static void
-on_authenticated(void *inst, struct cleat_chan *chan, void *session,
-    const struct cleat_auth_result *r)
-{
-	struct inst *in = inst;
-	struct session *s = session;
-	json_t *id;
-
-	if (s == NULL || s->stage != ASKED)
-		return;
-	id = s->hello_id;
-	s->hello_id = NULL;
-	if (r->error >= 0) {
-		s->stage = UP;
-		send_text(in, chan, rpc_result(id, hello_result(in, r)));
-	} else if (r->error == -EAGAIN) {
-		send_text(in, chan, rpc_error(id, E_TRY_LATER, "try later"));
-		in->host->chan_close(chan, CLOSE_TRY_LATER, "try later");
-	} else {
-		send_text(in, chan, rpc_error(id, E_AUTH_FAILED,
-		    "authentication failed"));
-		in->host->chan_close(chan, CLOSE_AUTH_FAILED,
-		    "authentication failed");
-	}
-	json_decref(id);
+		call_error(c, RPC_INTERNAL, "internal error");
 }
 
 /* ---- the other methods --------------------------------------------------- */
@@ -342,7 +113,7 @@ on_state(struct call *c)
 			return;
 		}
 	}
-	answer_error(c, RPC_PARAMS, "power: on, shutting-down, rebooting or "
+	call_error(c, RPC_PARAMS, "power: on, shutting-down, rebooting or "
 	    "suspending is expected");
 }
 
@@ -354,7 +125,7 @@ on_sleep(struct call *c)
 	int64_t ms = json_integer_value(until);
 
 	if (!json_is_integer(until) || ms <= now || ms > now + SLEEP_MAX_MS) {
-		answer_error(c, RPC_PARAMS, "until: milliseconds since 1970, "
+		call_error(c, RPC_PARAMS, "until: milliseconds since 1970, "
 		    "within a year from now, are expected");
 		return;
 	}
@@ -368,7 +139,7 @@ on_bye(struct call *c)
 	int err;
 
 	if (reason != NULL && !json_is_string(reason)) {
-		answer_error(c, RPC_PARAMS, "reason: a string is expected");
+		call_error(c, RPC_PARAMS, "reason: a string is expected");
 		return;
 	}
 	err = c->inst->host->presence_bye(c->chan);
@@ -396,12 +167,12 @@ on_event(struct call *c)
 
 	if (type != NULL && (!json_is_string(type) ||
 	    !type_ok(json_string_value(type)))) {
-		answer_error(c, RPC_PARAMS, "type: at most 64 of a-z A-Z 0-9 "
+		call_error(c, RPC_PARAMS, "type: at most 64 of a-z A-Z 0-9 "
 		    ". _ - are expected");
 		return;
 	}
 	if (!json_is_object(data)) {
-		answer_error(c, RPC_PARAMS, "data: an object is expected");
+		call_error(c, RPC_PARAMS, "data: an object is expected");
 		return;
 	}
 	detail = json_pack("{s:s, s:O}", "type", type == NULL ? "event" :
@@ -418,7 +189,7 @@ static const struct method {
 	const char *name;
 	void (*fn)(struct call *);
 } methods[] = {
-	{ "hello", on_hello },
+	{ "hello", hello_call },
 	{ "state", on_state },
 	{ "sleep", on_sleep },
 	{ "bye", on_bye },
@@ -439,15 +210,15 @@ dispatch(struct call *c)
 			m = &methods[i];
 	}
 	if (m == NULL) {
-		answer_error(c, RPC_NO_METHOD, "unknown method");
+		call_error(c, RPC_NO_METHOD, "unknown method");
 		return;
 	}
 	if (c->rpc.params == NULL) {
-		answer_error(c, RPC_PARAMS, "params: an object is expected");
+		call_error(c, RPC_PARAMS, "params: an object is expected");
 		return;
 	}
-	if (m->fn != on_hello && c->session->stage != UP) {
-		answer_error(c, E_HELLO_FIRST, "hello comes first");
+	if (m->fn != hello_call && c->session->stage != UP) {
+		call_error(c, E_HELLO_FIRST, "hello comes first");
 		c->inst->host->chan_close(c->chan, CLOSE_PROTOCOL,
 		    "hello comes first");
 		return;
@@ -473,7 +244,7 @@ on_message(void *inst, struct cleat_chan *chan, void *session,
 	code = rpc_parse(&c.rpc, m->p, m->n, &why);
 	if (code != 0) {
 		c.rpc.method = NULL;	/* always answered */
-		answer_error(&c, code, why);
+		call_error(&c, code, why);
 	} else {
 		dispatch(&c);
 	}
@@ -504,7 +275,7 @@ on_open(void *inst, struct cleat_chan *chan, const struct cleat_request *r)
 		text[2 * i + 1] = hex[nonce[i] & 15];
 	}
 	text[2 * CHALLENGE_N] = '\0';
-	send_text(in, chan, rpc_notification("challenge",
+	call_send(in, chan, rpc_notification("challenge",
 	    json_pack("{s:s}", "nonce", text)));
 }
 
@@ -623,7 +394,7 @@ static const struct cleat_protocol_ops ops = {
 	.paths = paths,
 	.open = on_open,
 	.message = on_message,
-	.authenticated = on_authenticated,
+	.authenticated = hello_answer,
 	.closed = on_closed,
 	.session_export = session_export,
 	.session_import = session_import,
