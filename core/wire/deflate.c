@@ -75,15 +75,6 @@ deflater_free(struct deflater **dp)
 	*dp = NULL;
 }
 
-/* What cannot be compressed is put in stored blocks or fixed codes; zlib.h's
- * deflateBound() promises no more than this for any window, and the flush and
- * one byte to spare are added. */
-size_t
-deflate_bound(size_t n)
-{
-	return n + (n + 7) / 8 + (n + 63) / 64 + 32;
-}
-
 /* The stream for n bytes, ready for a new message; NULL: no memory. */
 static z_stream *
 stream_for(struct deflater *d, size_t n, unsigned max_bits)

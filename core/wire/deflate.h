@@ -27,9 +27,6 @@ struct deflate_input {
 int deflater_new(struct deflater **ret);
 void deflater_free(struct deflater **);
 
-/* Room that deflate_message() can need at most for n bytes. */
-size_t deflate_bound(size_t n);
-
 /*
  * Appends the compressed payload of one message to `out`, without the four
  * bytes 00 00 ff ff that end it (RFC 7692 7.2.1); an empty message becomes one

