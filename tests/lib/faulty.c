@@ -33,7 +33,7 @@ struct steering {
 };
 
 #define EXPORT __attribute__((visibility("default")))
-#define SPARES 8
+#define SPARES 12
 
 static struct steering none, *steering = &none;
 static char spare[256], *spares[SPARES];
