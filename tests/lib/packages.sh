@@ -13,6 +13,8 @@ need_packages() {
 		want="$want $(awk -v k="$kind" '!/^#/ && $2 == k { print $1 }' \
 			build-packages.list)"
 	done
+	# A minimal root has no /etc/hosts; certificates are made for localhost.
+	getent hosts localhost >/dev/null || want="$want libnss-myhostname"
 	have=" $(dpkg-query -W -f='${db:Status-Status} ${Package}\n' $want \
 		2>/dev/null | awk '$1 == "installed" { print $2 }' |
 		tr '\n' ' ')"
