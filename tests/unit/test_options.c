@@ -91,6 +91,20 @@ zero_connections_mean_as_many_as_descriptors(void **state)
 	conf_unref(&conf);
 }
 
+/* It refused every connection once. */
+static void
+zero_connections_per_address_mean_no_limit(void **state)
+{
+	struct conf *conf = conf_of(BASE
+	    "[limits]\nconnections_per_address = 0\n");
+	struct net_limits n;
+
+	(void)state;
+	assert_int_equal(options_net_limits(conf, 10256, why, &n), 0);
+	assert_int_equal(n.connections_per_address, UINT32_MAX);
+	conf_unref(&conf);
+}
+
 static void
 listeners_come_in_order_with_all_they_need(void **state)
 {
@@ -206,6 +220,7 @@ main(void)
 		T(limits_are_the_configured_ones),
 		T(connections_must_fit_the_descriptors),
 		T(zero_connections_mean_as_many_as_descriptors),
+		T(zero_connections_per_address_mean_no_limit),
 		T(listeners_come_in_order_with_all_they_need),
 		T(an_origin_that_cannot_match_is_refused),
 		T(listeners_without_memory_fail_whole),
