@@ -5,6 +5,7 @@
  */
 #include "rpc.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* How deep it goes, without understanding it; strings are skipped. */
@@ -110,8 +111,13 @@ rpc_fini(struct rpc *r)
 static char *
 dump(json_t *o)
 {
-	char *text = o == NULL ? NULL : json_dumps(o, JSON_COMPACT);
+	size_t n = o == NULL ? 0 : json_dumpb(o, NULL, 0, JSON_COMPACT);
+	char *text = n == 0 ? NULL : malloc(n + 1);
 
+	/* json_dumps() of jansson 2.14 drops a key when memory is short while
+	 * its text grows; here the room is there before. */
+	if (text != NULL)
+		text[json_dumpb(o, text, n, JSON_COMPACT)] = '\0';
 	json_decref(o);
 	return text;
 }

@@ -207,6 +207,7 @@ def node(scene, d, script, *args, url=None, **env):
     return Tool(scene, need('node', 'nodejs'), *args, '-e', script,
                 env=dict(os.environ, NODE_PATH='/usr/share/nodejs',
                          NODE_EXTRA_CA_CERTS=scene.pki.ca,
+                         NODE_OPTIONS='--dns-result-order=ipv4first',
                          URL=url or d.url('/echo'), **env))
 
 
