@@ -9,6 +9,26 @@
 
 #include "base/mem.h"
 
+/* To be freed with free(); NULL: no memory.  Takes `o` over.  json_dumps() of
+ * jansson 2.14 drops a key when memory is short while its text grows; here the
+ * room is there before. */
+static char *
+text_of(json_t *o)
+{
+	const size_t how = JSON_COMPACT | JSON_ENCODE_ANY;
+	size_t n = o == NULL ? 0 : json_dumpb(o, NULL, 0, how);
+	char *text = n == 0 ? NULL : malloc(n + 1);
+
+	if (text != NULL && json_dumpb(o, text, n, how) == n) {
+		text[n] = '\0';
+	} else {
+		free(text);
+		text = NULL;
+	}
+	json_decref(o);
+	return text;
+}
+
 /* Takes `params` over. */
 int
 client_request(struct cleat_client *c, const char *method, json_t *params,
@@ -16,18 +36,20 @@ client_request(struct cleat_client *c, const char *method, json_t *params,
 {
 	json_t *call = json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0",
 	    "method", method, "params", params);
-	char *text = NULL;
+	char *text;
 	int r = -ENOMEM;
 
-	if (call != NULL && (!answer || json_object_set_new(call, "id",
-	    json_integer(++c->call_id)) == 0))
-		text = json_dumps(call, JSON_COMPACT);
+	if (answer && json_object_set_new(call, "id",
+	    json_integer(++c->call_id)) < 0) {
+		json_decref(call);
+		return -ENOMEM;
+	}
+	text = text_of(call);
 	if (text != NULL) {
 		r = client_frame(c, WS_OP_TEXT, text, strlen(text));
 		mem_wipe(text, strlen(text));
 	}
-	free(text);			/* jansson's */
-	json_decref(call);
+	free(text);
 	return r;
 }
 
@@ -96,14 +118,13 @@ answered(struct cleat_client *c, const json_t *call)
 }
 
 static void
-notified(struct cleat_client *c, const char *method, const json_t *params)
+notified(struct cleat_client *c, const char *method, json_t *params)
 {
 	char *text;
 
 	if (c->opts.notification == NULL)
 		return;
-	text = params == NULL ? NULL : json_dumps(params, JSON_COMPACT |
-	    JSON_ENCODE_ANY);
+	text = text_of(json_incref(params));
 	c->opts.notification(c->opts.ctx, method, text == NULL ? "{}" : text);
 	free(text);
 }
@@ -134,12 +155,10 @@ client_message(struct cleat_client *c, const char *p, size_t n)
 		    "jsonrpc", "2.0", "id", id, "error", "code", -32601,
 		    "message", "unknown method");
 
-		text = answer == NULL ? NULL : json_dumps(answer,
-		    JSON_COMPACT);
+		text = text_of(answer);
 		r = text == NULL ? -ENOMEM : client_frame(c, WS_OP_TEXT, text,
 		    strlen(text));
 		free(text);
-		json_decref(answer);
 	}
 	json_decref(call);
 	return r;

@@ -160,7 +160,7 @@ type_ok(const char *t)
 static void
 on_event(struct call *c)
 {
-	json_t *data = json_object_get(c->rpc.params, "data"), *detail;
+	json_t *data = json_object_get(c->rpc.params, "data");
 	const json_t *type = json_object_get(c->rpc.params, "type");
 	char *text;
 	int err;
@@ -175,10 +175,8 @@ on_event(struct call *c)
 		call_error(c, RPC_PARAMS, "data: an object is expected");
 		return;
 	}
-	detail = json_pack("{s:s, s:O}", "type", type == NULL ? "event" :
-	    json_string_value(type), "data", data);
-	text = detail == NULL ? NULL : json_dumps(detail, JSON_COMPACT);
-	json_decref(detail);
+	text = rpc_text(json_pack("{s:s, s:O}", "type", type == NULL ? "event" :
+	    json_string_value(type), "data", data));
 	err = text == NULL ? -ENOMEM : c->inst->host->message_publish(c->chan,
 	    text, strlen(text));
 	free(text);

@@ -108,16 +108,20 @@ rpc_fini(struct rpc *r)
 	memset(r, 0, sizeof(*r));
 }
 
-static char *
-dump(json_t *o)
+char *
+rpc_text(json_t *o)
 {
 	size_t n = o == NULL ? 0 : json_dumpb(o, NULL, 0, JSON_COMPACT);
 	char *text = n == 0 ? NULL : malloc(n + 1);
 
 	/* json_dumps() of jansson 2.14 drops a key when memory is short while
 	 * its text grows; here the room is there before. */
-	if (text != NULL)
-		text[json_dumpb(o, text, n, JSON_COMPACT)] = '\0';
+	if (text != NULL && json_dumpb(o, text, n, JSON_COMPACT) == n) {
+		text[n] = '\0';
+	} else {
+		free(text);
+		text = NULL;
+	}
 	json_decref(o);
 	return text;
 }
@@ -131,20 +135,20 @@ id_or_null(json_t *id)
 char *
 rpc_result(json_t *id, json_t *result)
 {
-	return dump(json_pack("{s:s, s:o, s:o}", "jsonrpc", "2.0", "id",
+	return rpc_text(json_pack("{s:s, s:o, s:o}", "jsonrpc", "2.0", "id",
 	    id_or_null(id), "result", result));
 }
 
 char *
 rpc_error(json_t *id, int code, const char *why)
 {
-	return dump(json_pack("{s:s, s:o, s:{s:i, s:s}}", "jsonrpc", "2.0",
+	return rpc_text(json_pack("{s:s, s:o, s:{s:i, s:s}}", "jsonrpc", "2.0",
 	    "id", id_or_null(id), "error", "code", code, "message", why));
 }
 
 char *
 rpc_notification(const char *method, json_t *params)
 {
-	return dump(json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method",
+	return rpc_text(json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method",
 	    method, "params", params));
 }

@@ -38,5 +38,7 @@ char *rpc_result(json_t *id, json_t *result);
 char *rpc_error(json_t *id, int code, const char *why);
 /* The same for a notification; takes `params` over. */
 char *rpc_notification(const char *method, json_t *params);
+/* The same for any object; takes it over. */
+char *rpc_text(json_t *o);
 
 #endif
