@@ -93,6 +93,9 @@ const struct conf_key conf_schema[] = {
 	    .help = "messages that may wait for a subscriber"),
 	KEY("bus", "canary", CONF_DURATION, "5s", .min = 100, .max = HOUR,
 	    .flags = CONF_RESTART, .help = "how often the bus is checked"),
+	KEY("bus", "alive", CONF_DURATION, "10s", .min = 100, .max = HOUR,
+	    .flags = CONF_RESTART,
+	    .help = "how often subscribers are told the last number"),
 
 	KEY("listener.*", "address", CONF_ADDRESS, NULL,
 	    .flags = CONF_REQUIRED | CONF_RESTART,

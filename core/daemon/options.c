@@ -179,6 +179,7 @@ options_bus(const struct conf *conf, struct event_bus_opts *ret)
 		.snapshot_url = conf_str(conf, "bus", "snapshot"),
 		.ring = (uint32_t)conf_uint(conf, "bus", "ring"),
 		.queue = (uint32_t)conf_uint(conf, "bus", "queue"),
-		.canary_ms = ms(conf, "bus", "canary")
+		.canary_ms = ms(conf, "bus", "canary"),
+		.alive_ms = ms(conf, "bus", "alive")
 	};
 }

@@ -18,6 +18,9 @@ struct event_bus_opts {
 	uint32_t queue;			/* nng's send buffer per subscriber,
 					 * 1 … 8192 */
 	uint32_t canary_ms;		/* how often; 0 = off */
+	uint32_t alive_ms;		/* how often subscribers hear bus.alive
+					 * with the last number, beside at once
+					 * when one comes; 0 = never */
 	uint64_t epoch;
 	const char *version;		/* of the daemon */
 	/* Called on the publisher thread for every event in order, with its

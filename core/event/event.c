@@ -37,6 +37,7 @@ static const char *const type_names[EVENT_TYPES] = {
 	[EVENT_DAEMON_RELOADED] = "daemon.reloaded",
 	[EVENT_DAEMON_RELOAD_FAILED] = "daemon.reload-failed",
 	[EVENT_DAEMON_STOPPING] = "daemon.stopping",
+	[EVENT_BUS_ALIVE] = "bus.alive",
 };
 
 static const char *const state_names[PRESENCE_STATES] = {

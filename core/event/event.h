@@ -40,6 +40,7 @@ enum event_type {
 	EVENT_DAEMON_RELOADED,
 	EVENT_DAEMON_RELOAD_FAILED,
 	EVENT_DAEMON_STOPPING,
+	EVENT_BUS_ALIVE,		/* the publisher's heartbeat */
 	EVENT_TYPES
 };
 const char *event_type_name(enum event_type);	/* "endpoint.online" */

@@ -38,6 +38,7 @@
 #define FLUSH_MS 2000			/* for the ring when it ends */
 #define LINGER_MS 100			/* for nng's threads after that */
 #define RESYNC_EVERY_MS 1000
+#define GREET_MS 100			/* between two for new subscribers */
 #define LARGE 1024			/* bytes; larger ones are counted */
 
 struct event_bus {
@@ -58,8 +59,9 @@ struct event_bus {
 	struct bus_socket pub, rep;
 	struct canary pub_canary, rep_canary;
 	struct outbuf text;		/* of the event at hand */
-	uint64_t paced_ms, resynced_ms, resynced_lost;
+	uint64_t paced_ms, resynced_ms, resynced_lost, alive_ms;
 	uint32_t pace;			/* events that may go now */
+	uint32_t greeted;		/* subscribers told so far */
 	uint64_t lost;			/* beyond those of the ring */
 
 	/* Written by it, read by any. */
@@ -157,6 +159,35 @@ publish(struct event_bus *bus, const struct event *ev, uint64_t seq)
 			    bus->text.n - json);
 	}
 	bump(&bus->stat_published);
+}
+
+/* When subscribers are to hear the last number: soon after one more came. */
+static uint64_t
+alive_due(const struct event_bus *bus)
+{
+	if (bus->pub.added != bus->greeted)
+		return bus->alive_ms + GREET_MS;
+	return bus->alive_ms + bus->opts.alive_ms;
+}
+
+/* So that what was lost before a silence shows.  Not an event: it uses no number
+ * up and the tap does not see it. */
+static void
+say_alive(struct event_bus *bus, uint64_t now_ms)
+{
+	const struct event ev = {
+		.type = EVENT_BUS_ALIVE, .wall_ms = clock_wall_ms(),
+	};
+	size_t json;
+
+	if (bus->opts.alive_ms == 0 || ring_waiting(bus->ring) != 0 ||
+	    now_ms < alive_due(bus))
+		return;
+	bus->alive_ms = now_ms;
+	bus->greeted = bus->pub.added;
+	if (bus->pub.open && bus->pub.pipes > 0 &&
+	    encode(bus, &ev, bus->stat_seq, &json) == 0)
+		(void)bus_socket_publish(&bus->pub, bus->text.p, bus->text.n);
 }
 
 static bool
@@ -302,6 +333,12 @@ wait(struct event_bus *bus, int timeout_ms, bool requests)
 		(void)!read(bus->wake_fd, &n, sizeof(n));
 }
 
+static int
+left(uint64_t until_ms, uint64_t now_ms)
+{
+	return until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
+}
+
 static void
 sleep_until_kicked(struct event_bus *bus, uint64_t now_ms)
 {
@@ -313,6 +350,8 @@ sleep_until_kicked(struct event_bus *bus, uint64_t now_ms)
 		ms = sooner(ms, canary_wait(&bus->rep_canary, now_ms));
 	if (bus->stat_dropped != bus->resynced_lost)
 		ms = sooner(ms, RESYNC_EVERY_MS);
+	if (bus->opts.alive_ms != 0 && bus->pub.pipes > 0)
+		ms = sooner(ms, left(alive_due(bus), now_ms));
 	(void)atomic_exchange(&bus->sleeping, 1);
 	if (!ring_ready(bus->ring) && !bus->stop)
 		wait(bus, ms, true);
@@ -356,6 +395,7 @@ run(void *arg)
 		watch_listener(bus, &bus->pub, &bus->pub_canary, now);
 		watch_listener(bus, &bus->rep, &bus->rep_canary, now);
 		resync(bus, now);
+		say_alive(bus, now);
 		if (busy || !done || ring_ready(bus->ring))
 			wait(bus, NAP_MS, done);
 		else

@@ -331,7 +331,9 @@ class Daemon:
                 for k, v in re.findall(r'(\w+)=(\d+)', line)}
 
     def bus(self, prefixes=('',)):
-        return spbus.Sub(self.events, list(prefixes), timeout=PATIENCE)
+        """A subscriber that gets every event from now on."""
+        return spbus.Sub(self.events, list(prefixes),
+                         timeout=PATIENCE).wait_alive(PATIENCE)
 
     def request(self):
         return spbus.Req(self.snapshot, timeout=PATIENCE)

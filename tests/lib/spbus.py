@@ -119,7 +119,8 @@ class Event(dict):
 class Sub:
     """A subscriber.  Everything received is kept in `history` in order, so that
     an event which came while the test looked at something else is still found;
-    expect() goes on behind what it found last.
+    expect() goes on behind what it found last.  bus.alive, which is no event, is
+    in `alive` (the last number it told) instead.
 
     Connects again when the daemon ends the connection (its canary listens again
     after somebody spoiled the listener) as long as the deadline allows; the
@@ -133,7 +134,20 @@ class Sub:
         self.history = []
         self.reconnects = 0
         self._next = 0
+        self.alive = None
         self._peer = _Peer(path, _SUB, _PUB, timeout)
+
+    def wait_alive(self, timeout=10):
+        """From then on this subscriber is served: nng adds it only after it has
+        greeted back."""
+        deadline = time.monotonic() + timeout
+        while self.alive is None:
+            try:
+                self.recv(min(0.1, max(0, deadline - time.monotonic())))
+            except BusTimeout:
+                if time.monotonic() >= deadline:
+                    raise
+        return self
 
     def _message(self, deadline):
         while True:
@@ -148,7 +162,9 @@ class Sub:
                 self.reconnects += 1
                 continue
             text = body.decode('utf-8')
-            if any(text.startswith(p) for p in self.prefixes):
+            if text.startswith('bus.alive '):
+                self.alive = json.loads(text.split(' ', 1)[1])['seq']
+            elif any(text.startswith(p) for p in self.prefixes):
                 topic, _, rest = text.partition(' ')
                 return Event(topic, json.loads(rest))
 
@@ -193,19 +209,6 @@ class Sub:
         of meaning with the prefix ''."""
         n = [x['seq'] for x in self.history]
         return [(a, b) for a, b in zip(n, n[1:]) if b != a + 1]
-
-    def sync(self, emit, timeout=10):
-        """Calls emit() until an event arrives: from then on this subscriber is
-        served.  nng gives no other sign."""
-        deadline = time.monotonic() + timeout
-        while True:
-            emit()
-            try:
-                return self.recv(min(0.2, max(0, deadline -
-                                              time.monotonic())))
-            except BusTimeout:
-                if time.monotonic() >= deadline:
-                    raise
 
     @staticmethod
     def _is(event, type, endpoint, members):

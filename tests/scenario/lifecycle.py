@@ -556,7 +556,6 @@ def test_bad_subscribers(scene):
     for n in range(300):
         device.call('event', {'data': {'n': n, 'x': 'y' * 3000}})
     with d.bus() as bus, d.request() as req:
-        bus.sync(lambda: device.notify('event', {'data': {}}))
         device.call('event', {'type': 'last', 'data': {}})
         wait_until('the last event', lambda: bus.expect(
             'endpoint.message', 'dev')['detail']['type'] == 'last')

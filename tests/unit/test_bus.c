@@ -372,6 +372,43 @@ the_last_event_reaches_a_subscriber(void **state)
 	(void)close(fd);
 }
 
+static void
+subscribers_hear_the_last_number(void **state)
+{
+	struct event_bus_opts o = options();
+	struct event_bus *bus;
+	char text[4096] = "";
+	const char *topic = "bus.alive {\"seq\":";
+	int fd;
+
+	(void)state;
+	o.alive_ms = 3600000;		/* only the one for who comes */
+	bus = start(&o);
+	emit(bus, "a", 2);
+	event_kick(bus);
+	fd = sp_connect(events_path, SP_SUB, SOON);
+	assert_true(fd >= 0);
+	while (strncmp(text, topic, strlen(topic)) != 0)
+		assert_true(sp_recv(fd, SP_SUB, text, sizeof(text), SOON) > 0);
+	assert_int_equal(text[strlen(topic)], '1');
+	emit(bus, "a", 3);		/* its number is the next */
+	event_kick(bus);
+	assert_true(sp_recv(fd, SP_SUB, text, sizeof(text), SOON) > 0);
+	assert_non_null(strstr(text, "\"seq\":2,"));
+	(void)close(fd);
+	event_bus_free(&bus);
+
+	o.alive_ms = 100;		/* and again and again */
+	bus = start(&o);
+	fd = sp_connect(events_path, SP_SUB, SOON);
+	for (int i = 0; i < 5; i++) {
+		assert_true(sp_recv(fd, SP_SUB, text, sizeof(text), SOON) > 0);
+		assert_memory_equal(text, "bus.alive {\"seq\":0,", 19);
+	}
+	(void)close(fd);
+	event_bus_free(&bus);
+}
+
 struct reader {
 	pthread_t thread;
 	int fd;
@@ -750,6 +787,7 @@ main(void)
 		cmocka_unit_test(large_records_have_a_limit_of_their_own),
 		cmocka_unit_test(ending_publishes_what_is_in_the_ring),
 		cmocka_unit_test(the_last_event_reaches_a_subscriber),
+	cmocka_unit_test(subscribers_hear_the_last_number),
 		cmocka_unit_test(
 		    a_burst_of_half_a_queue_reaches_every_subscriber),
 		cmocka_unit_test(

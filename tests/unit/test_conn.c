@@ -217,7 +217,11 @@ run_out(bool switch_off_and_on)
 	struct rlimit old, few;
 	int fd[40], made = 0, turns = 0, spare;
 	uint64_t begin, failed;
+	const char *valgrind = getenv("CT_VALGRIND");
 
+	/* Its accept() takes what is over the limit and closes it. */
+	if (valgrind != NULL && strcmp(valgrind, "yes") == 0)
+		skip();
 	start(&plain);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	for (; made < 20; made++)
