@@ -15,6 +15,8 @@
  * have reads as NULL.  Within a major nothing is ever reordered.
  *
  *   1.0  2026-11-20  first version
+ *   1.1  2026-11-21  keys and enrolment in hello; commands, telemetry, inventory,
+ *                    drain; completions; metrics for status plugins
  */
 #ifndef CLEAT_ABI_H
 #define CLEAT_ABI_H
@@ -28,7 +30,7 @@ extern "C" {
 
 #define CLEAT_ABI_MAGIC 0x74616c63u	/* "clat" */
 #define CLEAT_ABI_MAJOR 1u
-#define CLEAT_ABI_MINOR 0u
+#define CLEAT_ABI_MINOR 1u
 
 enum cleat_kind {
 	CLEAT_CERT_SOURCE = 1,		/* <cleat/cert_source.h> */

@@ -152,6 +152,39 @@ struct cleat_host {
 	/* Publishes endpoint.message with this JSON object.  -EPERM before
 	 * authentication, -EINVAL, -EMSGSIZE over 64 KiB. */
 	int (*message_publish)(struct cleat_chan *, const char *json, size_t n);
+
+	/* ---- 1.1, CLEAT_PROTOCOL ---- */
+
+	/* What ends with completed(): `request` is the plugin's own number.  All:
+	 * -EPERM before authentication, -ENOMEM, -EAGAIN too much waits. */
+
+	/* What the device announced so far is durable. */
+	int (*presence_settle)(struct cleat_chan *, uint64_t request);
+	/* Stores `json`, an array of n bytes, under this number of the device's;
+	 * numbers up to the last stored one are known and stored no more.
+	 * -EINVAL. */
+	int (*telemetry_put)(struct cleat_chan *, uint64_t request,
+	    uint64_t seq, const char *json, size_t n);
+	/* Changes the inventory by a merge patch (RFC 7396), one object. */
+	int (*inventory_patch)(struct cleat_chan *, uint64_t request,
+	    const char *json, size_t n);
+	/* What became of a command; the device may forget it when completed()
+	 * says so. */
+	int (*command_outcome)(struct cleat_chan *, uint64_t request,
+	    const struct cleat_command_result *);
+	/* The device has recorded the command, and works on it.  Published, not
+	 * answered.  percent: 0 to 100, or -1; text may be "". */
+	int (*command_accepted)(struct cleat_chan *, const char *id);
+	int (*command_progress)(struct cleat_chan *, const char *id,
+	    int percent, const char *text);
+
+	/* ---- 1.1, CLEAT_STATUS ---- */
+
+	/* Calls fn for every metric of the daemon, on this thread, before it
+	 * returns.  Names are those of Prometheus: lower case, unit at the end,
+	 * counters in _total.  `labels` is `a="b",…` or "". */
+	int (*metrics)(struct cleat_self *, void (*fn)(void *ctx,
+	    const struct cleat_metric *), void *ctx);
 };
 
 /* Whether the daemon is new enough to have member f. */

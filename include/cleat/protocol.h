@@ -42,7 +42,11 @@ struct cleat_msg {
 
 enum cleat_auth_method {
 	CLEAT_AUTH_CERTIFICATE = 1,	/* the TLS client certificate */
-	CLEAT_AUTH_TOKEN = 2
+	CLEAT_AUTH_TOKEN = 2,
+	/* 1.1: a signature by a key that is known for the endpoint */
+	CLEAT_AUTH_KEY = 3,
+	/* 1.1: not known yet; see public_key and token below */
+	CLEAT_AUTH_ENROL = 4
 };
 
 /* What a device says of itself in its first message. */
@@ -53,6 +57,15 @@ struct cleat_hello {
 	const char *token;		/* CLEAT_AUTH_TOKEN, else NULL */
 	const char *boot_id;		/* "" unknown */
 	const char *agent;		/* name and version, "" unknown */
+	/* 1.1.  Ed25519 (RFC 8032): public key 32 bytes, signature 64 bytes over
+	 * what doc/protocol.md says; n 0: none.  KEY: both.  ENROL: the one-time
+	 * token in `token` (NULL: none, where the operator lets or approves),
+	 * and the key that shall be known from now on with a signature by it, or
+	 * none: then a token is made and given in the result. */
+	struct cleat_bytes public_key, signature;
+	uint32_t bound;			/* 1: the TLS exporter is in what was
+					 * signed; 0: it is not */
+	uint32_t reserved;
 };
 
 struct cleat_auth_result {
@@ -65,6 +78,57 @@ struct cleat_auth_result {
 	uint32_t ping_ms, dead_ms;
 	uint32_t retry_min_ms, retry_max_ms;	/* for the next reconnect */
 	uint32_t max_message;		/* bytes the device may send at once */
+	/* 1.1.  error may also be -EINPROGRESS: an operator has to approve;
+	 * -EBUSY: another channel has the id (first-in-wins); -EDQUOT: too many
+	 * attempts. */
+	const char *enrolled_token;	/* what enrolment yielded; "" nothing */
+	const char *fingerprint;	/* -EINPROGRESS: SHA-256 of the key in hex;
+					 * "" none */
+	uint64_t telemetry_seq;		/* last one that is stored; 0 none */
+};
+
+/* 1.1: a command for the device.  Text is valid during the call. */
+struct cleat_command {
+	uint32_t size;			/* sizeof(struct cleat_command) */
+	uint32_t again;			/* 1: it may have been delivered before */
+	const char *id;			/* 1 to 64 of a-z A-Z 0-9 . _ - */
+	const char *verb;
+	const char *args_json;		/* one JSON object */
+	int64_t deadline_wall_ms;
+};
+
+enum cleat_outcome {
+	CLEAT_OUTCOME_OK = 1, CLEAT_OUTCOME_ERROR, CLEAT_OUTCOME_EXPIRED,
+	CLEAT_OUTCOME_CANCELLED, CLEAT_OUTCOME_INTERRUPTED
+};
+
+/* 1.1: what became of a command. */
+struct cleat_command_result {
+	uint32_t size;			/* sizeof(struct cleat_command_result) */
+	uint32_t outcome;		/* enum cleat_outcome; never EXPIRED */
+	const char *id;
+	const char *result_json;	/* any JSON value, or "" */
+	const char *message;		/* for people, or "" */
+};
+
+/* 1.1: what a host call with a request number led to. */
+struct cleat_completion {
+	uint32_t size;			/* sizeof(struct cleat_completion) */
+	int32_t error;			/* 0: it is durable; negative errno:
+					 * -EAGAIN, -ENOSPC try later, -EINVAL,
+					 * -ENOENT, -ESTALE */
+	uint64_t request;		/* the number given in the call */
+	uint64_t value;			/* telemetry: last seq that is stored;
+					 * inventory: revision; outcome: the enum
+					 * cleat_outcome that is final */
+};
+
+/* 1.1: the daemon wants the device to connect again, elsewhere or later. */
+struct cleat_drain {
+	uint32_t size;			/* sizeof(struct cleat_drain) */
+	uint32_t window_ms;		/* at a random time within */
+	const char *servers;		/* URLs, comma-separated; "" the same */
+	const char *why;		/* "restart", "rebalance", "moved" */
 };
 
 enum cleat_power {
@@ -112,6 +176,20 @@ struct cleat_protocol_ops {
 	int (*session_import)(void *inst, struct cleat_chan *, const void *p,
 	    size_t n);
 	void (*session_forget)(void *inst, void *session);
+	/* ---- 1.1, all optional; only after authentication ---- */
+	/* The answer to a host call that has a request number. */
+	void (*completed)(void *inst, struct cleat_chan *, void *session,
+	    const struct cleat_completion *);
+	/* Sends a command to the device.  0: it is on its way (the device says
+	 * host->command_accepted() or command_outcome()); -EAGAIN: not now, it
+	 * is offered again after drained(); -ENOTSUP: this protocol cannot. */
+	int (*command)(void *inst, struct cleat_chan *, void *session,
+	    const struct cleat_command *);
+	/* Asks the device to give a command up that it was sent. */
+	void (*command_cancel)(void *inst, struct cleat_chan *, void *session,
+	    const char *id);
+	void (*drain)(void *inst, struct cleat_chan *, void *session,
+	    const struct cleat_drain *);
 };
 
 #ifdef __cplusplus

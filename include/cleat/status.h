@@ -22,6 +22,16 @@ struct cleat_status_ops {
 	void (*event)(void *inst, const struct cleat_event *event);
 };
 
+/* 1.1: one value as host->metrics() gives it. */
+struct cleat_metric {
+	uint32_t size;			/* sizeof(struct cleat_metric) */
+	uint32_t is_counter;		/* 1: only rises; 0: a gauge */
+	const char *name;		/* "cleat_channels" */
+	const char *help;		/* one line */
+	const char *labels;
+	double value;
+};
+
 #ifdef __cplusplus
 }
 #endif

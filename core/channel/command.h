@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands that have no outcome yet, a queue for each endpoint (decision 0014):
+ * accepted when stored, delivered in their order to the endpoint's live channel,
+ * again after every reconnect until an outcome is stored, expired by the clock.
+ * Thread: any; one mutex, held briefly, never across a callback.
+ */
+#ifndef CT_CHANNEL_COMMAND_H
+#define CT_CHANNEL_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/commands.h"
+#include "store/store.h"
+
+struct channel_worker;
+struct command_table;
+struct endpoint_table;
+struct event_bus;
+
+#define COMMAND_ID_MAX 64
+#define COMMAND_VERB_MAX 64
+
+struct command_rules {
+	uint32_t queue_max;		/* open ones of one endpoint */
+	uint32_t open_max;		/* in all */
+	uint32_t args_max;		/* bytes */
+	uint64_t deadline_max_ms;
+};
+
+/* What to reach a device by, and where to keep it. */
+struct command_deps {
+	struct store *store;
+	struct endpoint_table *endpoints;
+	struct event_bus *bus;
+	struct channel_worker **workers;	/* by index */
+};
+/* Reads the open ones. */
+int command_table_new(const struct command_deps *,
+    const struct command_rules *, char *why, struct command_table **ret);
+void command_table_free(struct command_table **);
+void command_table_set_rules(struct command_table *,
+    const struct command_rules *);
+
+struct command_request {
+	const char *endpoint, *verb, *args;	/* args: a JSON object */
+	const char *id;			/* "" make one */
+	const char *by;
+	int64_t deadline_ms;		/* wall */
+};
+/* The answer to command_add(), on the loop of `home`. */
+struct command_added {
+	void (*fn)(struct command_added *);
+	struct mailbox *home;
+	int error;			/* 0: it is durable */
+	char id[COMMAND_ID_MAX + 1];
+};
+/* 0: fn will be called.  -EINVAL (why[256] says what), -ENOENT no such endpoint,
+ * -EDQUOT the queue is full, -EAGAIN the store is busy, -ENOMEM. */
+int command_add(struct command_table *, const struct command_request *,
+    char *why, struct command_added *);
+/* Cancelled at once if the device never had it, else the device is asked.
+ * -ENOENT, -EALREADY it has an outcome, -EAGAIN. */
+int command_cancel(struct command_table *, const char *id);
+
+/* Once a second from one thread: what is past its deadline expires. */
+void command_table_sweep(struct command_table *, int64_t wall_ms);
+
+size_t command_table_open(struct command_table *);	/* in all */
+
+#endif
