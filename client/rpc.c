@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 
-/* To be freed with free(); NULL: no memory.  Takes `o` over.  json_dumps() of
+/* To be freed with mem_free(); NULL: no memory.  Takes `o` over.  json_dumps() of
  * jansson 2.14 drops a key when memory is short while its text grows; here the
  * room is there before. */
 static char *
@@ -17,12 +17,12 @@ text_of(json_t *o)
 {
 	const size_t how = JSON_COMPACT | JSON_ENCODE_ANY;
 	size_t n = o == NULL ? 0 : json_dumpb(o, NULL, 0, how);
-	char *text = n == 0 ? NULL : malloc(n + 1);
+	char *text = n == 0 ? NULL : mem_alloc(n + 1);
 
 	if (text != NULL && json_dumpb(o, text, n, how) == n) {
 		text[n] = '\0';
 	} else {
-		free(text);
+		mem_free(text);
 		text = NULL;
 	}
 	json_decref(o);
@@ -49,7 +49,7 @@ client_request(struct cleat_client *c, const char *method, json_t *params,
 		r = client_frame(c, WS_OP_TEXT, text, strlen(text));
 		mem_wipe(text, strlen(text));
 	}
-	free(text);
+	mem_free(text);
 	return r;
 }
 
@@ -126,7 +126,7 @@ notified(struct cleat_client *c, const char *method, json_t *params)
 		return;
 	text = text_of(json_incref(params));
 	c->opts.notification(c->opts.ctx, method, text == NULL ? "{}" : text);
-	free(text);
+	mem_free(text);
 }
 
 int
@@ -158,7 +158,7 @@ client_message(struct cleat_client *c, const char *p, size_t n)
 		text = text_of(answer);
 		r = text == NULL ? -ENOMEM : client_frame(c, WS_OP_TEXT, text,
 		    strlen(text));
-		free(text);
+		mem_free(text);
 	}
 	json_decref(call);
 	return r;
