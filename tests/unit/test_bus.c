@@ -488,6 +488,19 @@ a_burst_of_half_a_queue_reaches_every_subscriber(void **state)
 	event_bus_free(&bus);
 }
 
+/* Sanitizers and valgrind keep books that grow with what is done. */
+static bool
+memory_is_ours(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	return false;
+#else
+	const char *valgrind = getenv("CT_VALGRIND");
+
+	return valgrind == NULL || strcmp(valgrind, "yes") != 0;
+#endif
+}
+
 static size_t
 resident(void)
 {
@@ -536,9 +549,8 @@ a_stalled_subscriber_costs_its_queue_and_nobody_else(void **state)
 	/* 30,000 would be over 8 MB. */
 	print_message("# grew by %zd KiB\n",
 	    ((ssize_t)resident() - (ssize_t)before) / 1024);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	assert_true(resident() < before + 4 * 1024 * 1024);
-#endif
+	if (memory_is_ours())
+		assert_true(resident() < before + 4 * 1024 * 1024);
 	(void)close(stalled);
 	(void)close(r.fd);
 	event_bus_free(&bus);
@@ -632,9 +644,8 @@ a_flooding_requester_disturbs_nobody(void **state)
 	}
 	print_message("# grew by %zd KiB\n",
 	    ((ssize_t)resident() - (ssize_t)before) / 1024);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	assert_true(resident() < before + 8 * 1024 * 1024);
-#endif
+	if (memory_is_ours())
+		assert_true(resident() < before + 8 * 1024 * 1024);
 	assert_int_equal(stats(bus).dropped, 0);
 	(void)close(flood);
 	(void)close(fd);

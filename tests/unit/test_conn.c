@@ -218,10 +218,9 @@ run_out(bool switch_off_and_on)
 	int fd[40], made = 0, turns = 0, spare;
 	uint64_t begin, failed;
 	const char *valgrind = getenv("CT_VALGRIND");
+	/* Its accept() takes what is over the limit, closes it and says EMFILE. */
+	bool lost = valgrind != NULL && strcmp(valgrind, "yes") == 0;
 
-	/* Its accept() takes what is over the limit and closes it. */
-	if (valgrind != NULL && strcmp(valgrind, "yes") == 0)
-		skip();
 	start(&plain);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	for (; made < 20; made++)
@@ -245,9 +244,12 @@ run_out(bool switch_off_and_on)
 	if (switch_off_and_on)
 		assert_int_equal(net_worker_accept(t.w, true), 0);
 	for (int i = 0; i < made; i++)
-		assert_true(is_served(fd[i]));
+		assert_true(is_served(fd[i]) || (lost && is_closed(fd[i])));
 	for (int i = 0; i < made; i++)
 		(void)close(fd[i]);
+	fd[0] = nettest_connect(t.address);
+	assert_true(is_served(fd[0]));
+	(void)close(fd[0]);
 	assert_true(nettest_until(&t, nobody_left, NULL, 3000));
 }
 

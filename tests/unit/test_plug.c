@@ -478,6 +478,8 @@ events_arrive_in_order(void **state)
 	    .endpoint = "till-1", .state = PRESENCE_ONLINE };
 
 	(void)state;
+	wait_note("s", "timer");	/* not between two events */
+	wait_note("t", "timer");
 	for (uint64_t seq = 1; seq <= 300; seq++)
 		plugs_event(p, seq, &ev, "{}", 2);
 	ev = (struct event){ .type = EVENT_DAEMON_READY, .text = "up" };
