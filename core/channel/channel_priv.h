@@ -90,6 +90,7 @@ struct channel {
 	uint32_t unsent;		/* bytes, when the ping was due */
 	uint16_t close_code;		/* once ended */
 	uint8_t phase, todo;
+	uint8_t completions;		/* that are under way (completion.h) */
 	uint8_t security;		/* before authentication */
 	uint8_t deflate_bits;		/* 0: not negotiated */
 	bool ping_out : 1, suspect : 1, ended : 1, want_drained : 1;

@@ -50,20 +50,26 @@ struct command_request {
 	const char *by;
 	int64_t deadline_ms;		/* wall */
 };
-/* The answer to command_add(), on the loop of `home`. */
+/* The answer to command_add() and command_cancel(), on the loop of `home`; the
+ * caller's, who keeps it until then. */
 struct command_added {
 	void (*fn)(struct command_added *);
 	struct mailbox *home;
+	struct mail mail;		/* the table's */
 	int error;			/* 0: it is durable */
 	char id[COMMAND_ID_MAX + 1];
 };
-/* 0: fn will be called.  -EINVAL (why[256] says what), -ENOENT no such endpoint,
- * -EDQUOT the queue is full, -EAGAIN the store is busy, -ENOMEM. */
+/* 0: fn will be called (error: -EEXIST the id is taken, -ENOSPC, -EIO).
+ * -EINVAL (why[256] says what), -ENOENT no such endpoint, -EEXIST, -EDQUOT the
+ * queue is full, -EAGAIN the store is busy, -ENOMEM. */
 int command_add(struct command_table *, const struct command_request *,
     char *why, struct command_added *);
-/* Cancelled at once if the device never had it, else the device is asked.
- * -ENOENT, -EALREADY it has an outcome, -EAGAIN. */
-int command_cancel(struct command_table *, const char *id);
+/* Cancelled at once if the device never had it, else the device is asked, now
+ * and after every reconnect.  0: fn will be called when that is durable (error:
+ * -ENOENT no such command, -EALREADY it has an outcome, -ENOSPC, -EIO).
+ * -EAGAIN, -ENOMEM. */
+int command_cancel(struct command_table *, const char *id,
+    struct command_added *);
 
 /* Once a second from one thread: what is past its deadline expires. */
 void command_table_sweep(struct command_table *, int64_t wall_ms);

@@ -130,7 +130,7 @@ static bool
 exportable(const struct channel *c)
 {
 	return c->phase == PHASE_OPEN && !c->ended && c->todo == 0 &&
-	    (c->pre == NULL || c->protocol->anonymous) &&
+	    (c->pre == NULL || c->protocol->anonymous) && c->completions == 0 &&
 	    c->owner->current != c && c->protocol->export != NULL;
 }
 

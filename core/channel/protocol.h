@@ -26,6 +26,25 @@ struct channel_auth_result {
 	int security;			/* enum channel_security */
 };
 
+/* What a call with a request number led to, once it is durable or has failed. */
+struct channel_completion {
+	int error;			/* 0, or negative errno */
+	uint64_t request, value;
+};
+
+struct channel_command {
+	bool again;			/* it may have been delivered before */
+	const char *id, *verb;
+	const char *args;		/* a JSON object */
+	int64_t deadline_ms;		/* wall */
+};
+
+struct channel_drain {
+	uint32_t window_ms;
+	const char *servers;		/* comma-separated; "" the same */
+	const char *why;		/* restart, rebalance, moved */
+};
+
 struct channel_protocol {
 	const char *name;		/* instance name */
 	const char *const *subprotocols;	/* NULL ends */
@@ -52,6 +71,12 @@ struct channel_protocol {
 	int (*import)(struct channel_protocol *, struct channel *,
 	    const uint8_t *p, size_t n);
 	void (*forget)(struct channel *);
+	/* Optional, each by itself; only after authentication.  command: 0 it is
+	 * on its way, -EAGAIN offer it again after drained(), -ENOTSUP. */
+	void (*completed)(struct channel *, const struct channel_completion *);
+	int (*command)(struct channel *, const struct channel_command *);
+	void (*command_cancel)(struct channel *, const char *id);
+	void (*drain)(struct channel *, const struct channel_drain *);
 	/* The last call.  code: RFC 6455 7.4 (1006: no close frame). */
 	void (*closed)(struct channel *, uint16_t code, const char *why);
 };
