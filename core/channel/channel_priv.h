@@ -186,5 +186,13 @@ int channel_import(struct channel_worker *, int fd, const uint8_t *p, size_t n,
 
 /* hello.c */
 void channel_answer_hello(struct channel *);
+/* The end of takeover_begin(): 0 it is the live one, with this number; -EBUSY
+ * another one has the right of way; -EAGAIN, -ENOMEM, -ENOSPC. */
+void channel_admitted(struct channel *, int error, uint64_t number);
+
+/* takeover.c */
+/* Its hello was accepted; channel_admitted() tells what came of it, in this call
+ * or later, unless it ends meanwhile. */
+void takeover_begin(struct channel *);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who a channel is: challenge, hello, verdict, and the take-over that follows
- * (decision 0007).  The protocol learns the verdict at the end of the turn.
+ * Who a channel is: challenge, hello and verdict.  The protocol learns it at the
+ * end of the turn, or when takeover.c has decided between two channels.
  */
 #include "channel_priv.h"
 
@@ -10,7 +10,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/worker.h"
 #include "channel/auth.h"
 #include "tls/digest.h"
 
@@ -94,56 +93,6 @@ channel_authenticate(struct channel *c, const struct channel_hello *h)
 	return 0;
 }
 
-/* Sent to the worker that has the channel which was taken over. */
-struct supersede {
-	struct mail mail;
-	struct channel_worker *to;
-	uint64_t id;
-};
-
-static void
-superseded(struct mail *m)
-{
-	struct supersede *s = CT_CONTAINER(m, struct supersede, mail);
-	/* Not there: it ended by itself, or is on its way to another worker,
-	 * which asks whether it is still the live one when it arrives. */
-	struct channel *c = channel_find(s->to, s->id);
-
-	if (c != NULL)
-		channel_close(c, 4003, "another channel took over");
-	mem_free(s);
-}
-
-static int
-claim(struct channel *c, struct channel_auth_result *result)
-{
-	struct channel_worker *cw = c->owner;
-	struct supersede *s = mem_alloc(sizeof(*s));
-	struct endpoint_place old;
-	struct endpoint_claim what = {
-		.id = c->pre->endpoint,
-		.place = { .channel_id = c->id, .worker = cw->index },
-		.security = c->pre->security,
-		.peer = c->pre->peer,
-		.agent = c->pre->agent
-	};
-	int r;
-
-	if (s == NULL)
-		return -ENOMEM;
-	r = endpoint_claim(cw->shared.endpoints, &what, &c->endpoint,
-	    &result->channel_number, &old);
-	if (r != 0 || old.channel_id == 0) {
-		mem_free(s);
-		return r;
-	}
-	s->mail.fn = superseded;
-	s->to = cw->shared.workers[old.worker];
-	s->id = old.channel_id;
-	mailbox_post(&s->to->worker->mailbox, &s->mail);
-	return 0;
-}
-
 static void
 tell_refused(struct channel *c)
 {
@@ -161,35 +110,48 @@ tell_refused(struct channel *c)
 	event_emit(c->owner->shared.bus, &ev);
 }
 
+static void
+answer(struct channel *c, int error, uint64_t number)
+{
+	struct channel_auth_result result = {
+		.error = error,
+		.endpoint = error == 0 ? endpoint_id(c->endpoint) :
+		    c->pre->endpoint,
+		.channel_number = number,
+		.epoch = c->owner->shared.epoch,
+		.security = c->pre->security
+	};
+
+	if (error == 0) {
+		COUNT(c->owner, authenticated, 1);
+		c->security = (uint8_t)c->pre->security;
+		channel_pre_free(c);
+	}
+	c->protocol->authenticated(c, &result);
+}
+
 /* End of the turn in which the hello came. */
 void
 channel_answer_hello(struct channel *c)
 {
-	struct channel_worker *cw = c->owner;
-	struct channel_auth_result result = {
-		.epoch = cw->shared.epoch,
-		.security = c->pre->security,
-		.endpoint = c->pre->endpoint
-	};
-	int r;
-
-	result.error = c->pre->verdict;
-	if (result.error != 0) {
-		tell_refused(c);
-	} else if ((r = claim(c, &result)) != 0) {
-		log_warning("a device is sent away endpoint=%s peer=%s "
-		    "error=%s", c->pre->endpoint, c->pre->peer, strerror(-r));
-		result.error = -EAGAIN;
-	}
-	if (result.error != 0) {
-		c->protocol->authenticated(c, &result);
+	if (c->pre->verdict == 0) {
+		takeover_begin(c);
 		return;
 	}
-	COUNT(cw, authenticated, 1);
-	c->security = (uint8_t)c->pre->security;
-	result.endpoint = endpoint_id(c->endpoint);
-	channel_pre_free(c);
-	c->protocol->authenticated(c, &result);
+	tell_refused(c);
+	answer(c, c->pre->verdict, 0);
+}
+
+void
+channel_admitted(struct channel *c, int error, uint64_t number)
+{
+	if (error != 0 && error != -EBUSY) {
+		log_warning("a device is sent away endpoint=%s peer=%s "
+		    "error=%s", c->pre->endpoint, c->pre->peer,
+		    strerror(-error));
+		error = -EAGAIN;
+	}
+	answer(c, error, number);
 }
 
 /* ---- what a known device announces ---------------------------------------- */
