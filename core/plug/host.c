@@ -395,6 +395,11 @@ static const struct cleat_host table = {
 	.presence_sleep = proto_sleep,
 	.presence_bye = proto_bye,
 	.message_publish = proto_publish,
+	.telemetry_put = proto_telemetry,
+	.inventory_patch = proto_inventory,
+	.command_outcome = proto_outcome,
+	.command_accepted = proto_accepted,
+	.command_progress = proto_progress,
 };
 
 const struct cleat_host *

@@ -46,4 +46,15 @@ int proto_sleep(struct cleat_chan *, int64_t until_wall_ms);
 int proto_bye(struct cleat_chan *);
 int proto_publish(struct cleat_chan *, const char *json, size_t n);
 
+/* proto_product.c */
+int proto_telemetry(struct cleat_chan *, uint64_t request, uint64_t seq,
+    const char *json, size_t n);
+int proto_inventory(struct cleat_chan *, uint64_t request, const char *json,
+    size_t n);
+int proto_outcome(struct cleat_chan *, uint64_t request,
+    const struct cleat_command_result *);
+int proto_accepted(struct cleat_chan *, const char *id);
+int proto_progress(struct cleat_chan *, const char *id, int percent,
+    const char *text);
+
 #endif

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +28,8 @@
 #include "plug/plug.h"
 
 #define NAME_MAX_N 64
+/* What the table of an ABI 1.0 plugin holds; what is behind reads as NULL. */
+#define PROTO_OPS_1_0 offsetof(struct cleat_protocol_ops, completed)
 
 static bool
 name_ok(const char *s)
@@ -284,7 +287,7 @@ check_ops(const char *name, char *why, const void *ops,
 		return 0;
 	case CLEAT_PROTOCOL:
 		if (copy_table(&m->ops.proto, sizeof(m->ops.proto),
-		    sizeof(m->ops.proto), ops) < 0)
+		    PROTO_OPS_1_0, ops) < 0)
 			return bad(name, why, -EPROTO, small);
 		return check_proto(name, why, &m->ops.proto);
 	case CLEAT_STATUS:

@@ -17,24 +17,25 @@
 #include "plug/host.h"
 #include "plug/inst.h"
 #include "plug/kinds.h"
+#include "plug/proto.h"
 #include "plug/settings.h"
 
 #define PUBLISH_MAX (64 * 1024)
 
-static struct channel *
-channel_of(const struct cleat_chan *c)
+struct channel *
+proto_channel(const struct cleat_chan *c)
 {
 	return (struct channel *)(uintptr_t)c;
 }
 
-static struct cleat_chan *
-chan_of(struct channel *ch)
+struct cleat_chan *
+proto_chan(struct channel *ch)
 {
 	return (struct cleat_chan *)(void *)ch;
 }
 
-static struct cleat_self *
-self_of(const struct channel *ch)
+struct cleat_self *
+proto_self(const struct channel *ch)
 {
 	struct cleat_self *s = CT_CONTAINER(channel_protocol(ch),
 	    struct cleat_self, proto);
@@ -90,19 +91,19 @@ on_open(struct channel_protocol *p, struct channel *ch,
 	};
 	uint64_t t = self_enter();
 
-	s->inst->module->ops.proto.open(s->data, chan_of(ch), &r);
+	s->inst->module->ops.proto.open(s->data, proto_chan(ch), &r);
 	self_leave(s, "open of a channel", t);
 }
 
 static void
 on_message(struct channel *ch, uint8_t *p, size_t n, bool text)
 {
-	struct cleat_self *s = self_of(ch);
+	struct cleat_self *s = proto_self(ch);
 	struct cleat_msg m = { .size = sizeof(m), .is_text = text, .p = p,
 	    .n = n };
 	uint64_t t = self_enter();
 
-	s->inst->module->ops.proto.message(s->data, chan_of(ch),
+	s->inst->module->ops.proto.message(s->data, proto_chan(ch),
 	    channel_session(ch), &m);
 	self_leave(s, "message", t);
 }
@@ -110,20 +111,20 @@ on_message(struct channel *ch, uint8_t *p, size_t n, bool text)
 static void
 on_drained(struct channel *ch)
 {
-	struct cleat_self *s = self_of(ch);
+	struct cleat_self *s = proto_self(ch);
 	const struct cleat_protocol_ops *ops = &s->inst->module->ops.proto;
 	uint64_t t = self_enter();
 
 	if (ops->drained == NULL)
 		return;
-	ops->drained(s->data, chan_of(ch), channel_session(ch));
+	ops->drained(s->data, proto_chan(ch), channel_session(ch));
 	self_leave(s, "drained", t);
 }
 
 static void
 on_authenticated(struct channel *ch, const struct channel_auth_result *in)
 {
-	struct cleat_self *s = self_of(ch);
+	struct cleat_self *s = proto_self(ch);
 	const struct cleat_protocol_ops *ops = &s->inst->module->ops.proto;
 	const struct channel_limits *limits = channel_limits(ch);
 	struct cleat_auth_result r = {
@@ -144,18 +145,18 @@ on_authenticated(struct channel *ch, const struct channel_auth_result *in)
 
 	if (ops->authenticated == NULL)
 		return;
-	ops->authenticated(s->data, chan_of(ch), channel_session(ch), &r);
+	ops->authenticated(s->data, proto_chan(ch), channel_session(ch), &r);
 	self_leave(s, "authenticated", t);
 }
 
 static void
 on_closed(struct channel *ch, uint16_t code, const char *why)
 {
-	struct cleat_self *s = self_of(ch);
+	struct cleat_self *s = proto_self(ch);
 	uint64_t t = self_enter();
 
 	(void)why;			/* the channel has logged it */
-	s->inst->module->ops.proto.closed(s->data, chan_of(ch),
+	s->inst->module->ops.proto.closed(s->data, proto_chan(ch),
 	    channel_session(ch), code);
 	self_leave(s, "closed", t);
 }
@@ -163,11 +164,11 @@ on_closed(struct channel *ch, uint16_t code, const char *why)
 static int
 on_export(struct channel *ch, struct outbuf *out)
 {
-	struct cleat_self *s = self_of(ch);
+	struct cleat_self *s = proto_self(ch);
 	size_t room = outbuf_room(out);
 	int n;
 
-	n = s->inst->module->ops.proto.session_export(s->data, chan_of(ch),
+	n = s->inst->module->ops.proto.session_export(s->data, proto_chan(ch),
 	    channel_session(ch), out->p + out->n, room);
 	if (n < 0)
 		return n;
@@ -183,14 +184,14 @@ on_import(struct channel_protocol *p, struct channel *ch, const uint8_t *in,
 {
 	struct cleat_self *s = CT_CONTAINER(p, struct cleat_self, proto);
 
-	return s->inst->module->ops.proto.session_import(s->data, chan_of(ch),
+	return s->inst->module->ops.proto.session_import(s->data, proto_chan(ch),
 	    in, n);
 }
 
 static void
 on_forget(struct channel *ch)
 {
-	struct cleat_self *s = self_of(ch);
+	struct cleat_self *s = proto_self(ch);
 
 	s->inst->module->ops.proto.session_forget(s->data,
 	    channel_session(ch));
@@ -212,6 +213,7 @@ proto_part_init(struct cleat_self *s)
 		.authenticated = on_authenticated,
 		.closed = on_closed,
 	};
+	proto_product_init(s);
 	if (ops->session_export == NULL)
 		return;
 	s->proto.export = on_export;
@@ -235,7 +237,7 @@ proto_part_settings(struct cleat_self *s, const struct plug_settings *set)
 uint64_t
 proto_chan_id(const struct cleat_chan *c)
 {
-	return channel_id(channel_of(c));
+	return channel_id(proto_channel(c));
 }
 
 struct cleat_chan *
@@ -249,13 +251,13 @@ proto_chan_find(struct cleat_self *s, uint64_t id)
 	/* Another instance's channels are none of its business. */
 	if (ch == NULL || channel_protocol(ch) != &s->proto)
 		return NULL;
-	return chan_of(ch);
+	return proto_chan(ch);
 }
 
 void
 proto_set_session(struct cleat_chan *c, void *session)
 {
-	channel_set_session(channel_of(c), session);
+	channel_set_session(proto_channel(c), session);
 }
 
 int
@@ -263,7 +265,7 @@ proto_send(struct cleat_chan *c, const struct cleat_msg *m)
 {
 	if (m->p == NULL && m->n > 0)
 		return -EINVAL;
-	return channel_send(channel_of(c), m->p, m->n, m->is_text != 0);
+	return channel_send(proto_channel(c), m->p, m->n, m->is_text != 0);
 }
 
 /* What RFC 6455 7.4 lets an endpoint send; anything else from a plugin becomes
@@ -280,19 +282,19 @@ sendable(uint16_t code)
 void
 proto_close(struct cleat_chan *c, uint16_t code, const char *why)
 {
-	channel_close(channel_of(c), sendable(code), why == NULL ? "" : why);
+	channel_close(proto_channel(c), sendable(code), why == NULL ? "" : why);
 }
 
 const char *
 proto_endpoint(const struct cleat_chan *c)
 {
-	return channel_endpoint(channel_of(c));
+	return channel_endpoint(proto_channel(c));
 }
 
 int
 proto_challenge(struct cleat_chan *c, unsigned char ret[32])
 {
-	return channel_challenge(channel_of(c), ret);
+	return channel_challenge(proto_channel(c), ret);
 }
 
 int
@@ -314,7 +316,7 @@ proto_hello(struct cleat_chan *c, const struct cleat_hello *in)
 	} else {
 		return -EINVAL;
 	}
-	return channel_authenticate(channel_of(c), &h);
+	return channel_authenticate(proto_channel(c), &h);
 }
 
 int
@@ -322,13 +324,13 @@ proto_power(struct cleat_chan *c, enum cleat_power power)
 {
 	switch (power) {
 	case CLEAT_POWER_ON:
-		return channel_announce(channel_of(c), POWER_ON);
+		return channel_announce(proto_channel(c), POWER_ON);
 	case CLEAT_POWER_SHUTTING_DOWN:
-		return channel_announce(channel_of(c), POWER_SHUTTING_DOWN);
+		return channel_announce(proto_channel(c), POWER_SHUTTING_DOWN);
 	case CLEAT_POWER_REBOOTING:
-		return channel_announce(channel_of(c), POWER_REBOOTING);
+		return channel_announce(proto_channel(c), POWER_REBOOTING);
 	case CLEAT_POWER_SUSPENDING:
-		return channel_announce(channel_of(c), POWER_SUSPENDING);
+		return channel_announce(proto_channel(c), POWER_SUSPENDING);
 	}
 	return -EINVAL;
 }
@@ -336,13 +338,13 @@ proto_power(struct cleat_chan *c, enum cleat_power power)
 int
 proto_sleep(struct cleat_chan *c, int64_t until_wall_ms)
 {
-	return channel_announce_sleep(channel_of(c), until_wall_ms);
+	return channel_announce_sleep(proto_channel(c), until_wall_ms);
 }
 
 int
 proto_bye(struct cleat_chan *c)
 {
-	return channel_announce_bye(channel_of(c));
+	return channel_announce_bye(proto_channel(c));
 }
 
 int
@@ -352,5 +354,5 @@ proto_publish(struct cleat_chan *c, const char *json, size_t n)
 		return -EMSGSIZE;
 	if (json == NULL || json_check_object(json, n) < 0)
 		return -EINVAL;
-	return channel_publish(channel_of(c), json, n);
+	return channel_publish(proto_channel(c), json, n);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One message while it is worked on, and how it is answered.  hello.c has the
- * method of that name, proto-endpoint.c all else.
+ * One message while it is worked on, and how it is answered, at once or when
+ * something is durable (waiting.c).  hello.c, telemetry.c and commands.c have the
+ * methods of those names, proto-endpoint.c all else.
  */
 #ifndef CALL_H
 #define CALL_H
@@ -16,6 +17,7 @@
 #define E_HELLO_FIRST (-32003)		/* 4006 */
 #define E_HELLO_TWICE (-32004)
 #define E_ID_NOT_ALLOWED (-32005)	/* 4004 */
+#define E_NO_COMMAND (-32007)
 
 #define CLOSE_INTERNAL 1011
 #define CLOSE_TRY_LATER 1013
@@ -34,6 +36,9 @@ struct session {
 	enum stage stage;
 	json_t *hello_id;		/* of the request that is being answered */
 	unsigned errors;
+	struct waiting *waiting;	/* requests that are answered later */
+	unsigned waiting_n;
+	uint64_t last_request;
 };
 
 /* One message while it is worked on. */
@@ -50,6 +55,42 @@ void call_send(struct inst *, struct cleat_chan *, char *text);
 /* Takes result over. */
 void call_answer(struct call *, json_t *result);
 void call_error(struct call *, int code, const char *why);
+/* What a host call returned, as an answer. */
+void call_code(struct call *, int err);
+
+/* waiting.c */
+#define WAITING_MAX 32
+enum answer {				/* what the completion's value is */
+	ANSWER_STORED, ANSWER_REVISION, ANSWER_FINAL
+};
+/* A number for a host call whose completion answers the request `id` (NULL: it
+ * is not answered).  0: too many wait, or no memory. */
+uint64_t waiting_add(struct session *, json_t *id, enum answer);
+/* What that host call returned (number 0: it was not made): an error is
+ * answered now. */
+void waiting_asked(struct call *, uint64_t number, int err);
+/* Its host call failed, and nobody is told. */
+void waiting_forget(struct session *, uint64_t number);
+void waiting_completed(void *inst, struct cleat_chan *, void *session,
+    const struct cleat_completion *);
+void waiting_fini(struct session *);
+
+/* telemetry.c */
+void telemetry_call(struct call *);
+void inventory_call(struct call *);
+
+/* commands.c */
+const char *outcome_name(uint64_t outcome);
+void outcome_call(struct call *);
+void progress_call(struct call *);
+/* An answer of the device to a request of ours. */
+void commands_answer(struct call *);
+int commands_send(void *inst, struct cleat_chan *, void *session,
+    const struct cleat_command *);
+void commands_cancel(void *inst, struct cleat_chan *, void *session,
+    const char *id);
+void commands_drain(void *inst, struct cleat_chan *, void *session,
+    const struct cleat_drain *);
 
 /* hello.c: the method, and its answer when the daemon has decided. */
 void hello_call(struct call *);

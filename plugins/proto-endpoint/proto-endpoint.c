@@ -72,9 +72,8 @@ call_error(struct call *c, int code, const char *why)
 		    "too many bad messages");
 }
 
-/* What a host call returned, as an answer. */
-static void
-answer_code(struct call *c, int err)
+void
+call_code(struct call *c, int err)
 {
 	if (err >= 0)
 		call_answer(c, json_object());
@@ -84,6 +83,10 @@ answer_code(struct call *c, int err)
 		call_error(c, RPC_PARAMS, "a value is not allowed");
 	else if (err == -EPERM)
 		call_error(c, E_HELLO_FIRST, "hello comes first");
+	else if (err == -ENOENT)
+		call_error(c, E_NO_COMMAND, "no such command");
+	else if (err == -EAGAIN)
+		call_error(c, E_TRY_LATER, "not just now");
 	else
 		call_error(c, RPC_INTERNAL, "internal error");
 }
@@ -108,7 +111,7 @@ on_state(struct call *c)
 	for (size_t i = 0; p != NULL && i < sizeof(powers) /
 	    sizeof(powers[0]); i++) {
 		if (strcmp(p, powers[i].name) == 0) {
-			answer_code(c, c->inst->host->presence_power(c->chan,
+			call_code(c, c->inst->host->presence_power(c->chan,
 			    powers[i].power));
 			return;
 		}
@@ -129,7 +132,7 @@ on_sleep(struct call *c)
 		    "within a year from now, are expected");
 		return;
 	}
-	answer_code(c, c->inst->host->presence_sleep(c->chan, ms));
+	call_code(c, c->inst->host->presence_sleep(c->chan, ms));
 }
 
 static void
@@ -143,7 +146,7 @@ on_bye(struct call *c)
 		return;
 	}
 	err = c->inst->host->presence_bye(c->chan);
-	answer_code(c, err);
+	call_code(c, err);
 	if (err >= 0)
 		c->inst->host->chan_close(c->chan, 1000, "bye");
 }
@@ -180,7 +183,7 @@ on_event(struct call *c)
 	err = text == NULL ? -ENOMEM : c->inst->host->message_publish(c->chan,
 	    text, strlen(text));
 	free(text);
-	answer_code(c, err);
+	call_code(c, err);
 }
 
 static const struct method {
@@ -192,6 +195,10 @@ static const struct method {
 	{ "sleep", on_sleep },
 	{ "bye", on_bye },
 	{ "event", on_event },
+	{ "telemetry", telemetry_call },
+	{ "inventory", inventory_call },
+	{ "outcome", outcome_call },
+	{ "progress", progress_call },
 };
 
 /* ---- ops ----------------------------------------------------------------- */
@@ -201,8 +208,10 @@ dispatch(struct call *c)
 {
 	const struct method *m = NULL;
 
-	if (c->rpc.method == NULL)
-		return;		/* an answer; we have asked nothing */
+	if (c->rpc.method == NULL) {
+		commands_answer(c);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
 		if (strcmp(c->rpc.method, methods[i].name) == 0)
 			m = &methods[i];
@@ -277,7 +286,7 @@ on_open(void *inst, struct cleat_chan *chan, const struct cleat_request *r)
 	    json_pack("{s:s}", "nonce", text)));
 }
 
-/* A hello that is being answered stays on its worker until it is. */
+/* What is being answered stays on its worker until it is. */
 static int
 session_export(void *inst, struct cleat_chan *chan, void *session, void *to,
     size_t cap)
@@ -287,7 +296,7 @@ session_export(void *inst, struct cleat_chan *chan, void *session, void *to,
 
 	(void)inst;
 	(void)chan;
-	if (s == NULL || s->stage == ASKED)
+	if (s == NULL || s->stage == ASKED || s->waiting != NULL)
 		return -EBUSY;
 	if (cap < SESSION_BYTES)
 		return -ENOBUFS;
@@ -325,6 +334,7 @@ session_forget(void *inst, void *session)
 	if (s == NULL)
 		return;
 	json_decref(s->hello_id);
+	waiting_fini(s);
 	free(s);
 }
 
@@ -397,6 +407,10 @@ static const struct cleat_protocol_ops ops = {
 	.session_export = session_export,
 	.session_import = session_import,
 	.session_forget = session_forget,
+	.completed = waiting_completed,
+	.command = commands_send,
+	.command_cancel = commands_cancel,
+	.drain = commands_drain,
 };
 
 CLEAT_PLUGIN(CLEAT_PROTOCOL, NAME, "1.0", opts, &life, &ops);

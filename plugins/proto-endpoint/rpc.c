@@ -111,12 +111,14 @@ rpc_fini(struct rpc *r)
 char *
 rpc_text(json_t *o)
 {
-	size_t n = o == NULL ? 0 : json_dumpb(o, NULL, 0, JSON_COMPACT);
+	size_t n = o == NULL ? 0 : json_dumpb(o, NULL, 0,
+	    JSON_COMPACT | JSON_ENCODE_ANY);
 	char *text = n == 0 ? NULL : malloc(n + 1);
 
 	/* json_dumps() of jansson 2.14 drops a key when memory is short while
 	 * its text grows; here the room is there before. */
-	if (text != NULL && json_dumpb(o, text, n, JSON_COMPACT) == n) {
+	if (text != NULL && json_dumpb(o, text, n,
+	    JSON_COMPACT | JSON_ENCODE_ANY) == n) {
 		text[n] = '\0';
 	} else {
 		free(text);
@@ -144,6 +146,13 @@ rpc_error(json_t *id, int code, const char *why)
 {
 	return rpc_text(json_pack("{s:s, s:o, s:{s:i, s:s}}", "jsonrpc", "2.0",
 	    "id", id_or_null(id), "error", "code", code, "message", why));
+}
+
+char *
+rpc_request(json_t *id, const char *method, json_t *params)
+{
+	return rpc_text(json_pack("{s:s, s:o, s:s, s:o}", "jsonrpc", "2.0",
+	    "id", id, "method", method, "params", params));
 }
 
 char *

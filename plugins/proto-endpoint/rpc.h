@@ -36,9 +36,11 @@ void rpc_fini(struct rpc *r);
  * over, also on failure. */
 char *rpc_result(json_t *id, json_t *result);
 char *rpc_error(json_t *id, int code, const char *why);
+/* The same for a request of ours; takes `id` and `params` over. */
+char *rpc_request(json_t *id, const char *method, json_t *params);
 /* The same for a notification; takes `params` over. */
 char *rpc_notification(const char *method, json_t *params);
-/* The same for any object; takes it over. */
+/* The same for any value; takes it over. */
 char *rpc_text(json_t *o);
 
 #endif

@@ -482,6 +482,63 @@ f_publish(struct cleat_chan *c, const char *json, size_t n)
 	return 0;
 }
 
+static int
+f_telemetry(struct cleat_chan *c, uint64_t request, uint64_t seq,
+    const char *json, size_t n)
+{
+	c->telemetries++;
+	c->request = request;
+	c->seq = seq;
+	free(c->json);
+	c->json = strndup(json, n);
+	return c->product_error;
+}
+
+static int
+f_inventory(struct cleat_chan *c, uint64_t request, const char *json, size_t n)
+{
+	c->inventories++;
+	c->request = request;
+	free(c->json);
+	c->json = strndup(json, n);
+	return c->product_error;
+}
+
+static int
+f_outcome(struct cleat_chan *c, uint64_t request,
+    const struct cleat_command_result *r)
+{
+	if (r->size != sizeof(*r))
+		die("an outcome of the wrong size");
+	c->outcomes++;
+	c->request = request;
+	c->outcome = r->outcome;
+	copy(c->command, sizeof(c->command), r->id);
+	copy(c->outcome_text, sizeof(c->outcome_text), r->message);
+	free(c->json);
+	c->json = strdup(r->result_json);
+	return c->product_error;
+}
+
+static int
+f_accepted(struct cleat_chan *c, const char *id)
+{
+	c->accepted++;
+	copy(c->command, sizeof(c->command), id);
+	return c->product_error;
+}
+
+static int
+f_progress(struct cleat_chan *c, const char *id, int percent,
+    const char *text)
+{
+	c->progressed++;
+	c->percent = percent;
+	copy(c->command, sizeof(c->command), id);
+	copy(c->outcome_text, sizeof(c->outcome_text), text);
+	return c->product_error;
+}
+
 static const struct cleat_host table = {
 	.size = sizeof(table),
 	.abi_major = CLEAT_ABI_MAJOR, .abi_minor = CLEAT_ABI_MINOR,
@@ -501,7 +558,9 @@ static const struct cleat_host table = {
 	.chan_endpoint = f_endpoint, .auth_challenge = f_challenge,
 	.auth_hello = f_hello, .presence_power = f_power,
 	.presence_sleep = f_sleep, .presence_bye = f_bye,
-	.message_publish = f_publish,
+	.message_publish = f_publish, .telemetry_put = f_telemetry,
+	.inventory_patch = f_inventory, .command_outcome = f_outcome,
+	.command_accepted = f_accepted, .command_progress = f_progress,
 };
 
 const struct cleat_host *
@@ -677,6 +736,7 @@ fake_chan_free(struct cleat_chan **p)
 {
 	fake_chan_clear(*p);
 	free((*p)->message);
+	free((*p)->json);
 	free(*p);
 	*p = NULL;
 }

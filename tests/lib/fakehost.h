@@ -40,6 +40,14 @@ struct cleat_chan {
 	enum cleat_power power;
 	int64_t until;
 	char *message;			/* last published */
+	/* What has a request number: the last one's, and what it brought. */
+	int product_error;
+	unsigned telemetries, inventories, outcomes, accepted, progressed;
+	uint64_t request, seq;
+	char *json;
+	char command[80], outcome_text[500];	/* id; message or progress */
+	uint32_t outcome;
+	int percent;
 };
 
 struct fakehost;

@@ -29,7 +29,7 @@ static const struct bad {
 	const char *says;
 } bads[] = {
 	{ "bad_magic", -EPROTO, "magic number" },
-	{ "bad_major", -EPROTO, "was built for plugin ABI 2.0" },
+	{ "bad_major", -EPROTO, "was built for plugin ABI 2." },
 	{ "bad_minor", -EPROTO, "newer than this daemon's" },
 	{ "bad_size", -EPROTO, "size of cleat_plugin is too small" },
 	{ "bad_short", -EPROTO, "size of cleat_plugin is too small" },

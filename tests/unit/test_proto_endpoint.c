@@ -457,6 +457,271 @@ a_session_moves_as_bytes(void **state)
 }
 
 static void
+complete(int error, uint64_t value)
+{
+	struct cleat_completion r = { .size = sizeof(r), .error = error,
+	    .request = chan->request, .value = value };
+
+	fake_chan_clear(chan);
+	ops->completed(inst, chan, chan->session, &r);
+}
+
+#define TELEMETRY "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"telemetry\"," \
+	"\"params\":{\"seq\":4,\"data\":[{\"t\":1.5},7]}}"
+
+static void
+telemetry_is_answered_when_it_is_durable(void **state)
+{
+	(void)state;
+	up();
+	say(TELEMETRY);
+	assert_int_equal(chan->sent_n, 0);
+	assert_int_equal(chan->telemetries, 1);
+	assert_int_equal(chan->seq, 4);
+	assert_string_equal(chan->json, "[{\"t\":1.5},7]");
+	complete(0, 4);
+	answered("{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{\"stored\":4}}");
+	complete(0, 4);			/* nobody waits any more */
+	assert_int_equal(chan->sent_n, 0);
+}
+
+static void
+telemetry_that_cannot_be_stored_is_told_to_try_later(void **state)
+{
+	static const int later[] = { -EAGAIN, -ENOSPC, -EIO };
+
+	(void)state;
+	up();
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		say(TELEMETRY);
+		complete(later[i], 0);
+		answered("\"id\":9,\"error\":{\"code\":-32002,");
+	}
+	chan->product_error = -EAGAIN;
+	error_is(TELEMETRY, -32002);
+	assert_false(chan->closing);
+	complete(0, 4);
+	assert_int_equal(chan->sent_n, 0);
+}
+
+static void
+telemetry_is_checked_member_by_member(void **state)
+{
+	static const char *const bad[] = {
+		"{}", "{\"seq\":0,\"data\":[]}", "{\"seq\":-1,\"data\":[]}",
+		"{\"seq\":1.0,\"data\":[]}", "{\"seq\":\"1\",\"data\":[]}",
+		"{\"seq\":1}", "{\"seq\":1,\"data\":{}}", "[]"
+	};
+	char text[256];
+
+	(void)state;
+	up();
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		(void)snprintf(text, sizeof(text), "{\"jsonrpc\":\"2.0\","
+		    "\"id\":1,\"method\":\"telemetry\",\"params\":%s}",
+		    bad[i]);
+		error_is(text, -32602);
+	}
+	assert_int_equal(chan->telemetries, 0);
+}
+
+static void
+more_requests_than_may_wait_are_told_to_try_later(void **state)
+{
+	(void)state;
+	up();
+	for (int i = 0; i < 32; i++) {
+		say(TELEMETRY);
+		assert_int_equal(chan->sent_n, 0);
+	}
+	error_is(TELEMETRY, -32002);
+	complete(0, 4);
+	answered("\"stored\":4");
+	say(TELEMETRY);
+	assert_int_equal(chan->sent_n, 0);
+}
+
+static void
+an_inventory_patch_is_answered_with_its_revision(void **state)
+{
+	(void)state;
+	up();
+	say("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"inventory\","
+	    "\"params\":{\"patch\":{\"mac\":null,\"x\":{\"y\":1}}}}");
+	assert_string_equal(chan->json, "{\"mac\":null,\"x\":{\"y\":1}}");
+	complete(0, 12);
+	answered("\"result\":{\"revision\":12}");
+	say("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"inventory\","
+	    "\"params\":{\"patch\":{}}}");
+	complete(-EMSGSIZE, 0);
+	answered("\"code\":-32602,");
+	error_is("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"inventory\","
+	    "\"params\":{\"patch\":[]}}", -32602);
+	assert_int_equal(chan->inventories, 2);
+}
+
+static int
+send_command(const char *id)
+{
+	struct cleat_command cmd = { .size = sizeof(cmd), .again = 1, .id = id,
+	    .verb = "message", .args_json = "{\"text\":\"x\"}",
+	    .deadline_wall_ms = INT64_C(1800000060000) };
+
+	fake_chan_clear(chan);
+	return ops->command(inst, chan, chan->session, &cmd);
+}
+
+static void
+a_command_is_a_request_and_its_answer_means_recorded(void **state)
+{
+	(void)state;
+	up();
+	assert_int_equal(send_command("c-1"), 0);
+	answered("{\"jsonrpc\":\"2.0\",\"id\":\"command c-1\",\"method\":"
+	    "\"command\",\"params\":{\"command_id\":\"c-1\",\"verb\":"
+	    "\"message\",\"args\":{\"text\":\"x\"},\"deadline_ms\":60000,"
+	    "\"again\":true}}");
+	say("{\"jsonrpc\":\"2.0\",\"id\":\"command c-1\",\"result\":{}}");
+	assert_int_equal(chan->accepted, 1);
+	assert_string_equal(chan->command, "c-1");
+	assert_int_equal(chan->sent_n, 0);
+}
+
+static void
+a_command_that_is_answered_with_an_error_has_failed(void **state)
+{
+	(void)state;
+	up();
+	say("{\"jsonrpc\":\"2.0\",\"id\":\"command c-1\",\"error\":"
+	    "{\"code\":-32601,\"message\":\"no such verb\"}}");
+	assert_int_equal(chan->outcomes, 1);
+	assert_int_equal(chan->outcome, CLEAT_OUTCOME_ERROR);
+	assert_string_equal(chan->outcome_text,
+	    "refused by the device: no such verb (-32601)");
+	complete(0, CLEAT_OUTCOME_ERROR);
+	assert_int_equal(chan->sent_n, 0);
+	chan->product_error = -ENOENT;	/* made up by the device */
+	say("{\"jsonrpc\":\"2.0\",\"id\":\"command zz\",\"error\":7}");
+	assert_int_equal(chan->sent_n, 0);
+	assert_false(chan->closing);
+}
+
+static void
+a_command_waits_while_the_queue_is_full(void **state)
+{
+	(void)state;
+	up();
+	chan->send_error = -EAGAIN;
+	assert_int_equal(send_command("c-1"), -EAGAIN);
+	assert_false(chan->closing);
+}
+
+static void
+the_device_is_asked_to_cancel(void **state)
+{
+	(void)state;
+	up();
+	fake_chan_clear(chan);
+	ops->command_cancel(inst, chan, chan->session, "c-1");
+	answered("\"id\":\"cancel c-1\",\"method\":\"cancel\",\"params\":"
+	    "{\"command_id\":\"c-1\"}}");
+	say("{\"jsonrpc\":\"2.0\",\"id\":\"cancel c-1\",\"result\":{}}");
+	say("{\"jsonrpc\":\"2.0\",\"id\":\"cancel c-1\",\"error\":"
+	    "{\"code\":-32601}}");
+	assert_int_equal(chan->outcomes, 0);
+	say("{\"jsonrpc\":\"2.0\",\"id\":\"cancel c-1\",\"error\":"
+	    "{\"code\":-32007}}");
+	assert_int_equal(chan->outcome, CLEAT_OUTCOME_CANCELLED);
+}
+
+#define OUTCOME(rest) "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"outcome\"," \
+	"\"params\":{\"command_id\":\"c-1\"" rest "}}"
+
+static void
+an_outcome_is_answered_with_the_one_that_counts(void **state)
+{
+	(void)state;
+	up();
+	say(OUTCOME(",\"outcome\":\"ok\",\"result\":\"fine\",\"message\":\"m\""));
+	assert_int_equal(chan->outcome, CLEAT_OUTCOME_OK);
+	assert_string_equal(chan->json, "\"fine\"");
+	assert_string_equal(chan->outcome_text, "m");
+	complete(0, CLEAT_OUTCOME_EXPIRED);
+	answered("\"id\":3,\"result\":{\"final\":\"expired\"}");
+	say(OUTCOME(",\"outcome\":\"interrupted\""));
+	assert_string_equal(chan->json, "");
+	complete(-ENOENT, 0);
+	answered("\"code\":-32007,");
+	error_is(OUTCOME(",\"outcome\":\"expired\""), -32602);
+	error_is(OUTCOME(",\"outcome\":1"), -32602);
+	error_is(OUTCOME(""), -32602);
+	error_is(OUTCOME(",\"outcome\":\"ok\",\"message\":1"), -32602);
+	assert_int_equal(chan->outcomes, 2);
+}
+
+static void
+progress_is_a_number_or_a_text(void **state)
+{
+	(void)state;
+	up();
+	say("{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":"
+	    "{\"command_id\":\"c-1\",\"percent\":42.5}}");
+	assert_int_equal(chan->percent, 42);
+	say("{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":"
+	    "{\"command_id\":\"c-1\",\"text\":\"half\"}}");
+	assert_int_equal(chan->percent, -1);
+	assert_string_equal(chan->outcome_text, "half");
+	assert_int_equal(chan->sent_n, 0);
+	error_is("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"progress\","
+	    "\"params\":{\"command_id\":\"c-1\",\"percent\":101}}", -32602);
+	error_is("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"progress\","
+	    "\"params\":{\"command_id\":\"c-1\"}}", -32602);
+	error_is("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"progress\","
+	    "\"params\":{\"percent\":1}}", -32602);
+	/* Of a command that ended meanwhile: no error, and no end of the
+	 * channel. */
+	chan->product_error = -ENOENT;
+	for (int i = 0; i < 100; i++)
+		say("{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":"
+		    "{\"command_id\":\"c-1\",\"percent\":1}}");
+	assert_false(chan->closing);
+}
+
+static void
+drain_names_window_and_servers(void **state)
+{
+	struct cleat_drain d = { .size = sizeof(d), .window_ms = 60000,
+	    .servers = "wss://a,wss://b", .why = "moved" };
+
+	(void)state;
+	up();
+	fake_chan_clear(chan);
+	ops->drain(inst, chan, chan->session, &d);
+	answered("{\"jsonrpc\":\"2.0\",\"method\":\"drain\",\"params\":{"
+	    "\"window_ms\":60000,\"servers\":[\"wss://a\",\"wss://b\"],"
+	    "\"why\":\"moved\"}}");
+	d.servers = "";
+	fake_chan_clear(chan);
+	ops->drain(inst, chan, chan->session, &d);
+	answered("\"servers\":[],");
+}
+
+static void
+a_session_with_a_request_that_waits_does_not_move(void **state)
+{
+	unsigned char bytes[64];
+
+	(void)state;
+	up();
+	say(TELEMETRY);
+	assert_int_equal(ops->session_export(inst, chan, chan->session, bytes,
+	    sizeof(bytes)), -EBUSY);
+	complete(0, 4);
+	assert_true(ops->session_export(inst, chan, chan->session, bytes,
+	    sizeof(bytes)) > 0);
+}
+
+static void
 without_a_challenge_the_channel_is_closed(void **state)
 {
 	struct cleat_request r = { .size = sizeof(r) };
@@ -498,6 +763,19 @@ main(void)
 		TEST(events_are_published),
 		TEST(a_device_that_does_not_read_is_let_go),
 		TEST(a_session_moves_as_bytes),
+		TEST(telemetry_is_answered_when_it_is_durable),
+		TEST(telemetry_that_cannot_be_stored_is_told_to_try_later),
+		TEST(telemetry_is_checked_member_by_member),
+		TEST(more_requests_than_may_wait_are_told_to_try_later),
+		TEST(an_inventory_patch_is_answered_with_its_revision),
+		TEST(a_command_is_a_request_and_its_answer_means_recorded),
+		TEST(a_command_that_is_answered_with_an_error_has_failed),
+		TEST(a_command_waits_while_the_queue_is_full),
+		TEST(the_device_is_asked_to_cancel),
+		TEST(an_outcome_is_answered_with_the_one_that_counts),
+		TEST(progress_is_a_number_or_a_text),
+		TEST(drain_names_window_and_servers),
+		TEST(a_session_with_a_request_that_waits_does_not_move),
 		TEST(without_a_challenge_the_channel_is_closed),
 	};
 

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The product half of protocol plugins (ABI 1.1): commands, telemetry,
+ * inventory and drain, in both directions.  As proto_host.c; worker's thread throughout.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "channel/channel.h"
+#include "plug/host.h"
+#include "plug/inst.h"
+#include "plug/kinds.h"
+#include "plug/proto.h"
+
+/* ---- from channels to the plugin ----------------------------------------- */
+
+static void
+on_completed(struct channel *ch, const struct channel_completion *in)
+{
+	struct cleat_self *s = proto_self(ch);
+	struct cleat_completion r = {
+		.size = sizeof(r), .error = in->error, .request = in->request,
+		.value = in->value
+	};
+	uint64_t t = self_enter();
+
+	s->inst->module->ops.proto.completed(s->data, proto_chan(ch),
+	    channel_session(ch), &r);
+	self_leave(s, "completed", t);
+}
+
+static int
+on_command(struct channel *ch, const struct channel_command *in)
+{
+	struct cleat_self *s = proto_self(ch);
+	struct cleat_command r = {
+		.size = sizeof(r), .again = in->again, .id = in->id,
+		.verb = in->verb, .args_json = in->args,
+		.deadline_wall_ms = in->deadline_ms
+	};
+	uint64_t t = self_enter();
+	int err;
+
+	err = s->inst->module->ops.proto.command(s->data, proto_chan(ch),
+	    channel_session(ch), &r);
+	self_leave(s, "command", t);
+	return err;
+}
+
+static void
+on_command_cancel(struct channel *ch, const char *id)
+{
+	struct cleat_self *s = proto_self(ch);
+	uint64_t t = self_enter();
+
+	s->inst->module->ops.proto.command_cancel(s->data, proto_chan(ch),
+	    channel_session(ch), id);
+	self_leave(s, "command_cancel", t);
+}
+
+static void
+on_drain(struct channel *ch, const struct channel_drain *in)
+{
+	struct cleat_self *s = proto_self(ch);
+	struct cleat_drain r = {
+		.size = sizeof(r), .window_ms = in->window_ms,
+		.servers = in->servers, .why = in->why
+	};
+	uint64_t t = self_enter();
+
+	s->inst->module->ops.proto.drain(s->data, proto_chan(ch),
+	    channel_session(ch), &r);
+	self_leave(s, "drain", t);
+}
+
+/* An op that the plugin does not have, an older one or one without need of it,
+ * stays NULL: channels know what that means. */
+void
+proto_product_init(struct cleat_self *s)
+{
+	const struct cleat_protocol_ops *ops = &s->inst->module->ops.proto;
+
+	if (ops->completed != NULL)
+		s->proto.completed = on_completed;
+	if (ops->command != NULL)
+		s->proto.command = on_command;
+	if (ops->command_cancel != NULL)
+		s->proto.command_cancel = on_command_cancel;
+	if (ops->drain != NULL)
+		s->proto.drain = on_drain;
+}
+
+/* ---- from the plugin to channels ----------------------------------------- */
+
+/* Nobody who is not known has anything to store. */
+static int
+store_missing(struct cleat_chan *c)
+{
+	return *channel_endpoint(proto_channel(c)) == '\0' ? -EPERM : -EAGAIN;
+}
+
+int
+proto_telemetry(struct cleat_chan *c, uint64_t request, uint64_t seq,
+    const char *json, size_t n)
+{
+	(void)request;
+	(void)seq;
+	(void)json;
+	(void)n;
+	return store_missing(c);
+}
+
+int
+proto_inventory(struct cleat_chan *c, uint64_t request, const char *json,
+    size_t n)
+{
+	(void)request;
+	(void)json;
+	(void)n;
+	return store_missing(c);
+}
+
+int
+proto_outcome(struct cleat_chan *c, uint64_t request,
+    const struct cleat_command_result *r)
+{
+	(void)request;
+	(void)r;
+	return store_missing(c);
+}
+
+int
+proto_accepted(struct cleat_chan *c, const char *id)
+{
+	(void)id;
+	return store_missing(c);
+}
+
+int
+proto_progress(struct cleat_chan *c, const char *id, int percent,
+    const char *text)
+{
+	(void)id;
+	(void)percent;
+	(void)text;
+	return store_missing(c);
+}
