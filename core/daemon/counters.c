@@ -63,12 +63,27 @@ log_plugs(const struct plugs *plugs)
 		    (unsigned long long)info.sign_failures);
 }
 
+static void
+log_store(struct store *store)
+{
+	struct store_stats st;
+
+	store_stats(store, &st);
+	log_notice("counters of=store jobs=%llu commits=%llu failed=%llu "
+	    "refused=%llu waiting=%llu commit_us=%llu",
+	    (unsigned long long)st.jobs, (unsigned long long)st.commits,
+	    (unsigned long long)st.failed, (unsigned long long)st.refused,
+	    (unsigned long long)st.waiting,
+	    (unsigned long long)st.commit_us);
+}
+
 void
 daemon_log_counters(struct daemon *d)
 {
 	if (d->net == NULL)
 		return;
 	log_plugs(d->plugs);
+	log_store(d->store);
 	log_net(net_counters(d->net));
 	log_channels(&d->channel_counters);
 }

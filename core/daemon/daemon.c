@@ -252,6 +252,9 @@ start(struct daemon *d, char *why)
 	if ((r = open_dirs(d, why)) != 0 || (r = open_bus(d, why)) != 0)
 		return r;
 	emit(d, EVENT_DAEMON_STARTED, PACKAGE_VERSION);
+	if ((r = daemon_state_open(d, why)) != 0 ||
+	    (r = daemon_state_start(d)) != 0)
+		return r;
 	d->workers_n = options_workers(d->conf);
 	if ((r = daemon_workers_new(d, why)) != 0 ||
 	    (r = open_credentials(d, why)) != 0 ||
@@ -288,6 +291,7 @@ stop(struct daemon *d)
 	daemon_workers_free(d);
 	credentials_free(&d->credentials);
 	daemon_log_counters(d);
+	daemon_state_close(d);
 	event_bus_free(&d->bus);	/* the tap is silent now */
 	if (d->plugs != NULL) {
 		struct plugs *plugs = atomic_exchange(&d->plugs, NULL);

@@ -16,6 +16,7 @@
 #include "event/bus.h"
 #include "net/net.h"
 #include "plug/plug.h"
+#include "store/store.h"
 
 #define DAEMON_WHY_SIZE 512
 
@@ -43,6 +44,7 @@ struct daemon {
 	uint32_t stop_seconds;
 
 	struct event_bus *bus;
+	struct store *store;
 	struct endpoint_table *endpoints;
 	_Atomic(struct plugs *) plugs;	/* the bus' tap reads it */
 	struct net *net;
@@ -60,6 +62,11 @@ struct daemon {
 
 /* Loads and checks configuration; logs what is wrong.  -EINVAL, -ENOMEM. */
 int daemon_load_conf(const char *path, struct conf **ret);
+
+/* state.c: the store, and what is read from it at the start. */
+int daemon_state_open(struct daemon *, char *why);
+int daemon_state_start(struct daemon *);
+void daemon_state_close(struct daemon *);
 
 /* reload.c: SIGHUP.  Everything or nothing; says what and why. */
 void daemon_reload(struct daemon *);

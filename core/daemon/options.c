@@ -172,6 +172,21 @@ options_workers(const struct conf *conf)
 }
 
 void
+options_store(const struct conf *conf, struct store_opts *ret)
+{
+	*ret = (struct store_opts){
+		.queue_jobs = conf_uint(conf, "store", "queue_jobs"),
+		.queue_bytes = conf_size(conf, "store", "queue_size"),
+		.flush_ms = ms(conf, "store", "flush"),
+		.telemetry_rows = conf_uint(conf, "store", "telemetry_rows"),
+		.telemetry_bytes = conf_size(conf, "store",
+		    "telemetry_size"),
+		.telemetry_age_ms = conf_ms(conf, "store", "telemetry_age"),
+		.commands_age_ms = conf_ms(conf, "store", "commands_age")
+	};
+}
+
+void
 options_bus(const struct conf *conf, struct event_bus_opts *ret)
 {
 	*ret = (struct event_bus_opts){

@@ -12,6 +12,7 @@
 #include "channel/channel.h"
 #include "event/bus.h"
 #include "net/net.h"
+#include "store/store.h"
 
 struct conf;
 
@@ -35,6 +36,8 @@ void options_listeners_free(struct net_listener_opts **, size_t n);
 /* Number of workers: as configured, or one for each CPU we may use. */
 unsigned options_workers(const struct conf *);
 
+/* [store]; path, epoch and bus are not set. */
+void options_store(const struct conf *, struct store_opts *ret);
 /* [bus]; it refers to the configuration. */
 void options_bus(const struct conf *, struct event_bus_opts *ret);
 

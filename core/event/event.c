@@ -37,6 +37,8 @@ static const char *const type_names[EVENT_TYPES] = {
 	[EVENT_DAEMON_RELOADED] = "daemon.reloaded",
 	[EVENT_DAEMON_RELOAD_FAILED] = "daemon.reload-failed",
 	[EVENT_DAEMON_STOPPING] = "daemon.stopping",
+	[EVENT_STORE_FAILING] = "store.failing",
+	[EVENT_STORE_RECOVERED] = "store.recovered",
 	[EVENT_BUS_ALIVE] = "bus.alive",
 };
 

@@ -59,6 +59,8 @@ struct store_job {
 	 * on the store's thread if that is NULL.  It owns the job again. */
 	void (*done)(struct store_job *);
 	struct mailbox *home;
+	bool reads;			/* changes nothing: a commit that fails is not
+					 * its failure */
 	int error;			/* 0; -ENOSPC, -EIO: not stored; or run()'s */
 	size_t bytes;			/* what it holds, for the queue's limit */
 	/* The store's. */

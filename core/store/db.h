@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The open database as the row files use it: prepared statements that are kept,
+ * values bound by a format, errors of SQLite as errno.  Private to store/.
+ *
+ * A format has one letter a value: t text (const char *), i int64_t, b bytes
+ * (const void *, size_t).  SQL text must be a literal: it is found again by its
+ * address.
+ */
+#ifndef CT_STORE_DB_H
+#define CT_STORE_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#define DB_STATEMENTS 64
+
+struct store_db {
+	sqlite3 *sql;
+	struct db_kept {
+		const char *text;
+		sqlite3_stmt *stmt;
+	} kept[DB_STATEMENTS];
+	uint64_t telemetry_rows, telemetry_bytes;	/* in the log now */
+};
+
+int db_errno(int sqlite_code);		/* 0 for OK, ROW and DONE */
+int db_open(struct store_db *, const char *path);
+void db_close(struct store_db *);
+/* Some statements that return nothing and have no values. */
+int db_exec(struct store_db *, const char *text);
+/* Runs a statement to its end.  0 or -errno (-EEXIST: a constraint). */
+int db_run(struct store_db *, const char *text, const char *format, ...);
+/* Begins a query; then db_next(): 1 a row, 0 the end, or -errno; then db_end(). */
+int db_query(struct store_db *, sqlite3_stmt **ret, const char *text,
+    const char *format, ...);
+int db_next(sqlite3_stmt *);
+void db_end(sqlite3_stmt *);
+/* A column as text, "" if NULL; valid until db_next() or db_end(). */
+const char *db_text(sqlite3_stmt *, int column);
+int64_t db_int(sqlite3_stmt *, int column);
+/* One number.  -ENOENT: no row. */
+int db_number(struct store_db *, int64_t *ret, const char *text,
+    const char *format, ...);
+uint64_t db_changes(struct store_db *);	/* rows of the last db_run() */
+uint64_t db_last_row(struct store_db *);
+
+/* schema.c: checks or makes the tables.  why[256]. */
+int schema_open(struct store_db *, const char *path, char *why);
+
+/* telemetry.c: counts the log, when it may have been rolled back. */
+int telemetry_count(struct store_db *);
+/* Cuts what is over the limits, in slices; the rest next time. */
+int telemetry_prune(struct store_db *, uint64_t rows, uint64_t bytes,
+    int64_t older_than_ms);
+/* commands.c: forgets finished ones. */
+int commands_prune(struct store_db *, int64_t older_than_ms);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables, and how older ones become them.  PRAGMA user_version counts the
+ * steps that were taken; a step is never changed once it was released, a new one
+ * is appended.  A file that is not ours, is newer or is broken is refused and left
+ * as it is.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "event/event.h"
+#include "store/db.h"
+
+#define APPLICATION 1668048244		/* "clet" */
+#define CHECK_PAGES 65536		/* a larger file is not read through */
+
+#define TEXT(name) name " TEXT NOT NULL DEFAULT '',"
+#define NUMBER(name) name " INTEGER NOT NULL DEFAULT 0,"
+
+static const char *const steps[] = {
+	/* 1: 2026-11 */
+	"CREATE TABLE run (one INTEGER PRIMARY KEY CHECK (one = 1),"
+	    NUMBER("clean") "alive_ms INTEGER NOT NULL DEFAULT 0);"
+	"INSERT INTO run (one, clean) VALUES (1, 1);"
+	"CREATE TABLE endpoint (id TEXT PRIMARY KEY,"
+	    NUMBER("status") TEXT("name") TEXT("grp") TEXT("agent")
+	    TEXT("boot_id") TEXT("peer") TEXT("listener") TEXT("mac")
+	    NUMBER("created_ms") "state INTEGER NOT NULL DEFAULT 6,"
+	    NUMBER("reason") NUMBER("intent") NUMBER("security")
+	    NUMBER("channel") NUMBER("revision") NUMBER("since_ms")
+	    NUMBER("last_seen_ms") NUMBER("asleep_until_ms") NUMBER("rtt_us")
+	    NUMBER("inventory_revision")
+	    "telemetry_seq INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+	"CREATE TABLE credential (number INTEGER PRIMARY KEY AUTOINCREMENT,"
+	    "endpoint TEXT NOT NULL, kind INTEGER NOT NULL,"
+	    "value BLOB NOT NULL," TEXT("label") NUMBER("created_ms")
+	    NUMBER("expires_ms") NUMBER("used_ms") NUMBER("revoked")
+	    "UNIQUE (endpoint, kind, value));"
+	"CREATE TABLE enrolment (number INTEGER PRIMARY KEY AUTOINCREMENT,"
+	    "sha256 BLOB NOT NULL UNIQUE," TEXT("endpoint") TEXT("grp")
+	    NUMBER("created_ms") NUMBER("expires_ms")
+	    "uses_left INTEGER NOT NULL);"
+	"CREATE TABLE command (ord INTEGER PRIMARY KEY AUTOINCREMENT,"
+	    "id TEXT NOT NULL UNIQUE, endpoint TEXT NOT NULL,"
+	    "verb TEXT NOT NULL, args TEXT NOT NULL," TEXT("by")
+	    NUMBER("created_ms") NUMBER("deadline_ms") NUMBER("changed_ms")
+	    NUMBER("state") NUMBER("cancelling") TEXT("result")
+	    "message TEXT NOT NULL DEFAULT '');"
+	"CREATE INDEX command_endpoint ON command (endpoint, ord);"
+	"CREATE INDEX command_open ON command (ord) WHERE state < 2;"
+	"CREATE TABLE telemetry (cursor INTEGER PRIMARY KEY AUTOINCREMENT,"
+	    "endpoint TEXT NOT NULL, seq INTEGER NOT NULL,"
+	    "received_ms INTEGER NOT NULL, json TEXT NOT NULL);"
+	"CREATE INDEX telemetry_endpoint ON telemetry (endpoint, cursor);"
+	"CREATE TABLE inventory (endpoint TEXT PRIMARY KEY,"
+	    "json TEXT NOT NULL, changed_ms INTEGER NOT NULL) WITHOUT ROWID;",
+};
+#define STEPS (int64_t)(sizeof(steps) / sizeof(steps[0]))
+
+_Static_assert(PRESENCE_UNLINKED == 6, "the default of endpoint.state");
+
+static int
+fail(char *why, int r, const char *path, const char *what)
+{
+	(void)snprintf(why, 256, "%.150s: %s", path, what);
+	return r;
+}
+
+static int
+migrate(struct store_db *db, int64_t version)
+{
+	char set[64];
+	int r;
+
+	for (; version < STEPS; version++) {
+		(void)snprintf(set, sizeof(set),
+		    "PRAGMA user_version = %lld; COMMIT",
+		    (long long)version + 1);
+		if ((r = db_exec(db, "BEGIN IMMEDIATE")) != 0)
+			return r;
+		r = db_exec(db, steps[version]);
+		if (r == 0)
+			r = db_exec(db, set);
+		if (r != 0) {
+			(void)db_exec(db, "ROLLBACK");
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* Whose file it is; *ret_version: steps it has taken. */
+static int
+identify(struct store_db *db, const char *path, char *why,
+    int64_t *ret_version)
+{
+	int64_t application = 0, tables = 0;
+	int r;
+
+	/* The first look into the file. */
+	r = db_number(db, &tables, "SELECT count(*) FROM sqlite_schema", "");
+	if (r == 0)
+		r = db_number(db, &application, "PRAGMA application_id", "");
+	if (r == 0)
+		r = db_number(db, ret_version, "PRAGMA user_version", "");
+	if (r == -EILSEQ)
+		return fail(why, r, path, "not a database, or broken; move "
+		    "it away, and restore a backup if there is one");
+	if (r != 0)
+		return r;
+	if (tables > 0 && application != APPLICATION)
+		return fail(why, -EILSEQ, path,
+		    "a database of something else; name another state_dir");
+	if (*ret_version > STEPS)
+		return fail(why, -EPROTO, path, "made by a newer cleat; "
+		    "install that version again, or name another state_dir");
+	return 0;
+}
+
+static int
+check(struct store_db *db, const char *path, char *why)
+{
+	int64_t pages = 0;
+	sqlite3_stmt *s;
+	bool ok;
+	int r = db_number(db, &pages, "PRAGMA page_count", "");
+
+	if (r != 0 || pages > CHECK_PAGES)
+		return r;
+	r = db_query(db, &s, "PRAGMA quick_check(1)", "");
+	if (r != 0)
+		return r;
+	r = db_next(s);
+	ok = r > 0 && sqlite3_stricmp(db_text(s, 0), "ok") == 0;
+	db_end(s);
+	if (r >= 0 && !ok)
+		r = -EILSEQ;
+	if (r == -EILSEQ)
+		return fail(why, r, path, "the database is broken; move it "
+		    "away, and restore a backup if there is one");
+	return r < 0 ? r : 0;
+}
+
+int
+schema_open(struct store_db *db, const char *path, char *why)
+{
+	char set[64];
+	int64_t version = 0;
+	int r;
+
+	why[0] = '\0';
+	(void)snprintf(set, sizeof(set), "PRAGMA application_id = %d",
+	    APPLICATION);
+	if ((r = identify(db, path, why, &version)) == 0 &&
+	    (r = db_exec(db, "PRAGMA journal_mode = WAL;"
+	    "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
+	    "PRAGMA cell_size_check = ON")) == 0 &&
+	    (r = check(db, path, why)) == 0 &&
+	    (version > 0 || (r = db_exec(db, set)) == 0))
+		r = migrate(db, version);
+	if (r != 0 && why[0] == '\0')
+		return fail(why, r, path, r == -EACCES ? "cannot be opened "
+		    "for writing; it must belong to the daemon's user" :
+		    sqlite3_errmsg(db->sql));
+	return r;
+}

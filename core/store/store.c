@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's thread: takes what waits, runs it in one transaction, commits, and
+ * tells everybody.  Nobody else touches the database while it runs.
+ */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "event/event.h"
+#include "store/db.h"
+
+#define STORE_MAGIC 0x73746f72u		/* "stor" */
+#define BATCH_MAX 1024			/* jobs of one transaction */
+#define ALIVE_MS 10000			/* between two notes that we run */
+#define AGAIN_MS 1000			/* after a failed flush */
+
+struct store {
+	uint32_t magic;
+	struct store_opts opts;
+	char *path;
+	struct store_db db;
+	struct store_flusher flusher;
+	bool was_killed;
+	int64_t last_alive_ms;
+	pthread_t thread;
+	bool started;
+
+	pthread_mutex_t lock;		/* guards the queue */
+	pthread_cond_t wake;
+	struct store_job *first, **end;
+	size_t jobs, bytes;
+	bool stop;
+	uint64_t flush_at;		/* mono ms; 0: nothing was nudged */
+
+	/* The thread's. */
+	uint64_t alive_at, retry_at;
+
+	_Atomic uint64_t stat_jobs, stat_commits, stat_failed, stat_refused;
+	_Atomic uint64_t stat_commit_us;
+	_Atomic bool failing;
+};
+
+/* ---- opening -------------------------------------------------------------- */
+
+/* The file is ours alone, before SQLite makes it with the umask's mode; its
+ * companions take their mode from it. */
+static int
+touch(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return -errno;
+	(void)close(fd);
+	return 0;
+}
+
+static int
+read_run(struct store *s)
+{
+	int64_t clean = 1;
+	int r = db_number(&s->db, &clean, "SELECT clean FROM run", "");
+
+	if (r == 0)
+		r = db_number(&s->db, &s->last_alive_ms,
+		    "SELECT alive_ms FROM run", "");
+	s->was_killed = clean == 0;
+	return r;
+}
+
+static int
+open_database(struct store *s, char *why)
+{
+	int r = touch(s->path);
+
+	if (r == 0)
+		r = db_open(&s->db, s->path);
+	if (r == 0) {
+		if ((r = schema_open(&s->db, s->path, why)) != 0)
+			return r;
+		r = read_run(s);
+	}
+	if (r == 0)
+		r = telemetry_count(&s->db);
+	if (r != 0)
+		(void)snprintf(why, 256, "%.150s: %s", s->path, strerror(-r));
+	return r;
+}
+
+int
+store_open(const struct store_opts *o, char *why, struct store **ret)
+{
+	struct store *s = mem_calloc(1, sizeof(*s));
+	pthread_condattr_t mono;
+	int r;
+
+	if (s == NULL)
+		goto no_memory;
+	s->magic = STORE_MAGIC;
+	s->opts = *o;
+	s->end = &s->first;
+	(void)pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_condattr_init(&mono);
+	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&s->wake, &mono);
+	(void)pthread_condattr_destroy(&mono);
+	s->path = mem_strdup(o->path);
+	if (s->path == NULL)
+		goto no_memory;
+	if ((r = open_database(s, why)) != 0) {
+		store_free(&s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+no_memory:
+	store_free(&s);
+	(void)snprintf(why, 256, "out of memory");
+	return -ENOMEM;
+}
+
+struct store_db *
+store_reader(struct store *s)
+{
+	CT_ASSERT(!s->started);
+	return &s->db;
+}
+
+bool
+store_was_killed(const struct store *s)
+{
+	return s->was_killed;
+}
+
+int64_t
+store_last_alive_ms(const struct store *s)
+{
+	return s->last_alive_ms;
+}
+
+/* ---- one transaction ------------------------------------------------------- */
+
+static void
+tell(struct store *s, enum event_type type, int error)
+{
+	struct event ev = { .type = type,
+	    .text = error == 0 ? NULL : strerror(-error) };
+
+	event_emit(s->opts.bus, &ev);
+	event_kick(s->opts.bus);
+}
+
+/* Notes whether what was to be written was. */
+static void
+judge(struct store *s, int error)
+{
+	bool failing = s->failing;
+
+	if (error == 0) {
+		s->stat_commits++;
+	} else {
+		s->stat_failed++;
+		s->retry_at = clock_mono_ms() + AGAIN_MS;
+	}
+	s->failing = error != 0;
+	if (error != 0 && !failing)
+		tell(s, EVENT_STORE_FAILING, error);
+	else if (error == 0 && failing)
+		tell(s, EVENT_STORE_RECOVERED, 0);
+}
+
+/* A full disk or an I/O error may have ended the whole transaction. */
+static bool
+lost(struct store *s)
+{
+	return sqlite3_get_autocommit(s->db.sql) != 0;
+}
+
+static int
+run_one(struct store *s, struct store_job *j)
+{
+	int r = db_exec(&s->db, "SAVEPOINT job"), back;
+
+	if (r != 0)
+		return r;
+	r = j->run(j, &s->db);
+	if (lost(s))
+		return r == 0 ? -EIO : r;
+	if (r < 0) {
+		back = db_exec(&s->db, "ROLLBACK TO job");
+		if (back != 0)
+			return back;
+	}
+	back = db_exec(&s->db, "RELEASE job");
+	return back != 0 ? back : r;
+}
+
+static int
+run_all(struct store *s, struct store_job *first)
+{
+	int r = db_exec(&s->db, "BEGIN IMMEDIATE");
+
+	for (struct store_job *j = first; j != NULL; j = j->next) {
+		if (r == 0 || j->reads)
+			j->error = r == 0 ? run_one(s, j) : j->run(j, &s->db);
+		if (r == 0 && lost(s))
+			r = j->error != 0 ? j->error : -EIO;
+	}
+	return r;
+}
+
+static int
+note_alive(struct store *s, uint64_t now)
+{
+	int64_t wall = clock_wall_ms();
+	int r;
+
+	if (now < s->alive_at)
+		return 0;
+	s->alive_at = now + ALIVE_MS;
+	r = db_run(&s->db, "UPDATE run SET clean = 0, alive_ms = ?", "i",
+	    wall);
+	if (r == 0)
+		r = telemetry_prune(&s->db, s->opts.telemetry_rows,
+		    s->opts.telemetry_bytes,
+		    wall - (int64_t)s->opts.telemetry_age_ms);
+	if (r == 0)
+		r = commands_prune(&s->db,
+		    wall - (int64_t)s->opts.commands_age_ms);
+	return r;
+}
+
+static int
+commit(struct store *s)
+{
+	uint64_t begin = clock_mono_ms();
+	int r = db_exec(&s->db, "COMMIT");
+
+	s->stat_commit_us = (clock_mono_ms() - begin) * 1000;
+	return r;
+}
+
+static int
+transact(struct store *s, struct store_job *first, bool flush)
+{
+	int r = run_all(s, first);
+
+	if (r == 0 && flush)
+		r = s->flusher.collect(s->flusher.ctx, &s->db);
+	if (r == 0)
+		r = note_alive(s, clock_mono_ms());
+	if (r == 0)
+		r = commit(s);
+	if (r != 0) {
+		(void)db_exec(&s->db, "ROLLBACK");
+		(void)telemetry_count(&s->db);
+		s->alive_at = 0;
+	}
+	if (flush)
+		s->flusher.settled(s->flusher.ctx, r);
+	if (flush && r != 0)
+		store_nudge(s);
+	judge(s, r);
+	return r;
+}
+
+/* ---- the thread ------------------------------------------------------------ */
+
+static void
+on_home(struct mail *m)
+{
+	struct store_job *j = CT_CONTAINER(m, struct store_job, mail);
+
+	j->done(j);
+}
+
+static void
+finish(struct store *s, struct store_job *j, int error)
+{
+	struct store_job *next;
+
+	for (; j != NULL; j = next) {
+		next = j->next;
+		if (error != 0 && !j->reads && j->error == 0)
+			j->error = error;
+		s->stat_jobs++;
+		if (j->home == NULL) {
+			j->done(j);
+		} else {
+			j->mail.fn = on_home;
+			mailbox_post(j->home, &j->mail);
+		}
+	}
+}
+
+/* Under the lock. */
+static struct store_job *
+take(struct store *s)
+{
+	struct store_job *first = s->first, **last = &s->first, *rest;
+
+	for (unsigned n = 0; n < BATCH_MAX && *last != NULL; n++) {
+		s->jobs--;
+		s->bytes -= (*last)->bytes;
+		last = &(*last)->next;
+	}
+	rest = *last;
+	*last = NULL;
+	s->first = rest;
+	if (rest == NULL)
+		s->end = &s->first;
+	return first;
+}
+
+static uint64_t
+later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Under the lock: waits for a job, a flush that is due, or the end. */
+static void
+wait(struct store *s)
+{
+	uint64_t now = clock_mono_ms(), until;
+	struct timespec t;
+
+	for (; s->first == NULL && !s->stop; now = clock_mono_ms()) {
+		until = later(s->alive_at, s->retry_at);
+		if (s->flush_at != 0 && later(s->flush_at, s->retry_at) <
+		    until)
+			until = later(s->flush_at, s->retry_at);
+		if (now >= until)
+			return;
+		t.tv_sec = (time_t)(until / 1000);
+		t.tv_nsec = (long)(until % 1000) * 1000000;
+		(void)pthread_cond_timedwait(&s->wake, &s->lock, &t);
+	}
+}
+
+static void *
+run(void *arg)
+{
+	struct store *s = arg;
+	struct store_job *first;
+	bool flush, stop;
+	int r;
+
+	CT_CHECK_MAGIC(s, STORE_MAGIC);
+	(void)pthread_setname_np(pthread_self(), "store");
+	do {
+		(void)pthread_mutex_lock(&s->lock);
+		wait(s);
+		first = take(s);
+		stop = s->stop && s->first == NULL;
+		flush = s->flusher.collect != NULL &&
+		    (s->flush_at != 0 || stop);
+		s->flush_at = 0;
+		(void)pthread_mutex_unlock(&s->lock);
+		r = transact(s, first, flush);
+		finish(s, first, r);
+	} while (!stop);
+	return NULL;
+}
+
+int
+store_start(struct store *s)
+{
+	sigset_t all, before;
+	int r;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&s->thread, NULL, run, s);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	s->started = r == 0;
+	return -r;
+}
+
+void
+store_free(struct store **ps)
+{
+	struct store *s = *ps;
+
+	*ps = NULL;
+	if (s == NULL)
+		return;
+	CT_CHECK_MAGIC(s, STORE_MAGIC);
+	if (s->started) {
+		(void)pthread_mutex_lock(&s->lock);
+		s->stop = true;
+		(void)pthread_cond_signal(&s->wake);
+		(void)pthread_mutex_unlock(&s->lock);
+		(void)pthread_join(s->thread, NULL);
+		(void)db_run(&s->db, "UPDATE run SET clean = 1, alive_ms = ?",
+		    "i", clock_wall_ms());
+	}
+	if (s->db.sql != NULL)
+		db_close(&s->db);
+	(void)pthread_cond_destroy(&s->wake);
+	(void)pthread_mutex_destroy(&s->lock);
+	mem_free(s->path);
+	mem_free(s);
+}
+
+/* ---- from any thread ------------------------------------------------------- */
+
+int
+store_submit(struct store *s, struct store_job *j)
+{
+	int r = 0;
+
+	j->next = NULL;
+	j->error = 0;
+	(void)pthread_mutex_lock(&s->lock);
+	if (s->stop) {
+		r = -ESHUTDOWN;
+	} else if (s->jobs >= s->opts.queue_jobs ||
+	    s->bytes + j->bytes > s->opts.queue_bytes) {
+		r = -EAGAIN;
+	} else {
+		*s->end = j;
+		s->end = &j->next;
+		s->jobs++;
+		s->bytes += j->bytes;
+		(void)pthread_cond_signal(&s->wake);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	if (r == -EAGAIN)
+		s->stat_refused++;
+	return r;
+}
+
+void
+store_set_flusher(struct store *s, const struct store_flusher *f)
+{
+	CT_ASSERT(!s->started);
+	s->flusher = *f;
+}
+
+void
+store_nudge(struct store *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	if (s->flush_at == 0) {
+		s->flush_at = clock_mono_ms() + s->opts.flush_ms;
+		(void)pthread_cond_signal(&s->wake);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void
+store_stats(struct store *s, struct store_stats *ret)
+{
+	*ret = (struct store_stats){
+		.jobs = s->stat_jobs, .commits = s->stat_commits,
+		.failed = s->stat_failed, .refused = s->stat_refused,
+		.commit_us = s->stat_commit_us, .failing = s->failing,
+	};
+	(void)pthread_mutex_lock(&s->lock);
+	ret->waiting = s->jobs;
+	(void)pthread_mutex_unlock(&s->lock);
+}
