@@ -18,6 +18,7 @@
 #define SHARDS 16			/* a power of two */
 #define FIRST_BUCKETS 64
 #define SHORT_ID 24
+#define FIGURES_SLICE 512		/* buckets under the lock at a time */
 
 struct endpoint {
 	struct endpoint *next;		/* in its bucket */
@@ -462,6 +463,53 @@ endpoint_table_restate(struct endpoint_table *t, struct endpoint_cursor *at,
 	}
 	event_kick(t->bus);
 	return at->shard < SHARDS;
+}
+
+static void
+tally(const struct endpoint *e, struct endpoint_figures *f)
+{
+	for (; e != NULL; e = e->next) {
+		f->state[e->presence.state]++;
+		if (e->channel_id != 0)
+			f->live[e->security]++;
+	}
+}
+
+/* An endpoint never leaves its bucket but when the buckets double: then the
+ * shard is counted again. */
+static void
+shard_figures(struct shard *s, struct endpoint_figures *ret)
+{
+	struct endpoint_figures f = { .state = { 0 } };
+	size_t at = 0, buckets = 0, end;
+	bool more = true;
+
+	while (more) {
+		pthread_mutex_lock(&s->lock);
+		if (buckets != s->buckets) {
+			buckets = s->buckets;
+			at = 0;
+			f = (struct endpoint_figures){ .state = { 0 } };
+		}
+		end = at + FIGURES_SLICE < buckets ? at + FIGURES_SLICE :
+		    buckets;
+		for (; at < end; at++)
+			tally(s->bucket[at], &f);
+		more = at < s->buckets;
+		pthread_mutex_unlock(&s->lock);
+	}
+	for (int i = 0; i < PRESENCE_STATES; i++)
+		ret->state[i] += f.state[i];
+	for (int i = 0; i <= SECURITY_WSS_SAFE; i++)
+		ret->live[i] += f.live[i];
+}
+
+void
+endpoint_table_figures(struct endpoint_table *t, struct endpoint_figures *ret)
+{
+	*ret = (struct endpoint_figures){ .state = { 0 } };
+	for (int i = 0; i < SHARDS; i++)
+		shard_figures(&t->shard[i], ret);
 }
 
 const char *

@@ -88,6 +88,15 @@ struct endpoint_cursor {
 bool endpoint_table_restate(struct endpoint_table *, struct endpoint_cursor *,
     size_t max);
 
+/* How many endpoints are in each state, and live ones of each worth.  Takes each
+ * lock for a short time only: what changes meanwhile counts as it was met. */
+struct endpoint_figures {
+	uint64_t state[PRESENCE_STATES];
+	uint64_t live[SECURITY_WSS_SAFE + 1];
+};
+void endpoint_table_figures(struct endpoint_table *,
+    struct endpoint_figures *ret);
+
 const char *endpoint_id(const struct endpoint *);
 size_t endpoint_table_count(struct endpoint_table *);
 

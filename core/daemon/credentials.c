@@ -344,6 +344,31 @@ credentials_rotate(struct credentials *c)
 		    strerror(-r), why);
 }
 
+void
+credentials_each(struct credentials *c, void (*fn)(void *, const char *,
+    const struct tls_cred *), void *arg)
+{
+	const struct published *pub;
+	const char *name;
+	bool any;
+
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = 0; i < c->policy->slots; i++) {
+		name = c->policy->slot[i].name;
+		pub = credentials_published(c, name);
+		any = false;
+		for (int k = 0; pub != NULL && k < TLS_SLOT_CREDS; k++) {
+			if (pub->cred[k] == NULL)
+				continue;
+			fn(arg, name, pub->cred[k]);
+			any = true;
+		}
+		if (!any)
+			fn(arg, name, NULL);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
 const char *
 credentials_missing(struct credentials *c)
 {

@@ -54,6 +54,10 @@ void credentials_discard(struct credentials_staged **);
 
 /* Looks whether the ticket master is due for replacement (call hourly). */
 void credentials_rotate(struct credentials *);
+/* Calls fn for each slot of the configuration and each credential it serves; one
+ * without any comes once with NULL.  fn must not call back. */
+void credentials_each(struct credentials *, void (*fn)(void *arg,
+    const char *slot, const struct tls_cred *), void *arg);
 /* The first slot without a credential, or NULL. */
 const char *credentials_missing(struct credentials *);
 

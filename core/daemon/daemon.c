@@ -160,7 +160,8 @@ open_plugs(struct daemon *d, char *why)
 			.cred_put = credentials_put,
 			.cred_failed = credentials_failed,
 			.challenge_put = credentials_challenge,
-			.challenge_remove = credentials_challenge_remove
+			.challenge_remove = credentials_challenge_remove,
+			.metrics = daemon_metrics, .metrics_ctx = d
 		}
 	};
 	struct plugs *plugs;

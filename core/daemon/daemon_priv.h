@@ -77,6 +77,15 @@ void daemon_balance(struct daemon *);
 /* counters.c: a line a plugin, then three.  Nothing before there is a net. */
 void daemon_log_counters(struct daemon *);
 
+/*
+ * metrics.c: the hook of plug/; ctx is the daemon.  On a status instance's
+ * thread, which waits for each worker in turn; between plugs_start() and
+ * plugs_stop(), so that all there is to count lives.
+ */
+struct cleat_metric;
+int daemon_metrics(void *ctx, void (*fn)(void *, const struct cleat_metric *),
+    void *arg);
+
 /* workers.c */
 int daemon_workers_new(struct daemon *, char *why);
 int daemon_workers_open(struct daemon *, const struct channel_limits *,

@@ -47,6 +47,7 @@ struct event_bus_stats {
 	uint64_t seq;			/* last number assigned */
 	uint64_t published;		/* went through view, tap and socket */
 	uint64_t dropped;		/* ring full or memory short */
+	uint64_t waiting;		/* in the ring, after the last batch */
 	uint64_t relistened;		/* by the canary */
 	uint64_t endpoints;		/* in the view */
 	uint64_t snapshots;		/* requests answered */

@@ -66,6 +66,7 @@ struct event_bus {
 
 	/* Written by it, read by any. */
 	_Atomic uint64_t stat_seq, stat_published, stat_dropped;
+	_Atomic uint32_t stat_waiting;
 	_Atomic uint64_t stat_relistened, stat_endpoints, stat_snapshots;
 };
 
@@ -218,6 +219,7 @@ take_stock(struct event_bus *bus)
 	bus->view->seq = ring_settle(bus->ring);
 	bus->stat_seq = bus->view->seq;
 	bus->stat_dropped = ring_dropped(bus->ring) + bus->lost;
+	bus->stat_waiting = ring_waiting(bus->ring);
 }
 
 /* Publishes a batch.  False: nothing was there. */
@@ -577,7 +579,7 @@ event_bus_stats(struct event_bus *bus, struct event_bus_stats *ret)
 {
 	*ret = (struct event_bus_stats){
 		.seq = bus->stat_seq, .published = bus->stat_published,
-		.dropped = bus->stat_dropped,
+		.dropped = bus->stat_dropped, .waiting = bus->stat_waiting,
 		.relistened = bus->stat_relistened,
 		.endpoints = bus->stat_endpoints,
 		.snapshots = bus->stat_snapshots,

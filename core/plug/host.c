@@ -400,6 +400,7 @@ static const struct cleat_host table = {
 	.command_outcome = proto_outcome,
 	.command_accepted = proto_accepted,
 	.command_progress = proto_progress,
+	.metrics = status_metrics,
 };
 
 const struct cleat_host *

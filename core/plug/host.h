@@ -57,4 +57,8 @@ int proto_accepted(struct cleat_chan *, const char *id);
 int proto_progress(struct cleat_chan *, const char *id, int percent,
     const char *text);
 
+/* status_host.c */
+int status_metrics(struct cleat_self *, void (*fn)(void *,
+    const struct cleat_metric *), void *ctx);
+
 #endif

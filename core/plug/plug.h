@@ -21,6 +21,7 @@
 
 struct channel_protocol;
 struct channel_worker;
+struct cleat_metric;
 struct conf;
 struct event;
 struct event_bus;
@@ -68,6 +69,11 @@ struct plug_hooks {
 	int (*challenge_put)(void *ctx, const struct plug_challenge *);
 	/* Token or server name; unknown ones are fine. */
 	void (*challenge_remove)(void *ctx, const char *key);
+	/* Every metric of the daemon, for status instances; those of one name
+	 * follow each other.  Has a context of its own.  May be NULL. */
+	int (*metrics)(void *metrics_ctx, void (*fn)(void *arg,
+	    const struct cleat_metric *), void *arg);
+	void *metrics_ctx;
 };
 
 struct plug_deps {

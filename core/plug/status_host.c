@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "event/event.h"
+#include "plug/host.h"
 #include "plug/inst.h"
 #include "plug/kinds.h"
 #include "plug/plugs.h"
@@ -196,6 +197,19 @@ status_part_free(struct plug_inst *in)
 	(void)pthread_mutex_destroy(&p->lock);
 	mem_free(p);
 	in->status = NULL;
+}
+
+int
+status_metrics(struct cleat_self *s, void (*fn)(void *,
+    const struct cleat_metric *), void *ctx)
+{
+	const struct plug_hooks *h = &s->inst->plugs->deps.hooks;
+
+	if (s->inst->status == NULL || h->metrics == NULL)
+		return -ENOTSUP;
+	if (!s->started)		/* what is counted may not be there */
+		return -EAGAIN;
+	return h->metrics(h->metrics_ctx, fn, ctx);
 }
 
 void

@@ -182,7 +182,9 @@ struct cleat_host {
 
 	/* Calls fn for every metric of the daemon, on this thread, before it
 	 * returns.  Names are those of Prometheus: lower case, unit at the end,
-	 * counters in _total.  `labels` is `a="b",…` or "". */
+	 * counters in _total.  `labels` is `a="b",…` or "".  Those of one name
+	 * follow each other.  -EAGAIN before start() has returned,
+	 * -ENOTSUP, -ENOMEM. */
 	int (*metrics)(struct cleat_self *, void (*fn)(void *ctx,
 	    const struct cleat_metric *), void *ctx);
 };

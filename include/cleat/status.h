@@ -28,7 +28,7 @@ struct cleat_metric {
 	uint32_t is_counter;		/* 1: only rises; 0: a gauge */
 	const char *name;		/* "cleat_channels" */
 	const char *help;		/* one line */
-	const char *labels;
+	const char *labels;		/* values are escaped: \\ \" \n */
 	double value;
 };
 

@@ -476,6 +476,27 @@ events_of_an_endpoint_are_in_order_whoever_causes_them(void **state)
 	}
 }
 
+static void
+figures_count_every_endpoint_once_in_its_state(void **state)
+{
+	struct endpoint_figures f;
+	char id[16];
+
+	(void)state;
+	for (unsigned i = 0; i < 20000; i++) {
+		(void)snprintf(id, sizeof(id), "dev-%u", i);
+		endpoint_input(table, online(id, i + 1), i + 1,
+		    i % 4 == 0 ? PRESENCE_IN_END : PRESENCE_IN_UNANSWERED,
+		    REASON_RESET);
+	}
+	endpoint_table_figures(table, &f);
+	assert_int_equal(f.state[PRESENCE_DISCONNECTED], 5000);
+	assert_int_equal(f.state[PRESENCE_SUSPECT], 15000);
+	assert_int_equal(f.state[PRESENCE_ONLINE], 0);
+	assert_int_equal(f.live[SECURITY_WSS], 15000);
+	assert_int_equal(f.live[SECURITY_NONE], 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -496,6 +517,7 @@ main(void)
 		T(thousands_of_ids_of_every_length_are_found_again),
 		T(no_more_than_the_maximum_and_not_fewer),
 		T(a_claim_without_memory_changes_nothing),
+		T(figures_count_every_endpoint_once_in_its_state),
 		T(events_of_an_endpoint_are_in_order_whoever_causes_them),
 	};
 
