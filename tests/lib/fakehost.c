@@ -3,6 +3,7 @@
 #include "fakehost.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,12 +13,21 @@
 #define NAMES 4
 #define TIMERS 16
 #define POSTS 64
+#define FDS 8
 
 struct cleat_timer {
 	struct fakehost *host;
 	void (*fn)(void *);
 	void *arg;
 	uint64_t due;			/* 0: stopped */
+};
+
+struct cleat_fd {
+	struct fakehost *host;
+	int fd;
+	unsigned events;
+	void (*fn)(void *, unsigned);
+	void *arg;
 };
 
 struct fake_opt {
@@ -35,6 +45,10 @@ struct fakehost {
 	struct cleat_timer *timer[TIMERS];
 	struct { void (*fn)(void *); void *arg; } post[POSTS];
 	unsigned post_n;
+	struct cleat_fd *fd[FDS];
+	int fd_error, metrics_error;
+	const struct cleat_metric *metric;
+	size_t metric_n;
 	unsigned logged[8];
 	char last_log[1024];
 	char slot[SLOTS][64], name[SLOTS][NAMES][128];
@@ -249,28 +263,56 @@ static int
 f_fd_new(struct cleat_self *s, int fd, unsigned events,
     void (*fn)(void *, unsigned), void *arg, struct cleat_fd **ret)
 {
-	(void)s;
-	(void)fd;
-	(void)events;
-	(void)fn;
-	(void)arg;
-	(void)ret;
-	return -EPERM;
+	struct fakehost *h = host_of(s);
+	struct cleat_fd *f;
+
+	if (h->fd_error != 0)
+		return h->fd_error;
+	for (int i = 0; i < FDS; i++) {
+		if (h->fd[i] != NULL)
+			continue;
+		f = calloc(1, sizeof(*f));
+		if (f == NULL)
+			return -ENOMEM;
+		*f = (struct cleat_fd){ h, fd, events, fn, arg };
+		*ret = h->fd[i] = f;
+		return 0;
+	}
+	return -ENOMEM;
 }
 
 static int
 f_fd_set(struct cleat_fd *f, unsigned events)
 {
-	(void)f;
-	(void)events;
-	return -EPERM;
+	f->events = events;
+	return 0;
 }
 
 static void
 f_fd_free(struct cleat_fd *f)
 {
-	if (f != NULL)
-		die("a descriptor that was never given");
+	for (int i = 0; f != NULL && i < FDS; i++) {
+		if (f->host->fd[i] == f) {
+			f->host->fd[i] = NULL;
+			free(f);
+			return;
+		}
+	}
+}
+
+/* ---- statuses ---- */
+
+static int
+f_metrics(struct cleat_self *s, void (*fn)(void *,
+    const struct cleat_metric *), void *ctx)
+{
+	struct fakehost *h = host_of(s);
+
+	if (h->metrics_error != 0)
+		return h->metrics_error;
+	for (size_t i = 0; i < h->metric_n; i++)
+		fn(ctx, &h->metric[i]);
+	return 0;
 }
 
 static int
@@ -561,6 +603,7 @@ static const struct cleat_host table = {
 	.message_publish = f_publish, .telemetry_put = f_telemetry,
 	.inventory_patch = f_inventory, .command_outcome = f_outcome,
 	.command_accepted = f_accepted, .command_progress = f_progress,
+	.metrics = f_metrics,
 };
 
 const struct cleat_host *
@@ -593,6 +636,10 @@ fakehost_free(struct fakehost **p)
 	for (int i = 0; i < TIMERS; i++) {
 		if ((*p)->timer[i] != NULL)
 			die("a timer is left");
+	}
+	for (int i = 0; i < FDS; i++) {
+		if ((*p)->fd[i] != NULL)
+			die("a descriptor is left");
 	}
 	free((*p)->chain.p);
 	free((*p)->key.p);
@@ -643,6 +690,56 @@ fakehost_tick(struct fakehost *h, uint64_t ms)
 	}
 	h->wall += (int64_t)(end - h->now);
 	h->now = end;
+}
+
+bool
+fakehost_poll(struct fakehost *h, int ms)
+{
+	struct pollfd set[FDS];
+	struct cleat_fd *of[FDS];
+	nfds_t n = 0;
+
+	for (int i = 0; i < FDS; i++) {
+		if (h->fd[i] == NULL)
+			continue;
+		of[n] = h->fd[i];
+		set[n].events = (short)(
+		    ((h->fd[i]->events & CLEAT_FD_READ) != 0 ? POLLIN : 0) |
+		    ((h->fd[i]->events & CLEAT_FD_WRITE) != 0 ? POLLOUT : 0));
+		set[n++].fd = h->fd[i]->fd;
+	}
+	if (poll(set, n, ms) <= 0)
+		return false;
+	for (nfds_t i = 0; i < n; i++) {
+		bool there = false;
+
+		for (int k = 0; k < FDS; k++)
+			there |= h->fd[k] == of[i];
+		if (there && set[i].revents != 0)
+			of[i]->fn(of[i]->arg,
+			    ((set[i].revents & POLLIN) != 0 ?
+			    CLEAT_FD_READ : 0u) |
+			    ((set[i].revents & POLLOUT) != 0 ?
+			    CLEAT_FD_WRITE : 0u) |
+			    ((set[i].revents & (POLLERR | POLLHUP)) != 0 ?
+			    CLEAT_FD_ERROR : 0u));
+	}
+	return true;
+}
+
+void
+fakehost_fd_error(struct fakehost *h, int error)
+{
+	h->fd_error = error;
+}
+
+void
+fakehost_metrics(struct fakehost *h, const struct cleat_metric *m, size_t n,
+    int error)
+{
+	h->metric = m;
+	h->metric_n = n;
+	h->metrics_error = error;
 }
 
 unsigned

@@ -63,6 +63,13 @@ void fakehost_free(struct fakehost **);
 void fakehost_opt(struct fakehost *, const char *name, const char *text);
 /* Moves the clock and fires what is due; runs what was posted. */
 void fakehost_tick(struct fakehost *, uint64_t ms);
+/* Waits up to `ms` of real time for a descriptor and calls whose it is; false:
+ * none was ready. */
+bool fakehost_poll(struct fakehost *, int ms);
+void fakehost_fd_error(struct fakehost *, int error);
+/* What host->metrics() tells: kept, not copied. */
+void fakehost_metrics(struct fakehost *, const struct cleat_metric *,
+    size_t n, int error);
 unsigned fakehost_logged(const struct fakehost *, int level);
 const char *fakehost_last_log(const struct fakehost *);
 

@@ -18,7 +18,8 @@ ORDER = ('base conf wire tls event store net channel plug control '
 # Header pattern -> the files that may include it.  The first match counts.
 VENDOR = [
     ('gnutls/*', ['core/tls/*', 'client/*', 'plugins/*']),
-    ('microhttpd.h', ['core/net/*', 'core/control/*']),
+    ('microhttpd.h', ['core/net/*', 'core/control/*',
+                      'plugins/status-prometheus/*']),
     ('nng/*', ['core/event/*']),
     ('sqlite3*.h', ['core/store/*']),
     ('iniparser*', ['core/conf/*']),

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """cleat.conf(5) names every key of the configuration and every option of the
 plugins in its own section, with type, range, default and whether a change needs
-a restart; etc/cleat.conf has every option of a plugin with its default."""
+a restart; etc/cleat.conf has every option of a plugin with its default, as a
+comment where the plugin is only proposed."""
 import os
 import re
 import sys
@@ -152,7 +153,8 @@ def heading_of(section):
 
 def example_has(key, example):
     line = '%s = %s' % (key['name'], key['value'] or '')
-    return line.rstrip() in [s.rstrip() for s in example.splitlines()]
+    return line.rstrip() in [s.rstrip().lstrip('#')
+                             for s in example.splitlines()]
 
 
 def prove(tap):
