@@ -291,6 +291,29 @@ put_bus(struct metrics *m, struct event_bus *bus)
 	    "Endpoints that the snapshot knows.", "", (double)s.endpoints);
 }
 
+static void
+put_store(struct metrics *m, struct store *store)
+{
+	struct store_stats s;
+
+	store_stats(store, &s);
+	metrics_total(m, "cleat_store_jobs_total", "Jobs that were run.", "",
+	    (double)s.jobs);
+	metrics_total(m, "cleat_store_refused_total",
+	    "Jobs refused because the queue was full.", "",
+	    (double)s.refused);
+	metrics_now(m, "cleat_store_waiting", "Jobs that wait.", "",
+	    (double)s.waiting);
+	metrics_total(m, "cleat_store_commits_total", "Commits.", "",
+	    (double)s.commits);
+	metrics_total(m, "cleat_store_commit_failures_total",
+	    "Commits that failed.", "", (double)s.failed);
+	metrics_now(m, "cleat_store_commit_seconds",
+	    "How long the last commit took.", "", (double)s.commit_us / 1e6);
+	metrics_now(m, "cleat_store_failing", "Whether the last commit failed.",
+	    "", s.failing ? 1 : 0);
+}
+
 /* ---- certificates --------------------------------------------------------------- */
 
 static void
@@ -402,6 +425,7 @@ daemon_metrics(void *ctx, void (*fn)(void *, const struct cleat_metric *),
 	put_rows(&m, net_counters(d->net), net_rows,
 	    sizeof(net_rows) / sizeof(net_rows[0]));
 	put_bus(&m, d->bus);
+	put_store(&m, d->store);
 	credentials_each(d->credentials, put_slot, &slots);
 	credentials_each(d->credentials, put_expiry, &m);
 	put_plugs(&m, atomic_load(&d->plugs));
