@@ -337,9 +337,12 @@ channel_end(struct channel *c, uint16_t code, enum presence_reason reason)
 		return;
 	c->ended = true;
 	c->close_code = code;
-	if (c->endpoint != NULL)
+	if (c->endpoint != NULL) {
+		endpoint_seen(cw->shared.endpoints, c->endpoint, c->id,
+		    channel_seen(c));
 		endpoint_input(cw->shared.endpoints, c->endpoint, c->id,
 		    PRESENCE_IN_END, reason);
+	}
 	channel_todo_add(c, TODO_CLOSED);
 }
 

@@ -27,6 +27,11 @@
 
 #define CHANNEL_MAGIC 0xc4a22e10u
 
+/* Close codes of ours (doc/protocol.md). */
+#define CLOSE_SUPERSEDED 4003
+#define CLOSE_REVOKED 4005
+#define CLOSE_PROTOCOL_ERROR 4006
+
 #define CLOSE_WAIT_MS 5000		/* for the peer's close frame */
 #define LINGER_MS 2000
 
@@ -53,6 +58,7 @@ struct channel_pre {
 	int verdict;			/* of the hello: 0, -EACCES */
 	enum channel_security security;	/* if the verdict is 0 */
 	char *endpoint, *agent;		/* of the hello */
+	uint64_t credential;		/* number of what proved it; 0 none */
 };
 
 /* Of a verified client certificate; kept for revocation. */
@@ -167,6 +173,7 @@ void channel_fail(struct channel *, uint16_t code, const char *why);
 void channel_io_error(struct channel *, int err);
 
 /* keepalive.c */
+int64_t channel_seen(const struct channel *);	/* wall ms of its last byte */
 void channel_heard(struct channel *);
 void channel_pong(struct channel *, const uint8_t *p, size_t n);
 void channel_timer(struct timer *);

@@ -1,55 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The endpoint table.  A shard is a chained hash table whose nodes come from a
- * slab; ids of up to 23 bytes live in the node.
+ * The endpoint table itself.  A shard is a chained hash table whose nodes come
+ * from a slab; ids of up to 22 bytes live in the node.
  */
-#include "channel/endpoint.h"
+#include "channel/endpoint_priv.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/mem.h"
-#include "base/slab.h"
 
-#define SHARDS 16			/* a power of two */
 #define FIRST_BUCKETS 64
-#define SHORT_ID 24
-#define FIGURES_SLICE 512		/* buckets under the lock at a time */
-
-struct endpoint {
-	struct endpoint *next;		/* in its bucket */
-	char *id;			/* short_id, or on the heap */
-	char short_id[SHORT_ID];
-	uint64_t channel_id;		/* live channel; 0 none */
-	uint64_t number;		/* of the last channel */
-	uint64_t revision;
-	int64_t asleep_until;		/* wall ms, with INTENT_SLEEP */
-	struct endpoint *next_sleeper;
-	uint32_t hash;
-	uint32_t rtt_us;
-	uint16_t worker;
-	uint8_t security;		/* enum channel_security */
-	bool sleeper;			/* in the shard's list of sleepers */
-	struct presence presence;
-};
-
-struct shard {
-	pthread_mutex_t lock;		/* guards all below and its endpoints */
-	struct endpoint **bucket;
-	size_t buckets, count;
-	struct endpoint *sleepers;
-	struct slab slab;
-};
-
-struct endpoint_table {
-	struct event_bus *bus;
-	_Atomic size_t count;		/* in all shards */
-	struct shard shard[SHARDS];
-};
 
 bool
 endpoint_id_valid(const char *id)
@@ -62,8 +25,8 @@ endpoint_id_valid(const char *id)
 
 /* FNV-1a with a final mix; ids are chosen by the operator, not by an attacker:
  * an id is looked up only after it was proven. */
-static uint32_t
-hash_id(const char *id)
+uint32_t
+endpoint_hash(const char *id)
 {
 	uint32_t h = 2166136261u;
 
@@ -74,38 +37,43 @@ hash_id(const char *id)
 	return h ^ (h >> 13);
 }
 
-static struct shard *
-shard_of(struct endpoint_table *t, uint32_t hash)
+struct endpoint_shard *
+endpoint_shard_of(struct endpoint_table *t, uint32_t hash)
 {
-	return &t->shard[hash & (SHARDS - 1)];
+	return &t->shard[hash & (ENDPOINT_SHARDS - 1)];
 }
 
 int
 endpoint_table_new(struct event_bus *bus, struct endpoint_table **ret)
 {
 	struct endpoint_table *t = mem_calloc(1, sizeof(*t));
+	struct endpoint_shard *s;
 
 	if (t == NULL)
 		return -ENOMEM;
 	t->bus = bus;
-	for (int i = 0; i < SHARDS; i++) {
-		pthread_mutex_init(&t->shard[i].lock, NULL);
-		slab_init(&t->shard[i].slab, sizeof(struct endpoint));
+	pthread_mutex_init(&t->wait_lock, NULL);
+	for (int i = 0; i < ENDPOINT_SHARDS; i++) {
+		s = &t->shard[i];
+		pthread_mutex_init(&s->lock, NULL);
+		slab_init(&s->slab, sizeof(struct endpoint));
+		s->dirty_end = &s->dirty;
+		s->due = ENDPOINT_NEVER;
 	}
 	*ret = t;
 	return 0;
 }
 
 static void
-shard_free(struct shard *s)
+shard_free(struct endpoint_shard *s)
 {
 	struct endpoint *e, *next;
 
 	for (size_t i = 0; i < s->buckets; i++)
 		for (e = s->bucket[i]; e != NULL; e = next) {
 			next = e->next;
-			if (e->id != e->short_id)
-				mem_free(e->id);
+			if (e->id.at.is_long)
+				mem_free(e->id.at.heap);
 			slab_put(&s->slab, e);
 		}
 	mem_free(s->bucket);
@@ -116,24 +84,41 @@ shard_free(struct shard *s)
 void
 endpoint_table_free(struct endpoint_table **pt)
 {
-	if (*pt == NULL)
+	struct endpoint_table *t = *pt;
+
+	if (t == NULL)
 		return;
-	for (int i = 0; i < SHARDS; i++)
-		shard_free(&(*pt)->shard[i]);
-	mem_free(*pt);
+	CT_ASSERT(t->waiting == NULL && t->flushing == NULL);
+	for (int i = 0; i < ENDPOINT_SHARDS; i++)
+		shard_free(&t->shard[i]);
+	pthread_mutex_destroy(&t->wait_lock);
+	mem_free(t);
 	*pt = NULL;
 }
 
-static struct endpoint **
-bucket_of(struct shard *s, uint32_t hash)
+void
+endpoint_table_set_workers(struct endpoint_table *t,
+    struct channel_worker **workers)
 {
-	return &s->bucket[(hash / SHARDS) & (s->buckets - 1)];
+	t->workers = workers;
+}
+
+struct channel_worker **
+endpoint_table_workers(struct endpoint_table *t)
+{
+	return t->workers;
+}
+
+static struct endpoint **
+bucket_of(struct endpoint_shard *s, uint32_t hash)
+{
+	return &s->bucket[(hash / ENDPOINT_SHARDS) & (s->buckets - 1)];
 }
 
 /* Doubles the buckets when they are full on average.  Failing is harmless as
  * long as there is a table at all. */
 static int
-shard_grow(struct shard *s)
+shard_grow(struct endpoint_shard *s)
 {
 	size_t n = s->buckets == 0 ? FIRST_BUCKETS : s->buckets * 2;
 	struct endpoint **old = s->bucket, *e, *next, **to;
@@ -158,21 +143,22 @@ shard_grow(struct shard *s)
 	return 0;
 }
 
-static struct endpoint *
-find(struct shard *s, uint32_t hash, const char *id)
+struct endpoint *
+endpoint_find(struct endpoint_shard *s, uint32_t hash, const char *id)
 {
 	struct endpoint *e;
 
 	if (s->buckets == 0)
 		return NULL;
 	for (e = *bucket_of(s, hash); e != NULL; e = e->next)
-		if (e->hash == hash && strcmp(e->id, id) == 0)
+		if (e->hash == hash && strcmp(endpoint_text(e), id) == 0)
 			return e;
 	return NULL;
 }
 
 static int
-insert(struct shard *s, uint32_t hash, const char *id, struct endpoint **ret)
+insert(struct endpoint_shard *s, uint32_t hash, const char *id,
+    struct endpoint **ret)
 {
 	size_t n = strlen(id) + 1;
 	struct endpoint *e, **to;
@@ -182,37 +168,90 @@ insert(struct shard *s, uint32_t hash, const char *id, struct endpoint **ret)
 	e = slab_get(&s->slab);
 	if (e == NULL)
 		return -ENOMEM;
-	e->id = n <= SHORT_ID ? e->short_id : mem_alloc(n);
-	if (e->id == NULL) {
+	if (n < ENDPOINT_SHORT_ID) {
+		memcpy(e->id.here, id, n);
+	} else if ((e->id.at.heap = mem_dup(id, n)) != NULL) {
+		e->id.at.is_long = true;
+	} else {
 		slab_put(&s->slab, e);
 		return -ENOMEM;
 	}
-	memcpy(e->id, id, n);
 	e->hash = hash;
+	e->state = PRESENCE_UNLINKED;
+	e->since = endpoint_wall(clock_wall_ms());
 	to = bucket_of(s, hash);
 	e->next = *to;
 	*to = e;
 	s->count++;
+	s->by_state[PRESENCE_UNLINKED]++;
 	*ret = e;
 	return 0;
 }
 
 /* The limit is the table's: shards are not filled evenly. */
-static int
-add(struct endpoint_table *t, struct shard *s, uint32_t hash, const char *id,
-    struct endpoint **ret)
+int
+endpoint_add(struct endpoint_table *t, struct endpoint_shard *s, uint32_t hash,
+    const char *id, struct endpoint **ret)
 {
 	int r = -ENOSPC;
 
 	if (atomic_fetch_add(&t->count, 1) < ENDPOINTS_MAX)
 		r = insert(s, hash, id, ret);
-	if (r != 0)
+	if (r != 0) {
 		atomic_fetch_sub(&t->count, 1);
-	return r;
+		return r;
+	}
+	(*ret)->number = t->first_number;
+	(*ret)->revision = t->first_revision;
+	return 0;
 }
 
-static enum event_type
-type_of(enum presence_state state)
+uint64_t
+endpoint_wall(int64_t ms)
+{
+	if (ms < 0)
+		return 0;
+	return (uint64_t)(ms > ENDPOINT_WALL_MAX ? ENDPOINT_WALL_MAX : ms);
+}
+
+void
+endpoint_set_state(struct endpoint_table *t, struct endpoint_shard *s,
+    struct endpoint *e, enum presence_state state, int64_t since_ms)
+{
+	s->by_state[e->state]--;
+	s->by_state[state]++;
+	if (e->state == PRESENCE_UNKNOWN)
+		atomic_fetch_sub(&t->unknown, 1);
+	if (state == PRESENCE_UNKNOWN)
+		atomic_fetch_add(&t->unknown, 1);
+	e->state = state;
+	e->since = endpoint_wall(since_ms);
+	if (state == PRESENCE_ASLEEP && (int64_t)e->until < s->due)
+		s->due = (int64_t)e->until;
+}
+
+bool
+endpoint_apply(struct endpoint_table *t, struct endpoint_shard *s,
+    struct endpoint *e, enum presence_input input, unsigned arg)
+{
+	struct presence p = {
+		.state = (uint8_t)e->state, .reason = (uint8_t)e->reason,
+		.intent = (uint8_t)e->intent
+	};
+	bool changed = presence_apply(&p, input, arg);
+
+	if (changed || p.intent != e->intent)
+		endpoint_mark(t, s, e);
+	e->reason = p.reason;
+	e->intent = p.intent;
+	if (p.state != e->state)
+		endpoint_set_state(t, s, e, (enum presence_state)p.state,
+		    clock_wall_ms());
+	return changed;
+}
+
+enum event_type
+endpoint_event_type(const struct endpoint *e)
 {
 	static const enum event_type type[PRESENCE_STATES] = {
 		[PRESENCE_UNKNOWN] = EVENT_ENDPOINT_UNKNOWN,
@@ -224,302 +263,161 @@ type_of(enum presence_state state)
 		[PRESENCE_UNLINKED] = EVENT_ENDPOINT_UNLINKED
 	};
 
-	return type[state];
+	return type[e->state];
 }
 
-static void
-fill(struct event *ev, const struct endpoint *e, enum event_type type)
+void
+endpoint_fill_event(struct event *ev, const struct endpoint *e,
+    enum event_type type)
 {
 	*ev = (struct event){
 		.type = type,
-		.endpoint = e->id,
+		.endpoint = endpoint_text(e),
 		.channel = e->number,
 		.revision = e->revision,
-		.state = (enum presence_state)e->presence.state,
+		.state = (enum presence_state)e->state,
 		.security = (enum channel_security)e->security,
-		.reason = (enum presence_reason)e->presence.reason,
+		.reason = (enum presence_reason)e->reason,
 		.rtt_us = e->rtt_us
 	};
 }
 
-/* Under the shard's lock. */
-static void
-publish_state(struct endpoint_table *t, struct endpoint *e)
+void
+endpoint_publish_state(struct endpoint_table *t, struct endpoint *e)
 {
 	struct event ev;
 
 	e->revision++;
-	fill(&ev, e, type_of((enum presence_state)e->presence.state));
+	endpoint_fill_event(&ev, e, endpoint_event_type(e));
 	event_emit(t->bus, &ev);
 }
 
-int
-endpoint_claim(struct endpoint_table *t, const struct endpoint_claim *c,
-    struct endpoint **ret, uint64_t *ret_number, struct endpoint_place *ret_old)
+void
+endpoint_fill_facts(struct endpoint_facts *f, const struct endpoint *e)
 {
-	uint32_t hash = hash_id(c->id);
-	struct shard *s = shard_of(t, hash);
-	uint64_t old_number;
+	*f = (struct endpoint_facts){
+		.id = endpoint_text(e),
+		.place = { .channel_id = e->channel_id, .worker = e->worker },
+		.number = e->number, .revision = e->revision,
+		.credential = e->credential,
+		.presence = { .state = (uint8_t)e->state,
+		    .reason = (uint8_t)e->reason, .intent = (uint8_t)e->intent },
+		.security = (enum channel_security)e->security,
+		.since_ms = (int64_t)e->since,
+		.last_seen_ms = (int64_t)e->seen,
+		.asleep_until_ms = (int64_t)e->until,
+		.rtt_us = e->rtt_us
+	};
+}
+
+void
+endpoint_leave(struct endpoint_table *t, struct endpoint_shard *s)
+{
+	bool nudge = s->nudge;
+
+	s->nudge = false;
+	pthread_mutex_unlock(&s->lock);
+	if (nudge)
+		t->keeper.nudge(t->keeper.ctx);
+}
+
+int
+endpoint_known(struct endpoint_table *t, const char *id)
+{
+	uint32_t hash = endpoint_hash(id);
+	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
-	struct event ev;
 	int r = 0;
 
 	pthread_mutex_lock(&s->lock);
-	e = find(s, hash, c->id);
-	if (e == NULL)
-		r = add(t, s, hash, c->id, &e);
+	e = endpoint_find(s, hash, id);
+	if (e != NULL && !e->forgotten)
+		r = -EEXIST;
+	else if (e == NULL)
+		r = endpoint_add(t, s, hash, id, &e);
+	else
+		endpoint_recall(t, s, e);
 	if (r == 0) {
-		old_number = e->number;
-		*ret_old = (struct endpoint_place){
-			.channel_id = e->channel_id, .worker = e->worker
-		};
-		e->channel_id = c->place.channel_id;
-		e->worker = (uint16_t)c->place.worker;
-		e->security = (uint8_t)c->security;
-		e->rtt_us = 0;
-		e->number++;
-		e->revision++;
-		(void)presence_apply(&e->presence, PRESENCE_IN_HELLO, 0);
-		fill(&ev, e, EVENT_ENDPOINT_ONLINE);
-		if (ret_old->channel_id != 0) {
-			ev.type = EVENT_ENDPOINT_REPLACED;
-			ev.old_channel = old_number;
-		}
-		ev.peer = c->peer;
-		ev.text = c->agent;
-		event_emit(t->bus, &ev);
-		*ret = e;
-		*ret_number = e->number;
+		endpoint_mark(t, s, e);
+		endpoint_publish_state(t, e);
 	}
-	pthread_mutex_unlock(&s->lock);
-	return r;
-}
-
-/* Under the lock: the live channel is gone; a sleeper is remembered. */
-static void
-let_go(struct shard *s, struct endpoint *e)
-{
-	e->channel_id = 0;
-	e->security = SECURITY_NONE;
-	if (e->presence.state == PRESENCE_ASLEEP && !e->sleeper) {
-		e->sleeper = true;
-		e->next_sleeper = s->sleepers;
-		s->sleepers = e;
-	}
-}
-
-void
-endpoint_input(struct endpoint_table *t, struct endpoint *e,
-    uint64_t channel_id, enum presence_input input, unsigned arg)
-{
-	struct shard *s = shard_of(t, e->hash);
-	bool changed;
-
-	pthread_mutex_lock(&s->lock);
-	if (e->channel_id == channel_id) {
-		changed = presence_apply(&e->presence, input, arg);
-		if (input == PRESENCE_IN_END)
-			let_go(s, e);
-		if (changed)
-			publish_state(t, e);
-	}
-	pthread_mutex_unlock(&s->lock);
-}
-
-void
-endpoint_sleep(struct endpoint_table *t, struct endpoint *e,
-    uint64_t channel_id, int64_t until_wall_ms)
-{
-	struct shard *s = shard_of(t, e->hash);
-
-	pthread_mutex_lock(&s->lock);
-	if (e->channel_id == channel_id) {
-		e->asleep_until = until_wall_ms;
-		(void)presence_apply(&e->presence, PRESENCE_IN_INTENT,
-		    INTENT_SLEEP);
-	}
-	pthread_mutex_unlock(&s->lock);
+	endpoint_leave(t, s);
+	event_kick(t->bus);
+	return r == -EEXIST ? 0 : r;
 }
 
 int
-endpoint_moved(struct endpoint_table *t, const char *id,
-    struct endpoint_place place, struct endpoint **ret)
+endpoint_forget(struct endpoint_table *t, const char *id)
 {
-	uint32_t hash = hash_id(id);
-	struct shard *s = shard_of(t, hash);
+	uint32_t hash = endpoint_hash(id);
+	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
-	int r = 0;
+	struct event ev;
+	int r = -ENOENT;
 
+	(void)endpoint_kick(t, id, ENDPOINT_KICK_FORGOTTEN, "forgotten");
 	pthread_mutex_lock(&s->lock);
-	e = find(s, hash, id);
-	if (e == NULL) {
-		r = -ENOENT;
-	} else if (e->channel_id != place.channel_id) {
-		r = -ESTALE;
-	} else {
-		e->worker = (uint16_t)place.worker;
-		*ret = e;
+	e = endpoint_find(s, hash, id);
+	if (e != NULL && !e->forgotten) {
+		/* Its channel, if it has one, is nobody's now. */
+		endpoint_let_go(s, e);
+		e->intent = e->reason = 0;
+		e->until = e->seen = 0;
+		endpoint_set_state(t, s, e, PRESENCE_UNLINKED,
+		    clock_wall_ms());
+		s->by_state[PRESENCE_UNLINKED]--;
+		e->forgotten = true;
+		e->dirty = false;
+		atomic_fetch_add(&t->forgotten, 1);
+		e->revision++;
+		endpoint_fill_event(&ev, e, EVENT_ENDPOINT_FORGOTTEN);
+		ev.state = PRESENCE_UNLINKED;
+		event_emit(t->bus, &ev);
+		r = 0;
 	}
-	pthread_mutex_unlock(&s->lock);
+	endpoint_leave(t, s);
+	event_kick(t->bus);
 	return r;
 }
 
 void
-endpoint_set_rtt(struct endpoint_table *t, struct endpoint *e,
-    uint64_t channel_id, uint32_t rtt_us)
+endpoint_recall(struct endpoint_table *t, struct endpoint_shard *s,
+    struct endpoint *e)
 {
-	struct shard *s = shard_of(t, e->hash);
-
-	pthread_mutex_lock(&s->lock);
-	if (e->channel_id == channel_id)
-		e->rtt_us = rtt_us;
-	pthread_mutex_unlock(&s->lock);
+	if (!e->forgotten)
+		return;
+	e->forgotten = false;
+	s->by_state[PRESENCE_UNLINKED]++;
+	atomic_fetch_sub(&t->forgotten, 1);
 }
 
 int
-endpoint_publish(struct endpoint_table *t, struct endpoint *e,
-    uint64_t channel_id, const char *detail, size_t n)
+endpoint_get(struct endpoint_table *t, const char *id,
+    struct endpoint_facts *ret)
 {
-	struct shard *s = shard_of(t, e->hash);
-	struct event ev;
-	int r = -EPERM;
+	uint32_t hash = endpoint_hash(id);
+	struct endpoint_shard *s = endpoint_shard_of(t, hash);
+	struct endpoint *e;
+	int r = -ENOENT;
 
 	pthread_mutex_lock(&s->lock);
-	if (e->channel_id == channel_id) {
-		fill(&ev, e, EVENT_ENDPOINT_MESSAGE);
-		ev.detail = detail;
-		ev.detail_n = n;
-		event_emit(t->bus, &ev);
+	e = endpoint_find(s, hash, id);
+	if (e != NULL && !e->forgotten) {
+		endpoint_fill_facts(ret, e);
 		r = 0;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return r;
 }
 
-static void
-sweep_shard(struct endpoint_table *t, struct shard *s, int64_t wall_ms,
-    uint32_t grace_ms)
-{
-	struct endpoint **pe = &s->sleepers, *e;
-
-	while ((e = *pe) != NULL) {
-		if (e->presence.state == PRESENCE_ASLEEP &&
-		    wall_ms - grace_ms < e->asleep_until) {
-			pe = &e->next_sleeper;
-			continue;
-		}
-		*pe = e->next_sleeper;
-		e->sleeper = false;
-		if (presence_apply(&e->presence, PRESENCE_IN_OVERDUE, 0))
-			publish_state(t, e);
-	}
-}
-
-void
-endpoint_table_sweep(struct endpoint_table *t, int64_t wall_ms,
-    uint32_t grace_ms)
-{
-	for (int i = 0; i < SHARDS; i++) {
-		pthread_mutex_lock(&t->shard[i].lock);
-		sweep_shard(t, &t->shard[i], wall_ms, grace_ms);
-		pthread_mutex_unlock(&t->shard[i].lock);
-	}
-	event_kick(t->bus);
-}
-
-/* A table that grows meanwhile splits bucket i into i and i + n, both still
- * ahead of a cursor at i: none is missed. */
-static void
-restate_shard(struct endpoint_table *t, struct shard *s,
-    struct endpoint_cursor *at, size_t *left)
-{
-	struct endpoint *e;
-	struct event ev;
-
-	for (; at->bucket < s->buckets && *left > 0; at->bucket++)
-		for (e = s->bucket[at->bucket]; e != NULL; e = e->next) {
-			fill(&ev, e, type_of(
-			    (enum presence_state)e->presence.state));
-			event_emit(t->bus, &ev);
-			*left -= *left > 0;
-		}
-	if (at->bucket >= s->buckets) {
-		at->shard++;
-		at->bucket = 0;
-	}
-}
-
-bool
-endpoint_table_restate(struct endpoint_table *t, struct endpoint_cursor *at,
-    size_t max)
-{
-	struct shard *s;
-
-	while (at->shard < SHARDS && max > 0) {
-		s = &t->shard[at->shard];
-		pthread_mutex_lock(&s->lock);
-		restate_shard(t, s, at, &max);
-		pthread_mutex_unlock(&s->lock);
-	}
-	event_kick(t->bus);
-	return at->shard < SHARDS;
-}
-
-static void
-tally(const struct endpoint *e, struct endpoint_figures *f)
-{
-	for (; e != NULL; e = e->next) {
-		f->state[e->presence.state]++;
-		if (e->channel_id != 0)
-			f->live[e->security]++;
-	}
-}
-
-/* An endpoint never leaves its bucket but when the buckets double: then the
- * shard is counted again. */
-static void
-shard_figures(struct shard *s, struct endpoint_figures *ret)
-{
-	struct endpoint_figures f = { .state = { 0 } };
-	size_t at = 0, buckets = 0, end;
-	bool more = true;
-
-	while (more) {
-		pthread_mutex_lock(&s->lock);
-		if (buckets != s->buckets) {
-			buckets = s->buckets;
-			at = 0;
-			f = (struct endpoint_figures){ .state = { 0 } };
-		}
-		end = at + FIGURES_SLICE < buckets ? at + FIGURES_SLICE :
-		    buckets;
-		for (; at < end; at++)
-			tally(s->bucket[at], &f);
-		more = at < s->buckets;
-		pthread_mutex_unlock(&s->lock);
-	}
-	for (int i = 0; i < PRESENCE_STATES; i++)
-		ret->state[i] += f.state[i];
-	for (int i = 0; i <= SECURITY_WSS_SAFE; i++)
-		ret->live[i] += f.live[i];
-}
-
-void
-endpoint_table_figures(struct endpoint_table *t, struct endpoint_figures *ret)
-{
-	*ret = (struct endpoint_figures){ .state = { 0 } };
-	for (int i = 0; i < SHARDS; i++)
-		shard_figures(&t->shard[i], ret);
-}
-
 const char *
 endpoint_id(const struct endpoint *e)
 {
-	return e->id;
+	return endpoint_text(e);
 }
 
 size_t
 endpoint_table_count(struct endpoint_table *t)
 {
-	return atomic_load(&t->count);
+	return atomic_load(&t->count) - atomic_load(&t->forgotten);
 }

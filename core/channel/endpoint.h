@@ -19,6 +19,7 @@
 #include "channel/presence.h"
 #include "event/event.h"
 
+struct channel_worker;
 struct endpoint;
 struct endpoint_table;
 
@@ -32,6 +33,9 @@ bool endpoint_id_valid(const char *id);
 /* bus may be NULL.  -ENOMEM. */
 int endpoint_table_new(struct event_bus *bus, struct endpoint_table **ret);
 void endpoint_table_free(struct endpoint_table **);
+/* Where kicks are sent to: an array by index that outlives it. */
+void endpoint_table_set_workers(struct endpoint_table *,
+    struct channel_worker **);
 
 /* Where a live channel is. */
 struct endpoint_place {
@@ -45,12 +49,16 @@ struct endpoint_claim {
 	enum channel_security security;
 	const char *peer;		/* address, for the event */
 	const char *agent;		/* "" unknown; peer text */
+	uint64_t credential;		/* number of what let it in; 0 none */
+	bool polite;			/* only if no other is live */
 };
 
 /*
- * A channel proved to be `id`: it becomes the live one (last in wins).  One
- * event: endpoint.online, or endpoint.replaced when another was live; that one
- * is in *ret_old for the caller to close.  -ENOMEM, -ENOSPC over ENDPOINTS_MAX.
+ * A channel proved to be `id`: it becomes the live one.  One event:
+ * endpoint.online, or endpoint.replaced when another was live; that one
+ * is in *ret_old for the caller to close.  -ENOMEM, -ENOSPC over ENDPOINTS_MAX;
+ * -EBUSY another is live (polite; *ret_old says which); -EAGAIN the store is so
+ * far behind that after a crash numbers could come twice.
  */
 int endpoint_claim(struct endpoint_table *, const struct endpoint_claim *,
     struct endpoint **ret, uint64_t *ret_number, struct endpoint_place *ret_old);
@@ -58,6 +66,9 @@ int endpoint_claim(struct endpoint_table *, const struct endpoint_claim *,
 /* An input from channel `channel_id`; ignored unless it is the live one. */
 void endpoint_input(struct endpoint_table *, struct endpoint *,
     uint64_t channel_id, enum presence_input, unsigned arg);
+/* When the last byte of that channel came; wall ms. */
+void endpoint_seen(struct endpoint_table *, struct endpoint *,
+    uint64_t channel_id, int64_t wall_ms);
 /* Its silence is announced until then; call before the channel ends. */
 void endpoint_sleep(struct endpoint_table *, struct endpoint *,
     uint64_t channel_id, int64_t until_wall_ms);
@@ -65,7 +76,7 @@ void endpoint_sleep(struct endpoint_table *, struct endpoint *,
  * -ESTALE it is not the live one any more. */
 int endpoint_moved(struct endpoint_table *, const char *id,
     struct endpoint_place, struct endpoint **ret);
-/* The last round trip, published with the next event. */
+/* The last round trip, published with the next event.  It was seen now. */
 void endpoint_set_rtt(struct endpoint_table *, struct endpoint *,
     uint64_t channel_id, uint32_t rtt_us);
 /* An endpoint.message event.  -EPERM: the channel is not the live one. */
@@ -84,18 +95,120 @@ struct endpoint_cursor {
 };
 /* Emits the present state of endpoints again, with their revisions, until some
  * `max` are out.  True: more are left.  Those that exist throughout are never
- * missed.  For a bus that lost events. */
+ * missed.  For a bus that lost events,
+ * or has not had them yet. */
 bool endpoint_table_restate(struct endpoint_table *, struct endpoint_cursor *,
     size_t max);
 
-/* How many endpoints are in each state, and live ones of each worth.  Takes each
- * lock for a short time only: what changes meanwhile counts as it was met. */
+/* The end of the recovery window, in slices alike: who is unknown is what it had
+ * announced, or disconnected.  recovery.c */
+bool endpoint_table_lose(struct endpoint_table *, struct endpoint_cursor *,
+    size_t max);
+
+/* ---- for others -------------------------------------------------------------- */
+
+/* Everything about one that is in memory. */
+struct endpoint_facts {
+	const char *id;			/* lives as long as the table */
+	struct endpoint_place place;	/* of the live channel */
+	uint64_t number, revision;
+	uint64_t credential;		/* number; 0 none, or not live */
+	struct presence presence;
+	enum channel_security security;	/* NONE when not live */
+	int64_t since_ms;		/* wall, in this state */
+	int64_t last_seen_ms;		/* wall; 0 never */
+	int64_t asleep_until_ms;	/* wall; of the last announcement */
+	uint32_t rtt_us;		/* 0 unknown */
+};
+/* -ENOENT: not known, or forgotten. */
+int endpoint_get(struct endpoint_table *, const char *id,
+    struct endpoint_facts *ret);
+
+/* How many endpoints are in each state, and live ones of each worth. */
 struct endpoint_figures {
+	uint64_t known;
 	uint64_t state[PRESENCE_STATES];
 	uint64_t live[SECURITY_WSS_SAFE + 1];
 };
 void endpoint_table_figures(struct endpoint_table *,
     struct endpoint_figures *ret);
+
+/* Makes it known as unlinked; nothing when it is.  -ENOMEM, -ENOSPC. */
+int endpoint_known(struct endpoint_table *, const char *id);
+/* It is as if it had never been, but for its numbers; a live channel is closed
+ * with 4004.  Comes before the job that takes it out of the store.  -ENOENT. */
+#define ENDPOINT_KICK_FORGOTTEN 4004
+int endpoint_forget(struct endpoint_table *, const char *id);
+/*
+ * Closes the live channel with `code`, by mail to its worker; wherever it is on
+ * the way to.  4005 ends as `revoked`, 1012 as `drain`, others as `kicked`.
+ * -ENOENT: there is none, -ENOMEM.
+ */
+int endpoint_kick(struct endpoint_table *, const char *id, uint16_t code,
+    const char *why);
+/* The same with 4005, if the credential of that number let it in. */
+int endpoint_kick_credential(struct endpoint_table *, const char *id,
+    uint64_t number);
+struct channel_worker **endpoint_table_workers(struct endpoint_table *);
+/* takeover.c's: notes the code, says where to.  credential NULL: any. */
+int endpoint_mark_kick(struct endpoint_table *, const char *id,
+    const uint64_t *credential, uint16_t code, struct endpoint_place *ret);
+/* The code with which this channel has to close, or 0. */
+uint16_t endpoint_kick_code(struct endpoint_table *, struct endpoint *,
+    uint64_t channel_id);
+
+/* ---- what is stored ------------------------------------------------------------ */
+
+/* Given out since the last that is durable: numbers below that come again after a
+ * crash are leapt over. */
+#define ENDPOINT_LEAP_NUMBERS 1000
+#define ENDPOINT_LEAP_REVISIONS 1000000
+
+/* Who stores; nudge() is called after a change, from any thread, without a lock
+ * held. */
+struct endpoint_keeper {
+	void (*nudge)(void *ctx);
+	void *ctx;
+};
+/* Before there are channels.  Without a keeper nothing waits for being stored. */
+void endpoint_table_keep(struct endpoint_table *,
+    const struct endpoint_keeper *);
+
+/* Returns 0 or why it could not be written. */
+typedef int endpoint_save_fn(void *ctx, const struct endpoint_facts *);
+/* On the keeper's thread: saves what has changed, or some of it; then, whatever
+ * came of it, how the commit ended.  Nudges again when more is left. */
+int endpoint_table_collect(struct endpoint_table *, endpoint_save_fn *,
+    void *ctx);
+void endpoint_table_settled(struct endpoint_table *, int error);
+
+struct endpoint_waiter {
+	struct endpoint_waiter *next;
+	struct endpoint *endpoint;
+	/* Once, on the keeper's thread or in endpoint_wait().  error: 0 durable,
+	 * the commit's, -ESHUTDOWN. */
+	void (*fn)(struct endpoint_waiter *, int error);
+};
+/* Waits until what was said about it so far is durable. */
+void endpoint_wait(struct endpoint_table *, struct endpoint *,
+    struct endpoint_waiter *);
+/* After the keeper's last commit: nobody waits any more. */
+void endpoint_table_give_up(struct endpoint_table *);
+
+/* How the last run ended. */
+struct endpoint_start {
+	bool killed;			/* what it had not stored is lost */
+	int64_t last_alive_ms;		/* wall */
+	uint32_t dead_ms;
+};
+/* One endpoint as it is stored, before there are channels; id, number, revision,
+ * presence and times are taken.  -EINVAL not a valid id, -EEXIST, -ENOMEM,
+ * -ENOSPC. */
+int endpoint_table_load(struct endpoint_table *, const struct endpoint_facts *,
+    const struct endpoint_start *);
+/* After the last one. */
+void endpoint_table_loaded(struct endpoint_table *,
+    const struct endpoint_start *);
 
 const char *endpoint_id(const struct endpoint *);
 size_t endpoint_table_count(struct endpoint_table *);

@@ -304,6 +304,7 @@ channel_import(struct channel_worker *cw, int fd, const uint8_t *p, size_t n,
 	struct parts parts;
 	struct channel *c;
 	bool stale = false;
+	uint16_t code;
 	int r = take_apart(p, n, &head, &parts);
 
 	if (r == 0 && !head_sane(&head))
@@ -335,7 +336,11 @@ channel_import(struct channel_worker *cw, int fd, const uint8_t *p, size_t n,
 		return r;
 	}
 	if (stale)
-		channel_close(c, 4003, "another channel took over");
+		channel_close(c, CLOSE_SUPERSEDED,
+		    "another channel took over");
+	else if (c->endpoint != NULL && (code = endpoint_kick_code(
+	    cw->shared.endpoints, c->endpoint, c->id)) != 0)
+		channel_close(c, code, "closed while it moved");
 	*ret = c;
 	return 0;
 }

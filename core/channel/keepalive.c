@@ -13,6 +13,8 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 static uint64_t
 now_us(void)
 {
@@ -20,6 +22,13 @@ now_us(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+int64_t
+channel_seen(const struct channel *c)
+{
+	return clock_wall_ms() - (int64_t)(uint32_t)(channel_now(c->owner) -
+	    c->last_rx);
 }
 
 void
@@ -30,6 +39,8 @@ channel_heard(struct channel *c)
 	if (!c->suspect)
 		return;
 	c->suspect = false;
+	endpoint_seen(c->owner->shared.endpoints, c->endpoint, c->id,
+	    channel_seen(c));
 	endpoint_input(c->owner->shared.endpoints, c->endpoint, c->id,
 	    PRESENCE_IN_HEARD, 0);
 	loop_defer(c->owner->loop, &c->owner->defer);
@@ -103,8 +114,13 @@ check_alive(struct channel *c)
 		return 0;
 	}
 	if (!c->ping_out) {
-		if (idle < l->ping_ms)
+		if (idle < l->ping_ms) {
+			/* Nobody who talks is pinged: no pong says this. */
+			if (c->endpoint != NULL)
+				endpoint_seen(c->owner->shared.endpoints,
+				    c->endpoint, c->id, channel_seen(c));
 			return l->ping_ms - idle;
+		}
 		ping(c);
 		waited = 0;
 	}

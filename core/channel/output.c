@@ -154,9 +154,11 @@ reason_of(uint16_t code)
 		return REASON_STOPPING;
 	case WS_CLOSE_RESTART:
 		return REASON_DRAIN;
-	case 4003:
+	case CLOSE_SUPERSEDED:
 		return REASON_REPLACED;
-	case 4006:
+	case CLOSE_REVOKED:
+		return REASON_REVOKED;
+	case CLOSE_PROTOCOL_ERROR:
 		return REASON_PROTOCOL_ERROR;
 	case WS_CLOSE_NORMAL:
 		return REASON_PEER_CLOSE;

@@ -37,6 +37,18 @@ end(struct presence *p, enum presence_reason reason)
 	return become(p, PRESENCE_DISCONNECTED, reason);
 }
 
+/* Who was there when the last run ended may be there still.  Whom that run itself
+ * sent away, because it stopped, is no different from whom its death left. */
+static bool
+start(struct presence *p)
+{
+	if (p->state != PRESENCE_ONLINE && p->state != PRESENCE_SUSPECT &&
+	    p->state != PRESENCE_UNKNOWN &&
+	    (p->state != PRESENCE_DISCONNECTED || p->reason != REASON_STOPPING))
+		return false;
+	return become(p, PRESENCE_UNKNOWN, REASON_START);
+}
+
 bool
 presence_apply(struct presence *p, enum presence_input input, unsigned arg)
 {
@@ -61,6 +73,12 @@ presence_apply(struct presence *p, enum presence_input input, unsigned arg)
 		if (p->state != PRESENCE_ASLEEP)
 			return false;
 		return become(p, PRESENCE_DISCONNECTED, REASON_TIMEOUT);
+	case PRESENCE_IN_START:
+		return start(p);
+	case PRESENCE_IN_LOST:
+		if (p->state != PRESENCE_UNKNOWN)
+			return false;
+		return end(p, REASON_TIMEOUT);
 	}
 	return false;
 }

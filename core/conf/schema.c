@@ -74,6 +74,9 @@ const struct conf_key conf_schema[] = {
 	    .help = "told to devices: first window of their reconnects"),
 	KEY("presence", "retry_max", CONF_DURATION, "2m", .min = 1, .max = DAY,
 	    .help = "told to devices: largest window"),
+	KEY("presence", "recovery", CONF_DURATION, "0", .min = 0, .max = DAY,
+	    .flags = CONF_RESTART,
+	    .help = "unknown for so long after a start; 0: 3 x retry_max"),
 
 	KEY("auth", "token_file", CONF_PATH, NULL,
 	    .help = "tokens of devices; empty: no tokens"),

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "channel/auth.h"
+#include "channel/recovery.h"
 #include "conf/conf.h"
 #include "daemon/daemon_priv.h"
 #include "daemon/sys.h"
@@ -380,6 +381,31 @@ on_restate(struct timer *t)
 		loop_timer_set(d->loop, t, RESTATE_MS);
 }
 
+static void
+on_recovery(struct timer *t)
+{
+	struct daemon *d = CT_CONTAINER(t, struct daemon, recovery);
+	size_t slice = (size_t)conf_uint(d->conf, "bus", "ring") / 4;
+	uint32_t next = recovery_tick(d->endpoints, slice);
+
+	if (next > 0)
+		loop_timer_set(d->loop, t, next);
+}
+
+/* Subscribers and plugins learn who is known, in slices; who was there before is
+ * waited for. */
+static void
+recover(struct daemon *d)
+{
+	uint64_t window = conf_ms(d->conf, "presence", "recovery");
+
+	if (window == 0)
+		window = 3 * conf_ms(d->conf, "presence", "retry_max");
+	recovery_begin(d->endpoints, (uint32_t)window);
+	loop_timer_set(d->loop, &d->restate, 0);
+	loop_timer_set(d->loop, &d->recovery, 0);
+}
+
 /* The workers answer for the main thread's watchdog too: one that hangs is a
  * daemon that hangs. */
 static void
@@ -412,6 +438,7 @@ open_loop(struct daemon *d)
 	timer_init(&d->second, on_second);
 	timer_init(&d->watchdog, on_watchdog);
 	timer_init(&d->restate, on_restate);
+	timer_init(&d->recovery, on_recovery);
 	return loop_add(d->loop, &d->signals, EPOLLIN);
 }
 
@@ -423,6 +450,7 @@ close_loop(struct daemon *d)
 	loop_timer_stop(d->loop, &d->second);
 	loop_timer_stop(d->loop, &d->watchdog);
 	loop_timer_stop(d->loop, &d->restate);
+	loop_timer_stop(d->loop, &d->recovery);
 	if (d->signals.fd >= 0) {
 		loop_del(d->loop, &d->signals);
 		(void)close(d->signals.fd);
@@ -456,6 +484,7 @@ run(struct daemon *d)
 	    conf_str(d->conf, "bus", "events"));
 	sys_notify("READY=1");
 	loop_timer_set(d->loop, &d->second, 1000);
+	recover(d);
 	d->watchdog_ms = sys_watchdog_ms();
 	if (d->watchdog_ms > 0)
 		loop_timer_set(d->loop, &d->watchdog, d->watchdog_ms);

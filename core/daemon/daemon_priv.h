@@ -36,7 +36,7 @@ struct daemon {
 
 	struct loop *loop;		/* the main thread's */
 	struct watch signals;
-	struct timer second, watchdog, restate;
+	struct timer second, watchdog, restate, recovery;
 	uint32_t watchdog_ms, seconds;
 	_Atomic bool bus_lost;		/* events: the view may be behind */
 	struct endpoint_cursor restated;

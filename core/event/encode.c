@@ -107,6 +107,10 @@ event_encode(const struct event *ev, uint64_t epoch, uint64_t seq,
 		    channel_security_name(ev->security));
 	if (ev->reason != REASON_NONE)
 		jout_string(&j, "reason", presence_reason_name(ev->reason));
+	if (ev->since_ms != 0) {
+		clock_text(ev->since_ms, time);
+		jout_string(&j, "since", time);
+	}
 	put_number(&j, "rtt_us", ev->rtt_us);
 	put_text(&j, "peer", ev->peer);
 	put_text(&j, "text", ev->text);

@@ -40,6 +40,9 @@ static const char *const type_names[EVENT_TYPES] = {
 	[EVENT_STORE_FAILING] = "store.failing",
 	[EVENT_STORE_RECOVERED] = "store.recovered",
 	[EVENT_BUS_ALIVE] = "bus.alive",
+	[EVENT_ENDPOINT_FORGOTTEN] = "endpoint.forgotten",
+	[EVENT_ENDPOINT_CLONE] = "endpoint.clone",
+	[EVENT_DAEMON_RECOVERED] = "daemon.recovered",
 };
 
 static const char *const state_names[PRESENCE_STATES] = {
@@ -79,6 +82,7 @@ static const char *const reason_names[REASON_COUNT] = {
 	[REASON_LIMIT] = "limit",
 	[REASON_STOPPING] = "stopping",
 	[REASON_START] = "start",
+	[REASON_REVOKED] = "revoked",
 };
 
 const char *

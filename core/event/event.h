@@ -43,6 +43,9 @@ enum event_type {
 	EVENT_STORE_FAILING,
 	EVENT_STORE_RECOVERED,
 	EVENT_BUS_ALIVE,		/* the publisher's heartbeat */
+	EVENT_ENDPOINT_FORGOTTEN,	/* known no more */
+	EVENT_ENDPOINT_CLONE,		/* two devices with one identity */
+	EVENT_DAEMON_RECOVERED,		/* nobody is unknown any more */
 	EVENT_TYPES
 };
 const char *event_type_name(enum event_type);	/* "endpoint.online" */
@@ -64,7 +67,7 @@ enum presence_reason {			/* why the state is what it is */
 	REASON_REBOOTING, REASON_SUSPENDING, REASON_PEER_CLOSE, REASON_TIMEOUT,
 	REASON_RESET, REASON_PROTOCOL_ERROR, REASON_REPLACED, REASON_KICKED,
 	REASON_DRAIN, REASON_PING_UNANSWERED, REASON_HEARD, REASON_SLEEP,
-	REASON_LIMIT, REASON_STOPPING, REASON_START,
+	REASON_LIMIT, REASON_STOPPING, REASON_START, REASON_REVOKED,
 	REASON_COUNT
 };
 const char *presence_reason_name(enum presence_reason);
@@ -74,6 +77,7 @@ const char *presence_reason_name(enum presence_reason);
 struct event {
 	enum event_type type;
 	int64_t wall_ms;		/* 0 = now */
+	int64_t since_ms;		/* wall, in this state; 0 = from now on */
 	const char *endpoint;		/* "" or NULL: not about an endpoint */
 	uint64_t channel;		/* channel number */
 	uint64_t old_channel;		/* replaced */

@@ -104,7 +104,8 @@ answer_endpoints(struct answer *a)
 	jout_array(&a->j, "endpoints");
 	for (; i < end && n < q->limit; i++) {
 		e = a->v->endpoint[i];
-		if (q->state != PRESENCE_STATES && e->state != q->state)
+		if (e->state == VIEW_FORGOTTEN ||
+		    (q->state != PRESENCE_STATES && e->state != q->state))
 			continue;
 		if (!room_for(a, ENTRY_FIXED_MAX +
 		    6 * ((size_t)e->id_n + e->peer_n)))
@@ -127,7 +128,7 @@ answer_endpoint(struct answer *a)
 	const char *id = a->request.id;
 	uint32_t at = view_find(a->v, id, strlen(id));
 
-	if (at == VIEW_NONE) {
+	if (at == VIEW_NONE || a->v->endpoint[at]->state == VIEW_FORGOTTEN) {
 		refuse(a, "not-found", "id: no such endpoint");
 		return;
 	}
@@ -212,7 +213,7 @@ answer_summary(struct answer *a)
 	put_time(j, "reload_failed", v->reload_failed_ms);
 	jout_object_end(j);
 	jout_object(j, "endpoints");
-	jout_uint(j, "total", v->endpoints);
+	jout_uint(j, "total", v->endpoints - v->forgotten);
 	for (i = 0; i < PRESENCE_STATES; i++)
 		jout_uint(j, presence_state_name(i), v->by_state[i]);
 	jout_object_end(j);

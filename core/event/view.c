@@ -174,6 +174,10 @@ make_room(struct view *v)
 static void
 count(struct view *v, const struct view_endpoint *e, uint32_t by)
 {
+	if (e->state == VIEW_FORGOTTEN) {
+		v->forgotten += by;
+		return;
+	}
 	v->by_state[e->state] += by;
 	if (e->state == PRESENCE_ONLINE || e->state == PRESENCE_SUSPECT)
 		v->by_security[e->security] += by;
@@ -200,7 +204,7 @@ add_endpoint(struct view *v, const struct event *ev, size_t id_n,
 	memcpy(e->text, ev->endpoint, id_n);
 	e->id_n = (uint8_t)id_n;
 	e->peer_cap = (uint8_t)peer_n;
-	e->since_ms = ev->wall_ms;
+	e->state = VIEW_FORGOTTEN;
 	v->slot[find_slot(v, e->text, id_n)] = v->endpoints + 1;
 	v->endpoint[v->endpoints++] = e;
 	*ret = e;
@@ -244,9 +248,11 @@ apply_presence(struct view *v, const struct event *ev, uint64_t seq)
 			return r;
 		e = v->endpoint[at];
 		count(v, e, UINT32_MAX);
-		if (e->state != (uint8_t)ev->state)
-			e->since_ms = ev->wall_ms;
 	}
+	if (ev->since_ms != 0)
+		e->since_ms = ev->since_ms;
+	else if (e->state != (uint8_t)ev->state)
+		e->since_ms = ev->wall_ms;
 	e->state = (uint8_t)ev->state;
 	e->security = (uint8_t)ev->security;
 	e->reason = (uint8_t)ev->reason;
@@ -259,6 +265,25 @@ apply_presence(struct view *v, const struct event *ev, uint64_t seq)
 		memcpy(e->text + e->id_n, ev->peer, peer_n);
 		e->peer_n = (uint8_t)peer_n;
 	}
+	count(v, e, 1);
+	return 0;
+}
+
+static int
+apply_forgotten(struct view *v, const struct event *ev)
+{
+	struct view_endpoint *e;
+	uint32_t at;
+
+	if (ev->endpoint == NULL)
+		return -EINVAL;
+	at = view_find(v, ev->endpoint, strlen(ev->endpoint));
+	if (at == VIEW_NONE)
+		return 0;
+	e = v->endpoint[at];
+	count(v, e, UINT32_MAX);
+	e->state = VIEW_FORGOTTEN;
+	e->revision = ev->revision;
 	count(v, e, 1);
 	return 0;
 }
@@ -361,6 +386,8 @@ view_apply(struct view *v, const struct event *ev, uint64_t seq)
 	if (event_is_presence(ev->type))
 		return apply_presence(v, ev, seq);
 	switch (ev->type) {
+	case EVENT_ENDPOINT_FORGOTTEN:
+		return apply_forgotten(v, ev);
 	case EVENT_CERTIFICATE_LIVE:
 	case EVENT_CERTIFICATE_FAILED:
 	case EVENT_CERTIFICATE_EXPIRING:

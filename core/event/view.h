@@ -2,8 +2,9 @@
 /*
  * The materialised view: what the events so far add up to.  Every endpoint with
  * its present state, every certificate slot and plugin with its last event, and
- * the daemon's own times.  Endpoints are never taken out, and stay in the order
- * in which they were first seen: a pager that goes on behind an id misses none.
+ * the daemon's own times.  Endpoints are never taken out (a forgotten one is only
+ * passed over), and stay in the order in which they were first seen: a pager that
+ * goes on behind an id misses none.
  * Belongs to the publisher thread.
  */
 #ifndef CT_EVENT_VIEW_H
@@ -20,13 +21,15 @@ struct view_endpoint {
 	uint64_t channel, revision, seq;
 	int64_t since_ms;		/* in this state; wall time */
 	int64_t changed_ms;		/* last event */
-	uint8_t state, security, reason;
+	uint8_t state;			/* VIEW_FORGOTTEN: passed over */
+	uint8_t security, reason;
 	uint8_t id_n, peer_n, peer_cap;	/* without NUL; there is none */
 	char text[];			/* id, then peer */
 };
 
 enum view_fact_kind { VIEW_CERTIFICATE, VIEW_PLUGIN, VIEW_KINDS };
 
+#define VIEW_FORGOTTEN PRESENCE_STATES
 #define VIEW_FACTS_MAX 1024		/* of a kind */
 #define VIEW_FACT_NAME_MAX 255
 #define VIEW_DETAIL_MAX 4096		/* a longer one is left out */
@@ -55,6 +58,7 @@ struct view_facts {
 struct view {
 	struct view_endpoint **endpoint;
 	uint32_t endpoints, endpoint_cap;
+	uint32_t forgotten;		/* of those */
 	uint32_t *slot;			/* hash: number of the endpoint + 1 */
 	uint32_t slots;			/* a power of two, or 0 */
 	uint64_t key[2];		/* of the hash */

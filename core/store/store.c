@@ -371,6 +371,11 @@ run(void *arg)
 		(void)pthread_mutex_unlock(&s->lock);
 		r = transact(s, first, flush);
 		finish(s, first, r);
+		/* A flusher with more than fits into one commit nudges. */
+		(void)pthread_mutex_lock(&s->lock);
+		if (r == 0 && s->flush_at != 0)
+			stop = false;
+		(void)pthread_mutex_unlock(&s->lock);
 	} while (!stop);
 	return NULL;
 }

@@ -412,6 +412,7 @@ rig_start(struct rig *r)
 		channel_worker_set_auth(r->cw[i], r->auth);
 		net_worker_set_snapshot(r->nw[i], s);
 	}
+	endpoint_table_set_workers(r->endpoints, r->cw);
 	tls_snapshot_unref(&s);
 	NEED(net_worker_accept(r->nw[0], true) == 0);
 }

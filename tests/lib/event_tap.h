@@ -21,7 +21,7 @@ struct tapped {
 	enum presence_reason reason;
 	uint64_t channel, old_channel, revision;
 	uint32_t rtt_us;
-	char endpoint[129], peer[64], text[160], detail[64];
+	char endpoint[129], peer[64], text[160], detail[256];
 };
 
 struct event_tap {

@@ -322,8 +322,8 @@ ends_carry_their_reason(void **state)
 		enum presence_reason reason;
 	} ours[] = {
 		{ 1001, REASON_STOPPING }, { 1012, REASON_DRAIN },
-		{ 4006, REASON_PROTOCOL_ERROR }, { 4005, REASON_KICKED },
-		{ 1000, REASON_PEER_CLOSE },
+		{ 4006, REASON_PROTOCOL_ERROR }, { 4005, REASON_REVOKED },
+		{ 1000, REASON_PEER_CLOSE }, { 4004, REASON_KICKED },
 	};
 	size_t n;
 

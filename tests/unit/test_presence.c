@@ -148,6 +148,61 @@ only_sleepers_can_be_overdue(void **state)
 	}
 }
 
+static void
+a_start_makes_unknown_of_who_was_there(void **state)
+{
+	(void)state;
+	for (int s = 0; s < PRESENCE_STATES; s++)
+		for (int r = 0; r < REASON_COUNT; r++) {
+			struct presence p = in((enum presence_state)s,
+			    (enum presence_reason)r, INTENT_SLEEP);
+			bool there = s == PRESENCE_ONLINE ||
+			    s == PRESENCE_SUSPECT || s == PRESENCE_UNKNOWN ||
+			    (s == PRESENCE_DISCONNECTED &&
+			    r == REASON_STOPPING);
+
+			(void)presence_apply(&p, PRESENCE_IN_START, 0);
+			if (there)
+				is(&p, PRESENCE_UNKNOWN, REASON_START);
+			else
+				is(&p, (enum presence_state)s,
+				    (enum presence_reason)r);
+			assert_int_equal(p.intent, INTENT_SLEEP);
+		}
+}
+
+static void
+who_is_not_heard_after_a_start_is_what_it_announced(void **state)
+{
+	static const struct {
+		enum presence_state state;
+		enum presence_reason reason;
+	} means[] = {
+		[INTENT_NONE] = { PRESENCE_DISCONNECTED, REASON_TIMEOUT },
+		[INTENT_BYE] = { PRESENCE_OFFLINE, REASON_BYE },
+		[INTENT_SHUTTING_DOWN] = { PRESENCE_OFFLINE,
+		    REASON_SHUTTING_DOWN },
+		[INTENT_REBOOTING] = { PRESENCE_OFFLINE, REASON_REBOOTING },
+		[INTENT_SUSPENDING] = { PRESENCE_OFFLINE, REASON_SUSPENDING },
+		[INTENT_SLEEP] = { PRESENCE_ASLEEP, REASON_SLEEP },
+	};
+
+	(void)state;
+	for (int i = INTENT_NONE; i <= INTENT_SLEEP; i++) {
+		struct presence p = in(PRESENCE_UNKNOWN, REASON_START,
+		    (enum presence_intent)i);
+
+		assert_true(presence_apply(&p, PRESENCE_IN_LOST, 0));
+		is(&p, means[i].state, means[i].reason);
+	}
+	for (int s = PRESENCE_UNKNOWN + 1; s < PRESENCE_STATES; s++) {
+		struct presence p = in((enum presence_state)s, REASON_BYE,
+		    INTENT_NONE);
+
+		assert_false(presence_apply(&p, PRESENCE_IN_LOST, 0));
+	}
+}
+
 int
 main(void)
 {
@@ -160,6 +215,9 @@ main(void)
 		cmocka_unit_test(an_end_means_what_was_announced),
 		cmocka_unit_test(an_intent_can_be_taken_back),
 		cmocka_unit_test(only_sleepers_can_be_overdue),
+		cmocka_unit_test(a_start_makes_unknown_of_who_was_there),
+		cmocka_unit_test(
+		    who_is_not_heard_after_a_start_is_what_it_announced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
