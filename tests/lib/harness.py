@@ -25,6 +25,7 @@ import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import protocol  # noqa: E402
 import spbus  # noqa: E402
 
 SRCDIR = os.environ.get('CLEAT_SRCDIR', os.getcwd())
@@ -494,7 +495,8 @@ class WebSocket:
 
 
 class Device(WebSocket):
-    """A device of the native protocol."""
+    """A device of the native protocol.  What is said is held against its
+    schema (protocol.py)."""
 
     def __init__(self, daemon, endpoint, listener='main', cert=None,
                  hello=True, token=None, tls=True, path='/v1/channel',
@@ -502,6 +504,7 @@ class Device(WebSocket):
         self.daemon, self.endpoint = daemon, endpoint
         self.counter = 0
         self.notifications = []
+        self.traffic = protocol.Traffic()
         sock = connect(daemon.address(listener))
         if tls:
             context = context or daemon.scene.client_context(cert)
@@ -521,6 +524,17 @@ class Device(WebSocket):
                                              'version': '1'},
                           'boot_id': 'b1'})
 
+    def send(self, payload, opcode=None):
+        if isinstance(payload, str):
+            self.traffic.device_says(payload)
+        super().send(payload, opcode)
+
+    def recv(self, answer_pings=True):
+        message = super().recv(answer_pings)
+        if isinstance(message, str):
+            self.traffic.server_says(message)
+        return message
+
     def send_json(self, value):
         self.send(json.dumps(value))
 
@@ -535,7 +549,7 @@ class Device(WebSocket):
                         'method': method, 'params': params or {}})
         while True:
             answer = json.loads(self.recv())
-            if answer.get('id') == self.counter:
+            if answer.get('id') == self.counter and 'method' not in answer:
                 if 'error' in answer:
                     raise Failure(f'{method}: {answer["error"]}')
                 return answer['result']
