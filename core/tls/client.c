@@ -4,7 +4,7 @@
  * built from: includes nothing of the server's side.  Renegotiation is refused
  * (RFC 5746 4.5 leaves that to us), early data is never sent.
  */
-#include "tls/client.h"
+#include "tls/client_priv.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -14,38 +14,13 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 
 #include "base/mem.h"
 #include "tls/policy.h"
-#include "tls/snapshot.h"
 #include "tls/vendor.h"
 
 #define PEM_MAX (16 * 1024 * 1024)
 #define WARNINGS_MAX 4
-
-struct tls_client_policy {
-	gnutls_priority_t priority;
-	gnutls_certificate_credentials_t xcred;
-	bool any_name;
-	gnutls_datum_t ticket;		/* the last one; data NULL: none */
-	char *ticket_host;
-};
-
-struct tls_client {
-	struct tls_client_policy *policy;
-	gnutls_session_t session;
-	struct tls_client_io io;
-	char *host;
-	bool done;			/* the handshake */
-	bool flushing;			/* GnuTLS has a record to send */
-	bool blocked_write;		/* the last -EAGAIN was the wire's */
-	int io_error;			/* -errno of io, 0: none */
-	unsigned verify_status;
-	unsigned warnings;
-	char reason[192];
-};
 
 /* ---- policy ---- */
 
@@ -56,6 +31,8 @@ load_trust(struct tls_client_policy *p, const struct tls_client_spec *spec,
 	gnutls_datum_t ca = tls_datum(spec->ca_pem, spec->ca_n);
 	int r;
 
+	if (spec->ca_pem == NULL && spec->any_chain)
+		return 0;
 	if (spec->ca_pem == NULL)
 		r = gnutls_certificate_set_x509_system_trust(p->xcred);
 	else if (spec->ca_n > PEM_MAX)
@@ -93,8 +70,6 @@ load_own(struct tls_client_policy *p, const struct tls_client_spec *spec,
 	return 0;
 }
 
-static int verify(gnutls_session_t);
-
 int
 tls_client_policy_new(const struct tls_client_spec *spec, char *why,
     struct tls_client_policy **ret)
@@ -108,7 +83,12 @@ tls_client_policy_new(const struct tls_client_spec *spec, char *why,
 		return tls_why(why, -ENOMEM, "out of memory");
 	}
 	p->any_name = spec->any_name;
-	gnutls_certificate_set_verify_function(p->xcred, verify);
+	p->any_chain = spec->any_chain;
+	p->self_signed = spec->self_signed;
+	p->pins_n = spec->pins_n < TLS_PINS_MAX ? spec->pins_n : TLS_PINS_MAX;
+	for (unsigned i = 0; i < p->pins_n; i++)
+		p->pins[i] = spec->pins[i];
+	gnutls_certificate_set_verify_function(p->xcred, tls_client_verify);
 	r = tls_policy_resolve(spec->priority, why, &p->priority);
 	if (r == 0)
 		r = load_trust(p, spec, why);
@@ -175,26 +155,6 @@ push(gnutls_transport_ptr_t ptr, const void *from, size_t n)
 	struct tls_client *c = ptr;
 
 	return moved(c, c->io.send(c->io.ctx, from, n));
-}
-
-static int
-verify(gnutls_session_t s)
-{
-	struct tls_client *c = gnutls_session_get_ptr(s);
-	gnutls_typed_vdata_st data[2] = {
-		{.type = GNUTLS_DT_KEY_PURPOSE_OID,
-		    .data = tls_datum(GNUTLS_KP_TLS_WWW_SERVER, 0).data},
-		{.type = GNUTLS_DT_DNS_HOSTNAME,
-		    .data = (unsigned char *)c->host},
-	};
-	int r;
-
-	r = gnutls_certificate_verify_peers(s, data,
-	    c->policy->any_name ? 1 : 2, &c->verify_status);
-	if (r < 0)
-		return r;
-	return c->verify_status == 0 ? 0 :
-	    GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
 }
 
 static ssize_t
@@ -339,31 +299,6 @@ say(struct tls_client *c, int error, const char *fmt, ...)
 	return error;
 }
 
-static const char *
-distrust(unsigned status)
-{
-	static const struct {
-		unsigned flag;
-		const char *text;
-	} list[] = {
-		{GNUTLS_CERT_REVOKED, "is revoked"},
-		{GNUTLS_CERT_SIGNER_NOT_FOUND, "has an unknown issuer"},
-		{GNUTLS_CERT_SIGNER_NOT_CA, "has an issuer that is no CA"},
-		{GNUTLS_CERT_SIGNATURE_FAILURE, "has a wrong signature"},
-		{GNUTLS_CERT_EXPIRED, "is expired"},
-		{GNUTLS_CERT_NOT_ACTIVATED, "is not valid yet"},
-		{GNUTLS_CERT_UNEXPECTED_OWNER, "is for another name"},
-		{GNUTLS_CERT_INSECURE_ALGORITHM, "is weakly signed"},
-		{GNUTLS_CERT_PURPOSE_MISMATCH, "is not for TLS servers"},
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(list) / sizeof(*list); i++)
-		if ((status & list[i].flag) != 0)
-			return list[i].text;
-	return "is not trusted";
-}
-
 /* Is this result an end?  Warnings are not, up to a number of them. */
 static bool
 passes(struct tls_client *c, ssize_t rc)
@@ -397,9 +332,8 @@ result(struct tls_client *c, ssize_t rc)
 		    (int)gnutls_alert_get(c->session),
 		    name != NULL ? name : "unknown");
 	}
-	if (c->verify_status != 0)
-		return say(c, -EACCES, "the server's certificate %s",
-		    distrust(c->verify_status));
+	if (c->distrust[0] != '\0')
+		return say(c, -EACCES, "%s", c->distrust);
 	if (r == GNUTLS_E_MEMORY_ERROR)
 		return say(c, -ENOMEM, "out of memory");
 	return say(c, -EPROTO, "%s", gnutls_strerror(r));

@@ -2,8 +2,9 @@
 /*
  * The device's end of TLS: a GnuTLS session over the caller's non-blocking
  * transport, with the same policy as the server (tls/policy.h).  The server's
- * chain is always verified, against given CAs or the system's, and so is its
- * name unless that is switched off.  There is no switch that trusts everybody.
+ * chain is verified against given CAs or the system's, and so is its name;
+ * each weakening of that is a switch of its own.  Pins, when there are any, have
+ * to match whatever is switched off.
  *
  * A policy is made once and used for many connections, one after another; it
  * keeps the last session ticket, so that coming back is cheap.  A policy and
@@ -20,11 +21,23 @@
 struct tls_client;
 struct tls_client_policy;
 
+/* "sha256/" and the base64 of the SHA-256 of a SubjectPublicKeyInfo. */
+#define TLS_PIN_TEXT 51
+struct tls_pin {
+	bool ca;			/* of a CA above; else the server's own */
+	char text[TLS_PIN_TEXT + 1];
+};
+#define TLS_PINS_MAX 8
+
 struct tls_client_spec {
 	const char *priority;		/* NULL or "": tls_policy_default() */
 	const void *ca_pem;		/* NULL: the system's trust store */
 	size_t ca_n;
 	bool any_name;			/* do not compare the server's name */
+	bool any_chain;			/* any issuer, any dates */
+	bool self_signed;		/* one signed by itself will do */
+	const struct tls_pin *pins;	/* one must match, if there are any */
+	unsigned pins_n;		/* <= TLS_PINS_MAX */
 	const void *chain_pem;		/* own certificate; NULL: none */
 	size_t chain_n;
 	const void *key_pem;

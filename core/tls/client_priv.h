@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the client's session share. */
+#ifndef CT_TLS_CLIENT_PRIV_H
+#define CT_TLS_CLIENT_PRIV_H
+
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+
+#include "tls/client.h"
+#include "tls/snapshot.h"
+
+struct tls_client_policy {
+	gnutls_priority_t priority;
+	gnutls_certificate_credentials_t xcred;
+	bool any_name, any_chain, self_signed;
+	struct tls_pin pins[TLS_PINS_MAX];
+	unsigned pins_n;
+	gnutls_datum_t ticket;		/* the last one; data NULL: none */
+	char *ticket_host;
+};
+
+struct tls_client {
+	struct tls_client_policy *policy;
+	gnutls_session_t session;
+	struct tls_client_io io;
+	char *host;
+	bool done;			/* the handshake */
+	bool flushing;			/* GnuTLS has a record to send */
+	bool blocked_write;		/* the last -EAGAIN was the wire's */
+	int io_error;			/* -errno of io, 0: none */
+	unsigned warnings;
+	char distrust[640];		/* why verification failed, or "" */
+	char reason[640];
+};
+
+/* For gnutls_certificate_set_verify_function(); leaves the words in
+ * `distrust`. */
+int tls_client_verify(gnutls_session_t);
+
+#endif
