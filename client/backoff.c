@@ -13,19 +13,29 @@ backoff_init(struct backoff *b, uint32_t min_ms, uint32_t max_ms)
 }
 
 void
-backoff_succeeded(struct backoff *b, uint32_t hint_min_ms,
-    uint32_t hint_max_ms)
+backoff_hint(struct backoff *b, uint32_t min_ms, uint32_t max_ms)
 {
-	if (hint_max_ms != 0)
-		backoff_init(b, hint_min_ms, hint_max_ms);
-	b->window_ms = 0;
+	uint32_t window = b->window_ms;
+
+	if (max_ms == 0)
+		return;
+	backoff_init(b, min_ms, max_ms);
+	b->window_ms = window < b->max_ms ? window : b->max_ms;
 }
 
-/* Somewhere in [from, from + window]. */
-static uint32_t
-spread(uint32_t from, uint32_t window, uint32_t random)
+void
+backoff_lasted(struct backoff *b, uint64_t ms)
 {
-	return from + (uint32_t)((uint64_t)random * window >> 32);
+	if (ms > b->max_ms)
+		b->window_ms = 0;
+}
+
+uint32_t
+backoff_spread(uint32_t from, uint32_t window, uint32_t random)
+{
+	uint32_t plus = (uint32_t)((uint64_t)random * window >> 32);
+
+	return plus > UINT32_MAX - from ? UINT32_MAX : from + plus;
 }
 
 static uint32_t
@@ -48,13 +58,17 @@ backoff_next(struct backoff *b, uint16_t code, uint32_t random)
 	switch (code) {
 	case 1012:
 	case 1013:
+	case 4008:
+		return backoff_spread(b->min_ms, b->max_ms - b->min_ms,
+		    random);
 	case 4001:
 	case 4004:
 	case 4005:
-		return spread(b->min_ms, b->max_ms - b->min_ms, random);
+		return backoff_spread(b->max_ms, b->max_ms / 4, random);
 	case 4003:
-		return spread(BACKOFF_SUPERSEDED_MS, window, random);
+		return backoff_spread(b->max_ms < BACKOFF_SUPERSEDED_MS ?
+		    BACKOFF_SUPERSEDED_MS : b->max_ms, window, random);
 	default:
-		return spread(b->min_ms / 2, window, random);
+		return backoff_spread(0, window, random);
 	}
 }

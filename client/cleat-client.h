@@ -12,11 +12,13 @@
  *		cleat_client_process(c);
  *	}
  *
- * The client connects, verifies the server, says hello, answers pings, notices a
- * dead server, and reconnects for ever with full jitter, as the server's hints
- * and close codes say (doc/protocol.md).  A client belongs to one thread; it
- * starts none.  Names are resolved by getaddrinfo(3), which may block for as long
- * as the system's resolver does.  Errors are negative errno.
+ * The descriptor may be another one after each call of the library.  The client
+ * connects, verifies the server, says hello, answers pings, notices a dead
+ * server, and reconnects for ever with full jitter, as the server's hints and
+ * close codes say (doc/protocol.md).  A client belongs to one thread; it starts
+ * none, and never waits: neither for names nor for a proxy.  Errors are
+ * negative errno.  Texts given to a callback live until it returns.
+ * cleat-client(3).
  */
 #ifndef CLEAT_CLIENT_H
 #define CLEAT_CLIENT_H
@@ -25,62 +27,184 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CLEAT_CLIENT_API __attribute__((visibility("default")))
+
 struct cleat_client;
 
 enum cleat_client_state {
 	CLEAT_CLIENT_WAITING,		/* for the next attempt */
-	CLEAT_CLIENT_CONNECTING,	/* TCP, TLS, upgrade, hello */
+	CLEAT_CLIENT_CONNECTING,	/* names, TCP, TLS, upgrade, hello */
 	CLEAT_CLIENT_ONLINE,
 	CLEAT_CLIENT_STOPPED		/* cleat_client_stop() is done */
 };
 
+enum cleat_client_level {
+	CLEAT_CLIENT_WARNING = 4,	/* also each weakening */
+	CLEAT_CLIENT_NOTICE = 5,
+	CLEAT_CLIENT_INFO = 6
+};
+
+/* How a call ended. */
+struct cleat_client_answer {
+	/* 0; -EREMOTEIO the server's error; -ENOTCONN the channel ended
+	 * before the answer: perhaps it was done, perhaps not. */
+	int error;
+	int code;			/* JSON-RPC's, of the server's error */
+	const char *text;		/* of the error; never NULL */
+	const char *json;		/* the result, or data of the error */
+};
+
 struct cleat_client_opts {
-	const char *server;		/* "wss://host[:8443][/v1/channel]" */
+	size_t size;			/* sizeof(struct cleat_client_opts) */
+
+	/* "wss://host[:8443][/v1/channel]"; several, separated by commas or
+	 * spaces, are tried in this order. */
+	const char *server;
+	/* Where lists of servers that the server sends (hello, set-server)
+	 * are kept, or NULL: they are forgotten at the end.  The servers
+	 * above are tried after them. */
+	const char *servers_file;
 	const char *endpoint;		/* who we are */
-	const char *token;		/* or NULL: by certificate */
-	const char *cert_file, *key_file;	/* PEM; NULL none */
-	const char *ca_file;		/* PEM; NULL: the system's authorities */
-	/* A weakening, to be switched on knowingly: accept any name in the
-	 * server's certificate. */
-	bool no_verify_host;
-	const char *agent;		/* name and version of the program */
+	const char *agent;		/* "name version" of the program */
 	const char *boot_id;		/* of this boot of the device, or NULL */
 	uint32_t retry_min_ms, retry_max_ms;	/* 0: 1 s and 120 s */
+	uint32_t approval_ms;		/* between questions; 0: 30 s */
+
+	/* Who we are, one of: a token; a certificate; a key of our own. */
+	const char *token;
+	const char *cert_file, *key_file;	/* PEM; NULL none */
+	/* Ed25519 key (PKCS #8 PEM).  Made when the file is not there, 0600. */
+	const char *identity_file;
+	/* The key is not known to the server yet: enrol with it.  That it
+	 * is, is kept in the file identity_file + ".enrolled". */
+	bool enrol;
+	const char *enrol_token;	/* one-time, or NULL */
+
+	/* What the server has to prove. */
+	const char *ca_file;		/* PEM; NULL: the system's authorities */
+	/* "sha256/BASE64" of the server's public key (SPKI), "ca:sha256/..."
+	 * of an authority that signed it; separated by commas or spaces.  One
+	 * has to match, besides all else.  Give two: one is the backup. */
+	const char *pins;
+	/* Weakenings, each to be switched on knowingly; each is logged as a
+	 * warning.  Pins are checked whatever these say. */
+	bool no_verify_chain;		/* any issuer, any dates */
+	bool no_verify_host;		/* any name in the certificate */
+	bool allow_self_signed;		/* a certificate signed by itself */
+
+	/* "http://[user:password@]host[:3128]"; "none"; NULL: from
+	 * https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY and no_proxy. */
+	const char *proxy;
+	const char *proxy_user, *proxy_password;	/* or NULL */
+	/* "none", "basic", "digest"; NULL: what the proxy asks for, digest if
+	 * it has the choice. */
+	const char *proxy_auth;
 
 	void *ctx;
-	/* The state changed; `why` is one line for the log. */
+	/* The state changed, or another attempt failed (WAITING again);
+	 * `why` is one line for the log. */
 	void (*state)(void *ctx, enum cleat_client_state, const char *why);
+	/* A line for the log; no secrets in it.  May be NULL. */
+	void (*log)(void *ctx, enum cleat_client_level, const char *text);
 	/* The server sent a notification (JSON text of its params); may be
-	 * NULL. */
+	 * NULL.  `drain` is told and done by the client itself. */
 	void (*notification)(void *ctx, const char *method,
 	    const char *params_json);
+	/* The server asks (`command`, `cancel`).  0: answered with {};
+	 * -ENOSYS: unknown method or verb, -EINVAL: a member is wrong,
+	 * -EAGAIN: not just now, others: internal error.  May be NULL. */
+	int (*request)(void *ctx, const char *method, const char *params_json);
+	/* Each time we come online, before `state`: the result of hello. */
+	void (*hello)(void *ctx, const char *result_json);
+	/* An operator has to approve this device: the SHA-256 of its key in
+	 * hexadecimal, to be shown and compared.  May be NULL. */
+	void (*approval)(void *ctx, const char *fingerprint);
 };
 
 #define CLEAT_CLIENT_WHY_SIZE 512
-/* Copies the options and reads the files.  -EINVAL and others, with one line in
+/* Copies the options and reads the files; makes the key if it is missing.
+ * Blocks on local files only.  -EINVAL and others, with one line in
  * why[CLEAT_CLIENT_WHY_SIZE]; -ENOMEM. */
-int cleat_client_new(const struct cleat_client_opts *, char *why,
-    struct cleat_client **ret);
-/* Ends the channel without goodbye. */
-void cleat_client_free(struct cleat_client **);
+CLEAT_CLIENT_API int cleat_client_new(const struct cleat_client_opts *,
+    char *why, struct cleat_client **ret);
+/* Ends the channel without goodbye.  Calls that wait are not answered any
+ * more.  NULL inside is fine; never from a callback. */
+CLEAT_CLIENT_API void cleat_client_free(struct cleat_client **);
 
-int cleat_client_fd(const struct cleat_client *);	/* -1 none now */
-short cleat_client_poll_events(const struct cleat_client *);
-int cleat_client_timeout_ms(const struct cleat_client *);	/* -1 never */
+CLEAT_CLIENT_API int cleat_client_fd(const struct cleat_client *);	/* -1 none */
+CLEAT_CLIENT_API short cleat_client_poll_events(const struct cleat_client *);
+CLEAT_CLIENT_API int cleat_client_timeout_ms(const struct cleat_client *);	/* -1 never */
 /* Does what can be done without waiting. */
-void cleat_client_process(struct cleat_client *);
+CLEAT_CLIENT_API void cleat_client_process(struct cleat_client *);
 
-enum cleat_client_state cleat_client_get_state(const struct cleat_client *);
+CLEAT_CLIENT_API enum cleat_client_state cleat_client_get_state(
+    const struct cleat_client *);
+/* The public key of identity_file, 64 hexadecimal digits, or NULL. */
+CLEAT_CLIENT_API const char *cleat_client_public_key(
+    const struct cleat_client *);
 
 /*
- * Sends a notification; `params_json` is one JSON object.  -ENOTCONN when not
- * online, -ENOBUFS when too much waits to be sent.
+ * All below: -ENOTCONN when not online, -ENOBUFS when too much waits to be sent
+ * or answered, -EINVAL what is not JSON of the right kind, -EMSGSIZE more than
+ * the server takes, -ENOMEM.
+ *
+ * When a call returns 0, `done` (may be NULL) is called once, later, inside
+ * cleat_client_process() or cleat_client_stop().  Calls are answered in any
+ * order; at most CLEAT_CLIENT_CALLS_MAX wait.
  */
-int cleat_client_notify(struct cleat_client *, const char *method,
-    const char *params_json);
-/* Says bye and closes; the state becomes STOPPED and stays so.  In a callback it
- * takes effect when cleat_client_process() is about to return; a client is never
- * freed in one. */
-void cleat_client_stop(struct cleat_client *, const char *reason);
+#define CLEAT_CLIENT_CALLS_MAX 64
 
+/* A request of any method; `params_json` is one JSON object. */
+CLEAT_CLIENT_API int cleat_client_call(struct cleat_client *,
+    const char *method, const char *params_json,
+    void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
+/* A notification; `params_json` is one JSON object. */
+CLEAT_CLIENT_API int cleat_client_notify(struct cleat_client *,
+    const char *method, const char *params_json);
+
+/* `data_json`: an array.  The result {"stored":N}: forget all up to N. */
+CLEAT_CLIENT_API int cleat_client_telemetry(struct cleat_client *,
+    uint64_t seq, const char *data_json,
+    void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
+/* `patch_json`: an object, a merge patch (RFC 7396). */
+CLEAT_CLIENT_API int cleat_client_inventory(struct cleat_client *,
+    const char *patch_json,
+    void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
+/* `percent` 0 to 100, or negative: not told; `text` may be NULL. */
+CLEAT_CLIENT_API int cleat_client_progress(struct cleat_client *,
+    const char *command_id, int percent, const char *text);
+/* `outcome`: ok, error, cancelled, interrupted; `result_json` any JSON value or
+ * NULL; `message` or NULL. */
+struct cleat_client_outcome {
+	const char *command_id, *outcome, *result_json, *message;
+};
+CLEAT_CLIENT_API int cleat_client_outcome(struct cleat_client *,
+    const struct cleat_client_outcome *,
+    void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
+/* `power`: on, shutting-down, rebooting, suspending. */
+CLEAT_CLIENT_API int cleat_client_state(struct cleat_client *,
+    const char *power,
+    void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
+/* Silent until then (milliseconds since 1970-01-01 UTC). */
+CLEAT_CLIENT_API int cleat_client_sleep(struct cleat_client *,
+    int64_t until_ms,
+    void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
+
+/* Servers to use from the next connection on, best first, as in
+ * opts.server; kept in servers_file.  -EINVAL when one is no URL. */
+CLEAT_CLIENT_API int cleat_client_set_servers(struct cleat_client *,
+    const char *servers);
+
+/* Says bye and closes; the state becomes STOPPED and stays so.  In a callback it
+ * takes effect when cleat_client_process() is about to return. */
+CLEAT_CLIENT_API void cleat_client_stop(struct cleat_client *,
+    const char *reason);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -3,7 +3,6 @@
 #include "link.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -12,13 +11,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <ares.h>
+
+#include "base/mem.h"
+#include "proxy.h"
+#include "resolve.h"
 #include "tls/client.h"
+
+/* Whom TCP goes to. */
+static const struct url *
+target(const struct link *l)
+{
+	return l->proxy != NULL ? &l->proxy->where : l->url;
+}
 
 static int
 failed(struct link *l, int err, const char *what)
 {
-	(void)snprintf(l->why, sizeof(l->why), "%s %s port %s: %s",
-	    what, l->url->host, l->url->port, strerror(-err));
+	(void)snprintf(l->why, sizeof(l->why), "%s%s %s port %s: %s",
+	    what, l->proxy != NULL ? " the proxy" : "", target(l)->host,
+	    target(l)->port, strerror(-err));
 	return err;
 }
 
@@ -29,16 +41,20 @@ drop_socket(struct link *l)
 	if (l->fd >= 0)
 		(void)close(l->fd);
 	l->fd = -1;
-	l->tcp = l->up = false;
+	if (l->head != NULL)
+		mem_free_wiped(l->head, PROXY_HEAD_MAX + 1);
+	l->head = NULL;
+	l->head_n = l->sent_n = 0;
 }
 
-/* Starts with the next address; -EAGAIN: under way. */
+/* Starts with the next address; 0: under way. */
 static int
 try_next(struct link *l, int last_error)
 {
-	const struct addrinfo *a;
+	const struct ares_addrinfo_node *a;
 	int one = 1;
 
+	l->step = LINK_CONNECT;
 	while ((a = l->next) != NULL) {
 		l->next = a->ai_next;
 		drop_socket(l);
@@ -49,7 +65,7 @@ try_next(struct link *l, int last_error)
 			    sizeof(one));
 			if (connect(l->fd, a->ai_addr, a->ai_addrlen) == 0 ||
 			    errno == EINPROGRESS)
-				return -EAGAIN;
+				return 0;
 		}
 		last_error = -errno;
 	}
@@ -58,26 +74,33 @@ try_next(struct link *l, int last_error)
 }
 
 int
-link_open(struct link *l, const struct url *url,
+link_open(struct link *l, const struct url *url, struct proxy *proxy,
     struct tls_client_policy *policy)
 {
-	struct addrinfo hints = {
-		.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG
-	};
-	int e, r;
+	int r;
 
 	link_close(l);
-	*l = (struct link){ .url = url, .policy = policy, .fd = -1 };
-	e = getaddrinfo(url->host, url->port, &hints, &l->addresses);
-	if (e != 0) {
-		(void)snprintf(l->why, sizeof(l->why), "cannot resolve %s: %s",
-		    url->host, gai_strerror(e));
-		l->addresses = NULL;
-		return -EHOSTUNREACH;
+	*l = (struct link){ .url = url, .proxy = proxy, .policy = policy,
+		.fd = -1 };
+	r = resolve_new(target(l)->host, target(l)->port, &l->names);
+	return r == 0 ? 0 : failed(l, r, "cannot resolve");
+}
+
+static int
+finish_resolve(struct link *l)
+{
+	int r = resolve_step(l->names);
+
+	if (r == -EAGAIN)
+		return r;
+	if (r != 0) {
+		(void)snprintf(l->why, sizeof(l->why), "cannot resolve%s %s: "
+		    "%s", l->proxy != NULL ? " the proxy" : "",
+		    target(l)->host, resolve_why(l->names));
+		return r;
 	}
-	l->next = l->addresses;
-	r = try_next(l, -EHOSTUNREACH);
-	return r == -EAGAIN ? 0 : r;
+	l->next = resolve_answer(l->names)->nodes;
+	return try_next(l, -EHOSTUNREACH);
 }
 
 /* Whether TCP is up; on failure the next address is tried. */
@@ -94,9 +117,80 @@ finish_connect(struct link *l)
 		e = errno;
 	if (e != 0)
 		return try_next(l, -e);
-	l->tcp = true;
+	l->step = l->proxy != NULL ? LINK_ASK_PROXY :
+	    l->policy != NULL ? LINK_TLS : LINK_UP;
 	return 0;
 }
+
+/* ---- the proxy --------------------------------------------------------------- */
+
+static int
+ask_proxy(struct link *l)
+{
+	ssize_t k;
+	int n;
+
+	if (l->head == NULL) {
+		l->head = mem_alloc(PROXY_HEAD_MAX + 1);
+		if (l->head == NULL)
+			return failed(l, -ENOMEM, "cannot ask");
+		n = proxy_request(l->proxy, l->url, l->head);
+		if (n < 0)
+			return failed(l, n, "cannot ask");
+		l->head_n = (size_t)n;
+	}
+	k = send(l->fd, l->head + l->sent_n, l->head_n - l->sent_n,
+	    MSG_NOSIGNAL);
+	if (k < 0)
+		return errno == EAGAIN || errno == EINTR ? -EAGAIN :
+		    failed(l, -errno, "connection to");
+	l->sent_n += (size_t)k;
+	if (l->sent_n < l->head_n)
+		return -EAGAIN;
+	mem_wipe(l->head, l->head_n);
+	l->head_n = 0;
+	l->step = LINK_HEAR_PROXY;
+	return 0;
+}
+
+/* Byte by byte at the end, so that nothing of the server's is taken: it does not
+ * speak before we do in TLS, but may without. */
+static int
+hear_proxy(struct link *l)
+{
+	char why[PROXY_WHY_SIZE];
+	ssize_t k;
+	int r;
+
+	do {
+		if (l->head_n == PROXY_HEAD_MAX)
+			return failed(l, -EMSGSIZE, "answer of");
+		k = recv(l->fd, l->head + l->head_n, 1, 0);
+		if (k < 0)
+			return errno == EAGAIN || errno == EINTR ? -EAGAIN :
+			    failed(l, -errno, "connection to");
+		if (k == 0)
+			return failed(l, -ECONNRESET, "connection to");
+		l->head[++l->head_n] = '\0';
+	} while (l->head_n < 4 ||
+	    memcmp(l->head + l->head_n - 4, "\r\n\r\n", 4) != 0);
+	r = proxy_answer(l->proxy, l->head, why);
+	if (r == -EAGAIN) {
+		/* Another connection: this one may be closed behind the 407. */
+		l->next = resolve_answer(l->names)->nodes;
+		return try_next(l, -ECONNREFUSED);
+	}
+	if (r != 0) {
+		(void)snprintf(l->why, sizeof(l->why), "%s", why);
+		return r;
+	}
+	mem_free_wiped(l->head, PROXY_HEAD_MAX + 1);
+	l->head = NULL;
+	l->step = l->policy != NULL ? LINK_TLS : LINK_UP;
+	return 0;
+}
+
+/* ---- TLS ------------------------------------------------------------------------- */
 
 static int
 tls_failed(struct link *l, int err, const char *what)
@@ -106,20 +200,12 @@ tls_failed(struct link *l, int err, const char *what)
 	return err;
 }
 
-int
-link_step(struct link *l)
+static int
+shake_hands(struct link *l)
 {
 	struct tls_client_io io;
 	int r = 0;
 
-	if (!l->tcp)
-		r = finish_connect(l);
-	if (r != 0)
-		return r;
-	if (l->policy == NULL) {
-		l->up = true;
-		return 0;
-	}
 	if (l->tls == NULL) {
 		io = tls_client_io_fd(l->fd);
 		r = tls_client_new(l->policy, l->url->host, &io, &l->tls);
@@ -128,20 +214,53 @@ link_step(struct link *l)
 	}
 	r = tls_client_handshake(l->tls);
 	if (r == 0)
-		l->up = true;
+		l->step = LINK_UP;
 	else if (r != -EAGAIN)
 		return tls_failed(l, r, "TLS with");
 	return r;
 }
 
+int
+link_go_on(struct link *l)
+{
+	int r = 0;
+
+	while (r == 0 && l->step != LINK_UP) {
+		switch (l->step) {
+		case LINK_RESOLVE: r = finish_resolve(l); break;
+		case LINK_CONNECT: r = finish_connect(l); break;
+		case LINK_ASK_PROXY: r = ask_proxy(l); break;
+		case LINK_HEAR_PROXY: r = hear_proxy(l); break;
+		case LINK_TLS: r = shake_hands(l); break;
+		case LINK_UP: break;
+		}
+	}
+	return r;
+}
+
+int
+link_fd(const struct link *l)
+{
+	if (l->step == LINK_RESOLVE && l->names != NULL)
+		return resolve_fd(l->names);
+	return l->fd;
+}
+
+int
+link_timeout_ms(const struct link *l)
+{
+	return l->step == LINK_RESOLVE && l->names != NULL ?
+	    resolve_timeout_ms(l->names) : -1;
+}
+
 short
 link_poll_events(const struct link *l, bool has_output)
 {
-	if (!l->tcp)
+	if (l->step == LINK_CONNECT || l->step == LINK_ASK_PROXY)
 		return POLLOUT;
 	if (l->tls != NULL && tls_client_wants_write(l->tls))
-		return l->up ? POLLIN | POLLOUT : POLLOUT;
-	return l->up && has_output ? POLLIN | POLLOUT : POLLIN;
+		return l->step == LINK_UP ? POLLIN | POLLOUT : POLLOUT;
+	return l->step == LINK_UP && has_output ? POLLIN | POLLOUT : POLLIN;
 }
 
 ssize_t
@@ -189,10 +308,10 @@ link_flush(struct link *l)
 void
 link_close(struct link *l)
 {
-	if (l->tls != NULL && l->up)
+	if (l->tls != NULL && l->step == LINK_UP)
 		(void)tls_client_close(l->tls);	/* best effort */
 	drop_socket(l);
-	if (l->addresses != NULL)
-		freeaddrinfo(l->addresses);
-	l->addresses = l->next = NULL;
+	l->next = NULL;
+	resolve_free(&l->names);
+	l->step = LINK_RESOLVE;
 }

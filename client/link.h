@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way to the server: names, TCP, TLS and bytes, without ever waiting but for
- * the resolver.  One attempt is one link; addresses are tried in order.
+ * The way to the server: names, TCP, a proxy, TLS and bytes, without ever
+ * waiting.  One attempt is one link; addresses are tried in order.
  */
 #ifndef CT_CLIENT_LINK_H
 #define CT_CLIENT_LINK_H
@@ -14,27 +14,39 @@
 
 #define LINK_WHY_SIZE 768
 
-struct addrinfo;
+struct ares_addrinfo_node;
+struct proxy;
+struct resolve;
 struct tls_client;
 struct tls_client_policy;
 
+enum link_step {
+	LINK_RESOLVE, LINK_CONNECT, LINK_ASK_PROXY, LINK_HEAR_PROXY, LINK_TLS,
+	LINK_UP
+};
+
 struct link {
-	const struct url *url;
-	struct tls_client_policy *policy;
-	struct addrinfo *addresses, *next;	/* next: not tried yet */
+	const struct url *url;		/* the server */
+	struct proxy *proxy;		/* NULL: straight to it */
+	struct tls_client_policy *policy;	/* NULL: no TLS */
+	struct resolve *names;
+	const struct ares_addrinfo_node *next;	/* not tried yet */
 	struct tls_client *tls;
+	enum link_step step;
 	int fd;				/* -1: none */
-	bool up;			/* TCP, and TLS if there is any */
-	bool tcp;			/* TCP is up */
+	char *head;			/* of the proxy, as far as it came */
+	size_t head_n, sent_n;
 	char why[LINK_WHY_SIZE];	/* of the last error */
 };
 
-/* Resolves and starts; url and policy must stay.  0 or negative errno with
- * why. */
-int link_open(struct link *, const struct url *, struct tls_client_policy *);
-/* Goes on with TCP and TLS: 0 bytes may flow, -EAGAIN, else failed. */
-int link_step(struct link *);
+/* Starts; url, proxy and policy must stay.  0 or negative errno with why. */
+int link_open(struct link *, const struct url *, struct proxy *,
+    struct tls_client_policy *);
+/* Goes on: 0 bytes may flow, -EAGAIN, else failed. */
+int link_go_on(struct link *);
+int link_fd(const struct link *);	/* to be watched; -1 none */
 short link_poll_events(const struct link *, bool has_output);
+int link_timeout_ms(const struct link *);	/* -1: no such need */
 /* Bytes; -EAGAIN; -EPIPE the peer ended; else failed, with why. */
 ssize_t link_read(struct link *, void *p, size_t n);
 ssize_t link_write(struct link *, const void *p, size_t n);

@@ -4,16 +4,15 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "tls/digest.h"
 
-/* To be freed with mem_free(); NULL: no memory.  Takes `o` over.  json_dumps() of
- * jansson 2.14 drops a key when memory is short while its text grows; here the
- * room is there before. */
-static char *
-text_of(json_t *o)
+/* json_dumps() of jansson 2.14 drops a key when memory is short while its text
+ * grows; here the room is there before. */
+char *
+client_text_of(json_t *o)
 {
 	const size_t how = JSON_COMPACT | JSON_ENCODE_ANY;
 	size_t n = o == NULL ? 0 : json_dumpb(o, NULL, 0, how);
@@ -29,92 +28,80 @@ text_of(json_t *o)
 	return text;
 }
 
-/* Takes `params` over. */
-int
-client_request(struct cleat_client *c, const char *method, json_t *params,
-    bool answer)
+static int
+send_message(struct cleat_client *c, json_t *message)
 {
-	json_t *call = json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0",
-	    "method", method, "params", params);
-	char *text;
-	int r = -ENOMEM;
+	char *text = client_text_of(message);
+	int r;
 
-	if (answer && json_object_set_new(call, "id",
-	    json_integer(++c->call_id)) < 0) {
-		json_decref(call);
+	if (text == NULL)
 		return -ENOMEM;
-	}
-	text = text_of(call);
-	if (text != NULL) {
-		r = client_frame(c, WS_OP_TEXT, text, strlen(text));
-		mem_wipe(text, strlen(text));
-	}
-	mem_free(text);
+	r = c->up_ms != 0 && strlen(text) > c->max_message ? -EMSGSIZE :
+	    client_frame(c, WS_OP_TEXT, text, strlen(text));
+	mem_free_wiped(text, strlen(text));
 	return r;
 }
 
 int
-client_send_hello(struct cleat_client *c)
+client_request(struct cleat_client *c, const char *method, json_t *params,
+    int64_t *ret_id)
 {
-	const struct cleat_client_opts *o = &c->opts;
-	json_t *auth = o->token == NULL ? json_pack("{s:s}", "method", "mtls") :
-	    json_pack("{s:s, s:s}", "method", "token", "token", o->token);
-	json_t *params = json_pack("{s:s, s:o, s:{s:s}}", "endpoint",
-	    o->endpoint, "auth", auth, "agent", "name",
-	    o->agent == NULL ? "libcleat-client" : o->agent);
+	json_t *call = json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0",
+	    "method", method, "params", params);
+	int64_t id = c->call_id + 1;
+	int r;
 
-	if (params == NULL)
+	if (call == NULL)
 		return -ENOMEM;
-	if (o->boot_id != NULL)
-		(void)json_object_set_new(params, "boot_id",
-		    json_string(o->boot_id));
-	return client_request(c, "hello", params, true);
-}
-
-static uint32_t
-number(const json_t *o, const char *key, uint32_t otherwise)
-{
-	json_int_t v = json_integer_value(json_object_get(o, key));
-
-	return v > 0 && v <= UINT32_MAX ? (uint32_t)v : otherwise;
+	if (ret_id != NULL && json_object_set_new(call, "id",
+	    json_integer(id)) < 0) {
+		json_decref(call);
+		return -ENOMEM;
+	}
+	r = send_message(c, call);
+	if (r == 0 && ret_id != NULL)
+		*ret_id = c->call_id = id;
+	return r;
 }
 
 static void
-accepted(struct cleat_client *c, const json_t *result)
+answered(struct cleat_client *c, const json_t *message)
 {
-	const json_t *retry = json_object_get(result, "retry");
-	const char *security = json_string_value(json_object_get(result,
-	    "security"));
-	char why[96];
+	int64_t id = json_integer_value(json_object_get(message, "id"));
 
-	c->ping_ms = number(result, "ping_ms", 20000);
-	c->dead_ms = number(result, "dead_ms", 35000);
-	backoff_succeeded(&c->backoff, number(retry, "min_ms", 0),
-	    number(retry, "max_ms", 0));
-	(void)snprintf(why, sizeof(why), "channel %lld, security %.16s",
-	    (long long)json_integer_value(json_object_get(result, "channel")),
-	    security == NULL ? "?" : security);
-	client_set_phase(c, CLIENT_UP, why);
+	if (c->phase == CLIENT_HELLO && id == c->hello_id && id != 0)
+		client_hello_answered(c, message);
+	else if (c->phase == CLIENT_UP || c->phase == CLIENT_GOODBYE)
+		client_call_answered(c, id, message);
 }
 
-static int
-answered(struct cleat_client *c, const json_t *call)
+/* Comes back at a random time within the window. */
+static void
+take_drain(struct cleat_client *c, const json_t *params)
 {
-	const json_t *error = json_object_get(call, "error");
-	const json_t *result = json_object_get(call, "result");
-	const char *text;
+	json_int_t window = json_integer_value(json_object_get(params,
+	    "window_ms"));
+	const json_t *list = json_object_get(params, "servers");
+	uint32_t random = 0;
+	char *text;
 
-	if (c->phase != CLIENT_HELLO ||
-	    json_integer_value(json_object_get(call, "id")) != c->call_id)
-		return 0;
-	if (json_is_object(result)) {
-		accepted(c, result);
-		return 0;
-	}
-	text = json_string_value(json_object_get(error, "message"));
-	(void)snprintf(c->why, sizeof(c->why), "hello refused: %.200s",
-	    text == NULL ? "no reason given" : text);
-	return 0;			/* the server's close frame follows */
+	if (c->phase != CLIENT_UP)
+		return;
+	if (window < 0)
+		window = 0;
+	if (window > 86400000)
+		window = 86400000;
+	(void)digest_random(&random, sizeof(random));
+	c->drain_ms = client_now_ms() + backoff_spread(0, (uint32_t)window,
+	    random);
+	if (json_array_size(list) == 0)
+		return;
+	/* For now; what is to be kept comes with hello. */
+	text = client_server_list(list);
+	if (text == NULL || servers_name(&c->servers, text, NULL) != 0)
+		client_log(c, CLEAT_CLIENT_WARNING,
+		    "the servers of the drain are refused");
+	mem_free(text);
 }
 
 static void
@@ -122,18 +109,63 @@ notified(struct cleat_client *c, const char *method, json_t *params)
 {
 	char *text;
 
+	if (strcmp(method, "drain") == 0)
+		take_drain(c, params);
 	if (c->opts.notification == NULL)
 		return;
-	text = text_of(json_incref(params));
+	text = client_text_of(json_incref(params));
 	c->opts.notification(c->opts.ctx, method, text == NULL ? "{}" : text);
 	mem_free(text);
+}
+
+static json_t *
+make_answer(json_t *id, int result)
+{
+	static const struct {
+		int result, code;
+		const char *text;
+	} errors[] = {
+		{ -ENOSYS, -32601, "unknown method or verb" },
+		{ -EINVAL, -32602, "a member is missing or wrong" },
+		{ -EAGAIN, -32002, "not just now" },
+		{ 0, -32603, "internal error" }
+	};
+	size_t i = 0;
+
+	if (result == 0)
+		return json_pack("{s:s, s:O, s:{}}", "jsonrpc", "2.0", "id",
+		    id, "result");
+	while (errors[i].result != 0 && errors[i].result != result)
+		i++;
+	return json_pack("{s:s, s:O, s:{s:i, s:s}}", "jsonrpc", "2.0", "id",
+	    id, "error", "code", errors[i].code, "message", errors[i].text);
+}
+
+static int
+asked(struct cleat_client *c, json_t *id, const char *method, json_t *params)
+{
+	char *text;
+	int r = -ENOSYS;
+
+	if (c->opts.request != NULL && c->phase == CLIENT_UP) {
+		if (params == NULL) {
+			r = c->opts.request(c->opts.ctx, method, "{}");
+		} else {
+			text = client_text_of(json_incref(params));
+			r = text == NULL ? -ENOMEM : c->opts.request(
+			    c->opts.ctx, method, text);
+			mem_free(text);
+		}
+	}
+	return send_message(c, make_answer(id, r));
 }
 
 int
 client_message(struct cleat_client *c, const char *p, size_t n)
 {
 	json_t *call = json_loadb(p, n, JSON_REJECT_DUPLICATES, NULL);
-	const json_t *id = json_object_get(call, "id");
+	json_t *id = json_object_get(call, "id");
+	json_t *params = json_object_get(call, "params");
 	const char *method = json_string_value(json_object_get(call,
 	    "method"));
 	int r = 0;
@@ -143,22 +175,14 @@ client_message(struct cleat_client *c, const char *p, size_t n)
 		    "the server sent something that is not JSON-RPC");
 		r = -EPROTO;
 	} else if (method == NULL) {
-		r = answered(c, call);
+		answered(c, call);
 	} else if (id == NULL && strcmp(method, "challenge") == 0) {
-		if (c->phase == CLIENT_HELLO && c->call_id == 0)
-			r = client_send_hello(c);
+		if (c->phase == CLIENT_HELLO && c->hello_id == 0)
+			r = client_send_hello(c, params);
 	} else if (id == NULL) {
-		notified(c, method, json_object_get(call, "params"));
-	} else {			/* we serve no method yet */
-		char *text;
-		json_t *answer = json_pack("{s:s, s:O, s:{s:i, s:s}}",
-		    "jsonrpc", "2.0", "id", id, "error", "code", -32601,
-		    "message", "unknown method");
-
-		text = text_of(answer);
-		r = text == NULL ? -ENOMEM : client_frame(c, WS_OP_TEXT, text,
-		    strlen(text));
-		mem_free(text);
+		notified(c, method, params);
+	} else {
+		r = asked(c, id, method, params);
 	}
 	json_decref(call);
 	return r;

@@ -224,6 +224,7 @@ start(struct args *args)
 		r = read_token(args->token_file, &token);
 	args->client.token = token;
 	args->client.agent = "cleat-agent " PACKAGE_VERSION;
+	args->client.size = sizeof(args->client);
 	args->client.ctx = &a;
 	args->client.state = on_state;
 	args->client.notification = on_notification;

@@ -28,6 +28,7 @@ VENDOR = [
     ('zconf.h', []),
     ('dlfcn.h', ['core/plug/*']),
     ('jansson*.h', ['core/event/*', 'client/*', 'plugins/*', 'tools/*']),
+    ('ares*.h', ['client/*']),
     ('curl/*', ['plugins/*', 'tools/*']),
     ('nats*', ['plugins/*']),
     # Refused for the whole product, see doc/decisions.

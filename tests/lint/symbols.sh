@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the built files show to the dynamic linker: a program nothing of its
-# own, a plugin exactly `cleat_plugin`.  A program may hold copies of the C
+# own, a plugin exactly `cleat_plugin`, the client library what its list says.
+# A program may hold copies of the C
 # library's variables (stdout@GLIBC...), which its users do not call ours.
 cd "$CLEAT_BUILDDIR" || exit 1
 n=0
@@ -54,4 +55,13 @@ for la in $CLEAT_PLUGINS; do
 	report "$so exports cleat_plugin alone" "$(exported "$so")" \
 		'cleat_plugin '
 done
+# The linker took the list; the header must not declare more or less.
+list=$(sort <"$CLEAT_SRCDIR/client/libcleat-client.symbols" | tr '\n' ' ')
+report 'libcleat-client exports what its list says' \
+	"$(exported .libs/libcleat-client.so)" "$list"
+report 'and cleat-client.h declares exactly that' \
+	"$(sed -n '/^CLEAT_CLIENT_API/,/;/p' \
+	"$CLEAT_SRCDIR/client/cleat-client.h" |
+	grep -o 'cleat_client_[a-z_]*(' | tr -d '(' | sort | tr '\n' ' ')" \
+	"$list"
 echo "1..$n"

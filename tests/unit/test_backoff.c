@@ -22,7 +22,7 @@ windows_double_up_to_the_largest(void **state)
 		last = wait;
 	}
 	for (int i = 0; i < 10; i++)
-		assert_true(backoff_next(&b, 1006, UINT32_MAX) <= 8500);
+		assert_true(backoff_next(&b, 1006, UINT32_MAX) <= 8000);
 }
 
 static void
@@ -34,9 +34,9 @@ full_jitter_uses_the_whole_window(void **state)
 	backoff_init(&b, 1000, 64000);
 	for (int i = 0; i < 20; i++)
 		(void)backoff_next(&b, 1006, 0);
-	assert_int_equal(backoff_next(&b, 1006, 0), 500);
+	assert_int_equal(backoff_next(&b, 1006, 0), 0);
 	assert_in_range(backoff_next(&b, 1006, 1u << 31), 32000, 33000);
-	assert_in_range(backoff_next(&b, 1006, UINT32_MAX), 64000, 64500);
+	assert_in_range(backoff_next(&b, 1006, UINT32_MAX), 63990, 64000);
 }
 
 static void
@@ -46,7 +46,7 @@ a_restart_spreads_over_the_servers_window_at_once(void **state)
 
 	(void)state;
 	backoff_init(&b, 1000, 120000);
-	backoff_succeeded(&b, 2000, 60000);
+	backoff_hint(&b, 2000, 60000);
 	assert_int_equal(backoff_next(&b, 1012, 0), 2000);
 	assert_in_range(backoff_next(&b, 1012, UINT32_MAX), 59990, 60000);
 	assert_in_range(backoff_next(&b, 1013, UINT32_MAX), 59990, 60000);
@@ -63,7 +63,7 @@ superseded_waits_at_least_a_minute(void **state)
 }
 
 static void
-success_starts_small_again(void **state)
+a_long_channel_starts_small_again_a_short_one_does_not(void **state)
 {
 	struct backoff b;
 
@@ -71,8 +71,38 @@ success_starts_small_again(void **state)
 	backoff_init(&b, 1000, 120000);
 	for (int i = 0; i < 20; i++)
 		(void)backoff_next(&b, 1006, 0);
-	backoff_succeeded(&b, 0, 0);
-	assert_true(backoff_next(&b, 1006, UINT32_MAX) <= 1500);
+	backoff_lasted(&b, 120000);
+	assert_in_range(backoff_next(&b, 1006, UINT32_MAX), 119990, 120000);
+	backoff_lasted(&b, 120001);
+	assert_in_range(backoff_next(&b, 1006, UINT32_MAX), 990, 1000);
+}
+
+static void
+a_hint_does_not_forget_the_failures(void **state)
+{
+	struct backoff b;
+
+	(void)state;
+	backoff_init(&b, 1000, 120000);
+	for (int i = 0; i < 20; i++)
+		(void)backoff_next(&b, 1006, 0);
+	backoff_hint(&b, 500, 60000);
+	assert_in_range(backoff_next(&b, 1006, UINT32_MAX), 59990, 60000);
+}
+
+static void
+a_refusal_waits_for_the_largest_window(void **state)
+{
+	static const uint16_t codes[] = { 4001, 4004, 4005 };
+	struct backoff b;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		backoff_init(&b, 1000, 100000);
+		assert_int_equal(backoff_next(&b, codes[i], 0), 100000);
+		assert_in_range(backoff_next(&b, codes[i], UINT32_MAX),
+		    124990, 125000);
+	}
 }
 
 static void
@@ -97,7 +127,10 @@ main(void)
 		cmocka_unit_test(
 		    a_restart_spreads_over_the_servers_window_at_once),
 		cmocka_unit_test(superseded_waits_at_least_a_minute),
-		cmocka_unit_test(success_starts_small_again),
+		cmocka_unit_test(
+		    a_long_channel_starts_small_again_a_short_one_does_not),
+		cmocka_unit_test(a_hint_does_not_forget_the_failures),
+		cmocka_unit_test(a_refusal_waits_for_the_largest_window),
 		cmocka_unit_test(odd_hints_are_made_sane)
 	};
 

@@ -121,6 +121,7 @@ stop_in_a_callback_waits_until_the_input_is_done_with(void **state)
 	struct device d = { .state = CLEAT_CLIENT_WAITING };
 	char url[64], why[CLEAT_CLIENT_WHY_SIZE], byte;
 	struct cleat_client_opts opts = {
+		.size = sizeof(opts), .proxy = "none",
 		.server = url, .endpoint = "e", .token = "t", .ctx = &d,
 		.state = on_state, .notification = stop_at_once
 	};

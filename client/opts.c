@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options: checked, copied, and the files they name. */
+#include "client_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "pins.h"
+#include "tls/client.h"
+
+/* Every text of the options. */
+#define TEXTS(o) { \
+	&(o)->server, &(o)->servers_file, &(o)->endpoint, &(o)->agent, \
+	&(o)->boot_id, &(o)->token, &(o)->cert_file, &(o)->key_file, \
+	&(o)->identity_file, &(o)->enrol_token, &(o)->ca_file, &(o)->pins, \
+	&(o)->proxy, &(o)->proxy_user, &(o)->proxy_password, \
+	&(o)->proxy_auth \
+}
+
+static int
+copy_texts(struct cleat_client_opts *o)
+{
+	const char **list[] = TEXTS(o);
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		const char *text = *list[i];
+
+		*list[i] = text == NULL ? NULL : mem_strdup(text);
+		if (text != NULL && *list[i] == NULL)
+			r = -ENOMEM;
+	}
+	return r;
+}
+
+void
+client_opts_free(struct cleat_client *c)
+{
+	const char **list[] = TEXTS(&c->opts);
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		if (*list[i] != NULL)
+			mem_free_wiped((void *)(uintptr_t)*list[i],
+			    strlen(*list[i]));
+		*list[i] = NULL;
+	}
+}
+
+static int
+check(const struct cleat_client_opts *o, char *why)
+{
+	const char *missing = NULL;
+
+	if (o->size != sizeof(*o))
+		missing = "opts.size";
+	else if (o->server == NULL)
+		missing = "a server";
+	else if (o->endpoint == NULL)
+		missing = "an endpoint";
+	else if (o->token == NULL && o->cert_file == NULL &&
+	    o->identity_file == NULL)
+		missing = "a token, a certificate or a key";
+	else if ((o->cert_file == NULL) != (o->key_file == NULL))
+		missing = "the certificate's key, or the key's certificate";
+	else if (o->enrol && o->identity_file == NULL)
+		missing = "the key to enrol with";
+	if (missing == NULL)
+		return 0;
+	(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%s is missing", missing);
+	return -EINVAL;
+}
+
+/* ---- TLS --------------------------------------------------------------------------- */
+
+static int
+read_pem(const char *path, char *why, uint8_t **ret, size_t *ret_n)
+{
+	int r = path == NULL ? 0 : file_read(path, CLIENT_PEM_MAX, ret, ret_n);
+
+	if (r != 0)
+		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%.300s: %s", path,
+		    strerror(-r));
+	return r;
+}
+
+static int
+read_pins(const struct cleat_client *c, struct tls_client_spec *spec,
+    struct tls_pin *pins, char *why)
+{
+	int n = c->opts.pins == NULL ? 0 : pins_parse(c->opts.pins, pins);
+
+	if (n < 0) {
+		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "pins: "
+		    "[ca:]sha256/BASE64 is expected, at most %d",
+		    TLS_PINS_MAX);
+		return n;
+	}
+	spec->pins = pins;
+	spec->pins_n = (unsigned)n;
+	return 0;
+}
+
+int
+client_make_policy(struct cleat_client *c, char *why)
+{
+	uint8_t *ca = NULL, *chain = NULL, *key = NULL;
+	struct tls_pin pins[TLS_PINS_MAX];
+	struct tls_client_spec spec = {
+		.any_name = c->opts.no_verify_host,
+		.any_chain = c->opts.no_verify_chain,
+		.self_signed = c->opts.allow_self_signed
+	};
+	int r = read_pins(c, &spec, pins, why);
+
+	if (r == 0)
+		r = read_pem(c->opts.ca_file, why, &ca, &spec.ca_n);
+	if (r == 0)
+		r = read_pem(c->opts.cert_file, why, &chain, &spec.chain_n);
+	if (r == 0)
+		r = read_pem(c->opts.key_file, why, &key, &spec.key_n);
+	spec.ca_pem = ca;
+	spec.chain_pem = chain;
+	spec.key_pem = key;
+	if (r == 0)
+		r = tls_client_policy_new(&spec, why, &c->policy);
+	mem_free(ca);
+	mem_free(chain);
+	if (key != NULL)
+		mem_free_wiped(key, spec.key_n);
+	return r;
+}
+
+/* ---- the rest ------------------------------------------------------------------------- */
+
+static int
+take_servers(struct cleat_client *c, char *why)
+{
+	int r = servers_init(&c->servers, c->opts.server,
+	    c->opts.servers_file);
+
+	if (r != 0)
+		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%.200s%s%.200s: "
+		    "%s", c->opts.server, c->opts.servers_file == NULL ? "" :
+		    " or ", c->opts.servers_file == NULL ? "" :
+		    c->opts.servers_file, r == -EINVAL ?
+		    "wss://HOST[:PORT][/PATH] is expected" : strerror(-r));
+	return r;
+}
+
+/* Whether the server told us, in an earlier life, that it knows the key. */
+static bool
+is_enrolled(const struct cleat_client *c)
+{
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s.enrolled",
+	    c->opts.identity_file);
+	return access(path, F_OK) == 0;
+}
+
+static int
+take_key(struct cleat_client *c, char *why)
+{
+	bool made = false;
+	int r;
+
+	if (c->opts.identity_file == NULL)
+		return 0;
+	r = client_key_open(c->opts.identity_file, &c->key, &made);
+	if (r != 0) {
+		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%.300s: %s",
+		    c->opts.identity_file, r == -EINVAL ?
+		    "not an Ed25519 key (PKCS #8 PEM)" : r == -EPERM ?
+		    "others may read it; chmod 600" : strerror(-r));
+		return r;
+	}
+	if (made)
+		client_log(c, CLEAT_CLIENT_NOTICE, "made a key, public %s, "
+		    "in %s", client_key_public(c->key),
+		    c->opts.identity_file);
+	c->enrolled = !c->opts.enrol || (!made && is_enrolled(c));
+	return 0;
+}
+
+static void
+warn(const struct cleat_client *c)
+{
+	const struct cleat_client_opts *o = &c->opts;
+
+	if (o->no_verify_chain)
+		client_log(c, CLEAT_CLIENT_WARNING, "WEAKENED: the server's "
+		    "certificate may come from anybody%s", o->pins == NULL ?
+		    "; who sits in between sees everything" : "");
+	if (o->no_verify_host)
+		client_log(c, CLEAT_CLIENT_WARNING, "WEAKENED: the server's "
+		    "name is not verified");
+	if (o->allow_self_signed)
+		client_log(c, CLEAT_CLIENT_WARNING, "WEAKENED: the server's "
+		    "certificate may be signed by itself");
+	if (o->pins != NULL && strcspn(o->pins, ", \t\r\n") ==
+	    strlen(o->pins))
+		client_log(c, CLEAT_CLIENT_WARNING, "there is no backup pin: "
+		    "when the server's key is lost, so is this device");
+}
+
+int
+client_opts_take(struct cleat_client *c, const struct cleat_client_opts *o,
+    char *why)
+{
+	bool tls = false;
+	int r = check(o, why);
+
+	if (r != 0)
+		return r;
+	c->opts = *o;
+	r = copy_texts(&c->opts);
+	if (r == 0)
+		r = take_servers(c, why);
+	if (r == 0)
+		r = proxy_init(&c->proxy, c->opts.proxy, c->opts.proxy_user,
+		    c->opts.proxy_password, c->opts.proxy_auth, why);
+	if (r == 0)
+		r = take_key(c, why);
+	for (unsigned i = 0; i < c->servers.own_n; i++)
+		tls = tls || c->servers.own[i].tls;
+	if (r == 0 && tls)
+		r = client_make_policy(c, why);
+	if (r == 0)
+		warn(c);
+	return r;
+}
