@@ -77,7 +77,8 @@ struct cleat_client_opts {
 	/* Who we are, one of: a token; a certificate; a key of our own. */
 	const char *token;
 	const char *cert_file, *key_file;	/* PEM; NULL none */
-	/* Ed25519 key (PKCS #8 PEM).  Made when the file is not there, 0600. */
+	/* Ed25519 key (the seed, 64 hexadecimal digits).  Made when the file
+	 * is not there, 0600. */
 	const char *identity_file;
 	/* The key is not known to the server yet: enrol with it.  That it
 	 * is, is kept in the file identity_file + ".enrolled". */

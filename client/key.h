@@ -14,7 +14,7 @@
 struct client_key;
 
 /*
- * Reads the PKCS #8 PEM file, or makes key and file (0600, atomically, durable)
+ * Reads the file (the seed in hexadecimal digits), or makes key and file (0600, atomically, durable)
  * when there is none.  Blocking.  *ret_made says which.  -EINVAL not such a
  * key, -EPERM others may read the file, -EIO, -errno of the file, -ENOMEM.
  */

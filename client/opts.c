@@ -174,7 +174,7 @@ take_key(struct cleat_client *c, char *why)
 	if (r != 0) {
 		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%.300s: %s",
 		    c->opts.identity_file, r == -EINVAL ?
-		    "not an Ed25519 key (PKCS #8 PEM)" : r == -EPERM ?
+		    "not a key (64 hexadecimal digits)" : r == -EPERM ?
 		    "others may read it; chmod 600" : strerror(-r));
 		return r;
 	}
