@@ -154,6 +154,7 @@ kill_one(struct channel *c, void *arg)
 void
 channel_worker_kill_all(struct channel_worker *cw)
 {
+	takeover_stop(cw);
 	for_each(cw, kill_one, NULL);
 	while (cw->todo != NULL)
 		run_todo(&cw->defer);
@@ -324,6 +325,7 @@ channel_pre_free(struct channel *c)
 		return;
 	mem_free(c->pre->endpoint);
 	mem_free(c->pre->agent);
+	mem_free(c->pre->boot_id);
 	mem_free_wiped(c->pre, sizeof(*c->pre));
 	c->pre = NULL;
 }
@@ -343,6 +345,8 @@ channel_end(struct channel *c, uint16_t code, enum presence_reason reason)
 		endpoint_input(cw->shared.endpoints, c->endpoint, c->id,
 		    PRESENCE_IN_END, reason);
 	}
+	if (c->probed)
+		takeover_decided(c, false);
 	channel_todo_add(c, TODO_CLOSED);
 }
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "channel/clone.h"
 #include "channel/protocol.h"
 #include "event/event.h"
 
@@ -32,6 +33,8 @@ struct channel_limits {
 	uint32_t auth_bytes;		/* received before that */
 	uint32_t send_queue;		/* unsent bytes per channel */
 	uint32_t retry_min_ms, retry_max_ms;	/* hint for devices */
+	bool first_in_wins;		/* take-over; else last in wins */
+	struct clone_rules clone;
 	bool identity_is_fingerprint;	/* of a client certificate; else its CN */
 };
 
@@ -40,6 +43,7 @@ struct channel_counters {
 	_Atomic uint64_t messages_in, messages_out, bytes_in, bytes_out;
 	_Atomic uint64_t protocol_errors, timeouts, auth_timeouts;
 	_Atomic uint64_t queue_overflows, too_big, moved;
+	_Atomic uint64_t replaced, refused_busy;
 };
 
 /* ---- for daemon/ ------------------------------------------------------- */
@@ -134,6 +138,9 @@ int channel_announce(struct channel *, enum channel_power);	/* -EPERM */
 /* The device will be silent until then: asleep instead of disconnected. */
 int channel_announce_sleep(struct channel *, int64_t until_wall_ms);
 int channel_announce_bye(struct channel *);
+/* completed(request) follows when what it announced so far is durable, or could
+ * not be stored.  -EPERM, -ENOMEM, -EAGAIN too much waits. */
+int channel_announce_settle(struct channel *, uint64_t request);
 /* An event endpoint.message about this endpoint. detail: a JSON object. */
 int channel_publish(struct channel *, const char *detail, size_t n);
 

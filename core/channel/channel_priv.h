@@ -53,11 +53,12 @@ struct channel_pre {
 	uint32_t deadline;		/* ms, as channel.last_rx */
 	uint32_t bytes;			/* received so far */
 	bool challenged, asked, trusted;
+	bool contested;			/* takeover.c asks the one before it */
 	uint8_t challenge[32];
 	char peer[ADDR_TEXT_SIZE];
 	int verdict;			/* of the hello: 0, -EACCES */
 	enum channel_security security;	/* if the verdict is 0 */
-	char *endpoint, *agent;		/* of the hello */
+	char *endpoint, *agent, *boot_id;	/* of the hello */
 	uint64_t credential;		/* number of what proved it; 0 none */
 };
 
@@ -102,6 +103,7 @@ struct channel {
 	bool ping_out : 1, suspect : 1, ended : 1, want_drained : 1;
 	bool has_exporter : 1;
 	bool eof : 1;			/* the peer's end was seen */
+	bool probed : 1;		/* a newcomer waits for its answer */
 };
 
 struct channel_worker {
@@ -114,6 +116,8 @@ struct channel_worker {
 	struct auth_file *auth;
 	struct channel_table table;
 	struct slab slab;
+	struct contest *contests;	/* of newcomers for channels here */
+	bool stopping;
 	struct channel *current;	/* whose wake-up it is */
 	size_t inflated;		/* bytes, in this wake-up */
 	struct channel *todo, **todo_end;	/* queue by next_todo */
@@ -175,6 +179,10 @@ void channel_io_error(struct channel *, int err);
 /* keepalive.c */
 int64_t channel_seen(const struct channel *);	/* wall ms of its last byte */
 void channel_heard(struct channel *);
+/* Sends a ping beyond those that are due. */
+void channel_probe(struct channel *);
+/* Bytes that wait for the peer, here and in the kernel; saturates. */
+uint32_t channel_unsent(const struct channel *);
 void channel_pong(struct channel *, const uint8_t *p, size_t n);
 void channel_timer(struct timer *);
 
@@ -201,5 +209,9 @@ void channel_admitted(struct channel *, int error, uint64_t number);
 /* Its hello was accepted; channel_admitted() tells what came of it, in this call
  * or later, unless it ends meanwhile. */
 void takeover_begin(struct channel *);
+/* A probed channel was heard, or has ended. */
+void takeover_decided(struct channel *, bool heard);
+/* The worker stops: nobody waits for an answer any more. */
+void takeover_stop(struct channel_worker *);
 
 #endif

@@ -53,6 +53,7 @@ endpoint_table_new(struct event_bus *bus, struct endpoint_table **ret)
 		return -ENOMEM;
 	t->bus = bus;
 	pthread_mutex_init(&t->wait_lock, NULL);
+	pthread_mutex_init(&t->clone_lock, NULL);
 	for (int i = 0; i < ENDPOINT_SHARDS; i++) {
 		s = &t->shard[i];
 		pthread_mutex_init(&s->lock, NULL);
@@ -91,6 +92,8 @@ endpoint_table_free(struct endpoint_table **pt)
 	CT_ASSERT(t->waiting == NULL && t->flushing == NULL);
 	for (int i = 0; i < ENDPOINT_SHARDS; i++)
 		shard_free(&t->shard[i]);
+	clone_fini(t);
+	pthread_mutex_destroy(&t->clone_lock);
 	pthread_mutex_destroy(&t->wait_lock);
 	mem_free(t);
 	*pt = NULL;

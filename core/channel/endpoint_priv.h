@@ -79,6 +79,9 @@ struct endpoint_table {
 	struct endpoint_waiter *waiting;
 	struct endpoint_waiter *flushing;	/* the keeper's thread */
 
+	pthread_mutex_t clone_lock;	/* guards clones */
+	struct clone *clones;		/* clone.c */
+
 	/* recovery.c; the main thread's but for the atomics */
 	bool recovering;
 	uint32_t window_ms;
@@ -129,6 +132,9 @@ void endpoint_publish_state(struct endpoint_table *, struct endpoint *);
 void endpoint_fill_facts(struct endpoint_facts *, const struct endpoint *);
 /* Unlocks, and tells the keeper what was marked meanwhile. */
 void endpoint_leave(struct endpoint_table *, struct endpoint_shard *);
+
+/* clone.c */
+void clone_fini(struct endpoint_table *);
 
 /* endpoint_keep.c */
 void endpoint_mark(struct endpoint_table *, struct endpoint_shard *,

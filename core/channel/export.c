@@ -131,6 +131,7 @@ exportable(const struct channel *c)
 {
 	return c->phase == PHASE_OPEN && !c->ended && c->todo == 0 &&
 	    (c->pre == NULL || c->protocol->anonymous) && c->completions == 0 &&
+	    !c->probed &&
 	    c->owner->current != c && c->protocol->export != NULL;
 }
 

@@ -14,6 +14,7 @@
 #include "tls/digest.h"
 
 #define AGENT_MAX 128
+#define BOOT_ID_MAX 128
 
 int
 channel_challenge(struct channel *c, uint8_t ret[32])
@@ -66,6 +67,17 @@ judge_token(struct channel *c, const struct channel_hello *h)
 	return 0;
 }
 
+static char *
+dup_cut(const char *s, size_t max)
+{
+	size_t n = strnlen(s, max);
+	char *copy = mem_dup(s, n + 1);
+
+	if (copy != NULL)
+		copy[n] = '\0';
+	return copy;
+}
+
 int
 channel_authenticate(struct channel *c, const struct channel_hello *h)
 {
@@ -78,14 +90,16 @@ channel_authenticate(struct channel *c, const struct channel_hello *h)
 	if (!endpoint_id_valid(h->endpoint))
 		return -EINVAL;
 	pre->endpoint = mem_strdup(h->endpoint);
-	pre->agent = mem_dup(h->agent, strnlen(h->agent, AGENT_MAX) + 1);
-	if (pre->endpoint == NULL || pre->agent == NULL) {
+	pre->agent = dup_cut(h->agent, AGENT_MAX);
+	pre->boot_id = dup_cut(h->boot_id, BOOT_ID_MAX);
+	if (pre->endpoint == NULL || pre->agent == NULL ||
+	    pre->boot_id == NULL) {
 		mem_free(pre->endpoint);
 		mem_free(pre->agent);
-		pre->endpoint = pre->agent = NULL;
+		mem_free(pre->boot_id);
+		pre->endpoint = pre->agent = pre->boot_id = NULL;
 		return -ENOMEM;
 	}
-	pre->agent[strnlen(h->agent, AGENT_MAX)] = '\0';
 	pre->asked = true;
 	pre->verdict = h->method == AUTH_CERTIFICATE ?
 	    judge_certificate(c, h->endpoint) : judge_token(c, h);

@@ -36,6 +36,8 @@ channel_heard(struct channel *c)
 {
 	c->last_rx = channel_now(c->owner);
 	c->ping_out = false;
+	if (c->probed)
+		takeover_decided(c, true);
 	if (!c->suspect)
 		return;
 	c->suspect = false;
@@ -62,9 +64,8 @@ channel_pong(struct channel *c, const uint8_t *p, size_t n)
 		    (uint32_t)(now - sent));
 }
 
-/* What waits for the peer, here and in the kernel; saturates. */
-static uint32_t
-unsent(const struct channel *c)
+uint32_t
+channel_unsent(const struct channel *c)
 {
 	size_t n = stream_backlog(&c->stream);
 	int queued = 0;
@@ -74,14 +75,16 @@ unsent(const struct channel *c)
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
-static void
-ping(struct channel *c)
+void
+channel_probe(struct channel *c)
 {
 	uint64_t sent = now_us();
 
-	c->ping_out = true;
-	c->ping_at = channel_now(c->owner);
-	c->unsent = unsent(c);
+	if (!c->ping_out) {
+		c->ping_out = true;
+		c->ping_at = channel_now(c->owner);
+		c->unsent = channel_unsent(c);
+	}
 	if (!channel_blocked(c))
 		(void)channel_frame(c, WS_OP_PING | WS_FIN, &sent,
 		    sizeof(sent));
@@ -103,7 +106,8 @@ check_alive(struct channel *c)
 	const struct channel_limits *l = &c->owner->limits;
 	uint32_t now = channel_now(c->owner), idle, waited, until_dead;
 
-	if (!c->stream.reading && c->ping_out && unsent(c) < c->unsent)
+	if (!c->stream.reading && c->ping_out &&
+	    channel_unsent(c) < c->unsent)
 		channel_heard(c);
 	idle = now - c->last_rx;
 	waited = now - c->ping_at;
@@ -121,7 +125,7 @@ check_alive(struct channel *c)
 				    c->endpoint, c->id, channel_seen(c));
 			return l->ping_ms - idle;
 		}
-		ping(c);
+		channel_probe(c);
 		waited = 0;
 	}
 	if (c->endpoint == NULL || c->suspect)

@@ -77,6 +77,13 @@ const struct conf_key conf_schema[] = {
 	KEY("presence", "recovery", CONF_DURATION, "0", .min = 0, .max = DAY,
 	    .flags = CONF_RESTART,
 	    .help = "unknown for so long after a start; 0: 3 x retry_max"),
+	KEY("presence", "takeover", CONF_ENUM, "last-in-wins",
+	    .words = "last-in-wins|first-in-wins",
+	    .help = "of two channels of one device"),
+	KEY("presence", "clone_replacements", CONF_UINT, "3", .min = 0,
+	    .max = 1000, .help = "that tell of two devices with one identity"),
+	KEY("presence", "clone_window", CONF_DURATION, "1m", .min = SEC,
+	    .max = DAY, .help = "within which they are counted"),
 
 	KEY("auth", "token_file", CONF_PATH, NULL,
 	    .help = "tokens of devices; empty: no tokens"),

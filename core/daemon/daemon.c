@@ -290,10 +290,12 @@ stop(struct daemon *d)
 	while (daemon_workers_suspended(d) > 0)
 		continue;
 	daemon_workers_stop(d);
+	daemon_log_counters(d);
+	/* Every channel has said its last, and what the store still completes
+	 * is delivered before the workers are taken down. */
+	daemon_state_close(d);
 	daemon_workers_free(d);
 	credentials_free(&d->credentials);
-	daemon_log_counters(d);
-	daemon_state_close(d);
 	event_bus_free(&d->bus);	/* the tap is silent now */
 	if (d->plugs != NULL) {
 		struct plugs *plugs = atomic_exchange(&d->plugs, NULL);

@@ -143,6 +143,7 @@ static const struct row channel_rows[] = {
 	{ AUTH, "result=\"accepted\"", CHANNEL(authenticated), false },
 	{ AUTH, "result=\"refused\"", CHANNEL(auth_failed), false },
 	{ AUTH, "result=\"timeout\"", CHANNEL(auth_timeouts), false },
+	{ AUTH, "result=\"busy\"", CHANNEL(refused_busy), false },
 	{ ENDED, "limit=\"silence\"", CHANNEL(timeouts), false },
 	{ ENDED, "limit=\"protocol\"", CHANNEL(protocol_errors), false },
 	{ ENDED, "limit=\"send_queue\"", CHANNEL(queue_overflows), false },

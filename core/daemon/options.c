@@ -75,6 +75,13 @@ options_channel_limits(const struct conf *conf, struct channel_limits *ret)
 		    "send_queue"),
 		.retry_min_ms = ms(conf, "presence", "retry_min"),
 		.retry_max_ms = ms(conf, "presence", "retry_max"),
+		.first_in_wins = strcmp(conf_str(conf, "presence",
+		    "takeover"), "first-in-wins") == 0,
+		.clone = {
+			.replacements = (uint32_t)conf_uint(conf, "presence",
+			    "clone_replacements"),
+			.window_ms = ms(conf, "presence", "clone_window")
+		},
 		.identity_is_fingerprint = strcmp(conf_str(conf, "auth",
 		    "certificate_identity"), "fingerprint") == 0
 	};

@@ -5,16 +5,122 @@
  */
 #include "daemon/daemon_priv.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "store/endpoints.h"
+
+/* ---- presence: read at the start, written behind its changes --------------------- */
+
+struct loading {
+	struct endpoint_table *table;
+	struct endpoint_start start;
+	int error;
+};
+
+static bool
+load_one(void *ctx, const struct store_endpoint *row)
+{
+	const struct store_presence *p = &row->presence;
+	struct endpoint_facts f = {
+		.id = p->id, .number = p->channel, .revision = p->revision,
+		.presence = { .state = p->state, .reason = p->reason,
+		    .intent = p->intent },
+		.since_ms = p->since_ms != 0 ? p->since_ms : row->created_ms,
+		.last_seen_ms = p->last_seen_ms,
+		.asleep_until_ms = p->asleep_until_ms, .rtt_us = p->rtt_us
+	};
+	struct loading *l = ctx;
+
+	/* Who waits for approval is none of the fleet yet. */
+	if (row->status == STORE_PENDING)
+		return true;
+	l->error = endpoint_table_load(l->table, &f, &l->start);
+	if (l->error == -EINVAL) {
+		log_warning("the store has an endpoint whose id is not valid; "
+		    "it is passed over");
+		l->error = 0;
+	}
+	return l->error == 0;
+}
+
+static int
+load_presence(struct daemon *d, char *why)
+{
+	static const struct store_endpoint_filter everything = {
+		.after = "", .prefix = "", .group = "", .state = -1,
+		.status = -1, .limit = UINT_MAX
+	};
+	struct loading l = {
+		.table = d->endpoints,
+		.start = {
+			.killed = store_was_killed(d->store),
+			.last_alive_ms = store_last_alive_ms(d->store),
+			.dead_ms = (uint32_t)conf_ms(d->conf, "presence",
+			    "dead")
+		}
+	};
+	int r = store_endpoint_list(store_reader(d->store), &everything,
+	    load_one, &l);
+
+	if (r == 0)
+		r = l.error;
+	if (r != 0)
+		(void)snprintf(why, DAEMON_WHY_SIZE, "endpoints: %s",
+		    strerror(-r));
+	endpoint_table_loaded(d->endpoints, &l.start);
+	return r;
+}
+
+static int
+save_presence(void *ctx, const struct endpoint_facts *f)
+{
+	const struct store_presence p = {
+		.id = f->id, .state = f->presence.state,
+		.reason = f->presence.reason, .intent = f->presence.intent,
+		.security = (uint8_t)f->security, .channel = f->number,
+		.revision = f->revision, .since_ms = f->since_ms,
+		.last_seen_ms = f->last_seen_ms,
+		.asleep_until_ms = f->asleep_until_ms, .rtt_us = f->rtt_us
+	};
+
+	return store_presence_save(ctx, &p);
+}
+
+static int
+collect_presence(void *ctx, struct store_db *db)
+{
+	return endpoint_table_collect(ctx, save_presence, db);
+}
+
+static void
+presence_settled(void *ctx, int error)
+{
+	endpoint_table_settled(ctx, error);
+}
+
+static void
+nudge_store(void *ctx)
+{
+	store_nudge(ctx);
+}
+
+/* ---- the store --------------------------------------------------------------------- */
 
 int
 daemon_state_open(struct daemon *d, char *why)
 {
+	struct endpoint_keeper keeper = { .nudge = nudge_store };
+	struct store_flusher flusher = {
+		.collect = collect_presence, .settled = presence_settled
+	};
 	struct store_opts opts;
 	char path[4096];
+	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/cleat.db",
 	    conf_str(d->conf, "daemon", "state_dir"));
@@ -22,7 +128,14 @@ daemon_state_open(struct daemon *d, char *why)
 	opts.path = path;
 	opts.epoch = d->epoch;
 	opts.bus = d->bus;
-	return store_open(&opts, why, &d->store);
+	r = store_open(&opts, why, &d->store);
+	if (r != 0)
+		return r;
+	keeper.ctx = d->store;
+	endpoint_table_keep(d->endpoints, &keeper);
+	flusher.ctx = d->endpoints;
+	store_set_flusher(d->store, &flusher);
+	return load_presence(d, why);
 }
 
 int
@@ -33,8 +146,15 @@ daemon_state_start(struct daemon *d)
 	return store_start(d->store);
 }
 
+/* Nobody writes any more, and those who wait are told so. */
 void
 daemon_state_close(struct daemon *d)
 {
+	static const struct endpoint_keeper nobody = { .nudge = NULL };
+
 	store_free(&d->store);
+	if (d->endpoints == NULL)
+		return;
+	endpoint_table_keep(d->endpoints, &nobody);
+	endpoint_table_give_up(d->endpoints);
 }

@@ -395,6 +395,7 @@ static const struct cleat_host table = {
 	.presence_sleep = proto_sleep,
 	.presence_bye = proto_bye,
 	.message_publish = proto_publish,
+	.presence_settle = proto_settle,
 	.telemetry_put = proto_telemetry,
 	.inventory_patch = proto_inventory,
 	.command_outcome = proto_outcome,

@@ -47,6 +47,7 @@ int proto_bye(struct cleat_chan *);
 int proto_publish(struct cleat_chan *, const char *json, size_t n);
 
 /* proto_product.c */
+int proto_settle(struct cleat_chan *, uint64_t request);
 int proto_telemetry(struct cleat_chan *, uint64_t request, uint64_t seq,
     const char *json, size_t n);
 int proto_inventory(struct cleat_chan *, uint64_t request, const char *json,

@@ -348,6 +348,12 @@ proto_bye(struct cleat_chan *c)
 }
 
 int
+proto_settle(struct cleat_chan *c, uint64_t request)
+{
+	return channel_announce_settle(proto_channel(c), request);
+}
+
+int
 proto_publish(struct cleat_chan *c, const char *json, size_t n)
 {
 	if (n > PUBLISH_MAX)

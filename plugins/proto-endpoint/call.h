@@ -16,12 +16,14 @@
 #define E_TRY_LATER (-32002)		/* 1013 */
 #define E_HELLO_FIRST (-32003)		/* 4006 */
 #define E_HELLO_TWICE (-32004)
+#define E_BUSY (-32008)			/* 4003 */
 #define E_ID_NOT_ALLOWED (-32005)	/* 4004 */
 #define E_NO_COMMAND (-32007)
 
 #define CLOSE_INTERNAL 1011
 #define CLOSE_TRY_LATER 1013
 #define CLOSE_AUTH_FAILED 4001
+#define CLOSE_SUPERSEDED 4003
 #define CLOSE_ID_NOT_ALLOWED 4004
 #define CLOSE_PROTOCOL 4006
 
@@ -58,10 +60,14 @@ void call_error(struct call *, int code, const char *why);
 /* What a host call returned, as an answer. */
 void call_code(struct call *, int err);
 
+/* Closes the channel of a device that said bye. */
+void call_bye(struct inst *, struct cleat_chan *);
+
 /* waiting.c */
 #define WAITING_MAX 32
 enum answer {				/* what the completion's value is */
-	ANSWER_STORED, ANSWER_REVISION, ANSWER_FINAL
+	ANSWER_STORED, ANSWER_REVISION, ANSWER_FINAL,
+	ANSWER_DONE, ANSWER_BYE		/* none; the latter closes */
 };
 /* A number for a host call whose completion answers the request `id` (NULL: it
  * is not answered).  0: too many wait, or no memory. */

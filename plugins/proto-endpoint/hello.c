@@ -189,6 +189,11 @@ hello_answer(void *inst, struct cleat_chan *chan, void *session,
 	} else if (r->error == -EAGAIN) {
 		call_send(in, chan, rpc_error(id, E_TRY_LATER, "try later"));
 		in->host->chan_close(chan, CLOSE_TRY_LATER, "try later");
+	} else if (r->error == -EBUSY) {
+		call_send(in, chan, rpc_error(id, E_BUSY,
+		    "another device is connected with this id"));
+		in->host->chan_close(chan, CLOSE_SUPERSEDED,
+		    "another channel has the right of way");
 	} else {
 		call_send(in, chan, rpc_error(id, E_AUTH_FAILED,
 		    "authentication failed"));

@@ -93,6 +93,36 @@ call_code(struct call *c, int err)
 
 /* ---- the other methods --------------------------------------------------- */
 
+void
+call_bye(struct inst *in, struct cleat_chan *chan)
+{
+	in->host->chan_close(chan, 1000, "bye");
+}
+
+/* What a device announced is answered when it is durable; a daemon that is too
+ * old to tell has it in memory. */
+static void
+announced(struct call *c, int err, enum answer what)
+{
+	const struct cleat_host *host = c->inst->host;
+	uint64_t number;
+	bool waited_for = c->rpc.id != NULL || what == ANSWER_BYE;
+
+	if (err >= 0 && waited_for && CLEAT_HOST_HAS(host, presence_settle)) {
+		number = waiting_add(c->session, c->rpc.id, what);
+		err = number == 0 ? -EAGAIN :
+		    host->presence_settle(c->chan, number);
+		if (err >= 0) {
+			c->session->errors = 0;
+			return;
+		}
+		waiting_forget(c->session, number);
+	}
+	call_code(c, err);
+	if (what == ANSWER_BYE)
+		call_bye(c->inst, c->chan);
+}
+
 static void
 on_state(struct call *c)
 {
@@ -111,8 +141,8 @@ on_state(struct call *c)
 	for (size_t i = 0; p != NULL && i < sizeof(powers) /
 	    sizeof(powers[0]); i++) {
 		if (strcmp(p, powers[i].name) == 0) {
-			call_code(c, c->inst->host->presence_power(c->chan,
-			    powers[i].power));
+			announced(c, c->inst->host->presence_power(c->chan,
+			    powers[i].power), ANSWER_DONE);
 			return;
 		}
 	}
@@ -132,23 +162,19 @@ on_sleep(struct call *c)
 		    "within a year from now, are expected");
 		return;
 	}
-	call_code(c, c->inst->host->presence_sleep(c->chan, ms));
+	announced(c, c->inst->host->presence_sleep(c->chan, ms), ANSWER_DONE);
 }
 
 static void
 on_bye(struct call *c)
 {
 	const json_t *reason = json_object_get(c->rpc.params, "reason");
-	int err;
 
 	if (reason != NULL && !json_is_string(reason)) {
 		call_error(c, RPC_PARAMS, "reason: a string is expected");
 		return;
 	}
-	err = c->inst->host->presence_bye(c->chan);
-	call_code(c, err);
-	if (err >= 0)
-		c->inst->host->chan_close(c->chan, 1000, "bye");
+	announced(c, c->inst->host->presence_bye(c->chan), ANSWER_BYE);
 }
 
 static bool

@@ -120,6 +120,9 @@ answer_text(const struct waiting *w, const struct cleat_completion *r)
 	case ANSWER_FINAL:
 		return rpc_result(w->id, json_pack("{s:s}", "final",
 		    outcome_name(r->value)));
+	case ANSWER_DONE:
+	case ANSWER_BYE:
+		return rpc_result(w->id, json_object());
 	}
 	return NULL;
 }
@@ -133,5 +136,8 @@ waiting_completed(void *inst, struct cleat_chan *chan, void *session,
 
 	if (w != NULL && w->id != NULL)
 		call_send(inst, chan, answer_text(w, r));
+	/* Whatever the disk says: a device that goes is let go. */
+	if (w != NULL && w->what == ANSWER_BYE)
+		call_bye(inst, chan);
 	drop(w);
 }

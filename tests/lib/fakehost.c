@@ -525,6 +525,14 @@ f_publish(struct cleat_chan *c, const char *json, size_t n)
 }
 
 static int
+f_settle(struct cleat_chan *c, uint64_t request)
+{
+	c->settles++;
+	c->request = request;
+	return c->product_error;
+}
+
+static int
 f_telemetry(struct cleat_chan *c, uint64_t request, uint64_t seq,
     const char *json, size_t n)
 {
@@ -600,7 +608,8 @@ static const struct cleat_host table = {
 	.chan_endpoint = f_endpoint, .auth_challenge = f_challenge,
 	.auth_hello = f_hello, .presence_power = f_power,
 	.presence_sleep = f_sleep, .presence_bye = f_bye,
-	.message_publish = f_publish, .telemetry_put = f_telemetry,
+	.message_publish = f_publish, .presence_settle = f_settle,
+	.telemetry_put = f_telemetry,
 	.inventory_patch = f_inventory, .command_outcome = f_outcome,
 	.command_accepted = f_accepted, .command_progress = f_progress,
 	.metrics = f_metrics,

@@ -42,7 +42,8 @@ struct cleat_chan {
 	char *message;			/* last published */
 	/* What has a request number: the last one's, and what it brought. */
 	int product_error;
-	unsigned telemetries, inventories, outcomes, accepted, progressed;
+	unsigned settles, telemetries, inventories, outcomes, accepted;
+	unsigned progressed;
 	uint64_t request, seq;
 	char *json;
 	char command[80], outcome_text[500];	/* id; message or progress */

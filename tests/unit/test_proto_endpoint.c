@@ -339,12 +339,24 @@ binary_closes(void **state)
 }
 
 static void
+complete(int error, uint64_t value)
+{
+	struct cleat_completion r = { .size = sizeof(r), .error = error,
+	    .request = chan->request, .value = value };
+
+	fake_chan_clear(chan);
+	ops->completed(inst, chan, chan->session, &r);
+}
+
+static void
 power_is_announced(void **state)
 {
 	(void)state;
 	up();
 	say("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"state\",\"params\":"
 	    "{\"power\":\"rebooting\"}}");
+	assert_int_equal(chan->sent_n, 0);
+	complete(0, 0);
 	answered("{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}}");
 	assert_int_equal(chan->power, CLEAT_POWER_REBOOTING);
 	say("{\"jsonrpc\":\"2.0\",\"method\":\"state\",\"params\":"
@@ -356,6 +368,14 @@ power_is_announced(void **state)
 	error_is("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"state\","
 	    "\"params\":{\"power\":3}}", -32602);
 	assert_int_equal(chan->powers, 2);
+	assert_int_equal(chan->settles, 1);	/* nobody waits for the other */
+	say("{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"state\",\"params\":"
+	    "{\"power\":\"on\"}}");
+	complete(-ENOSPC, 0);
+	answered("\"id\":3,\"error\":{\"code\":-32002,");
+	chan->product_error = -EAGAIN;
+	error_is("{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"state\","
+	    "\"params\":{\"power\":\"on\"}}", -32002);
 }
 
 static void
@@ -365,6 +385,8 @@ sleep_is_announced_within_reason(void **state)
 	up();
 	say("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"sleep\",\"params\":"
 	    "{\"until\":1800000060000}}");
+	assert_int_equal(chan->sent_n, 0);
+	complete(0, 0);
 	answered("\"result\":{}");
 	assert_true(chan->until == INT64_C(1800000060000));
 	error_is("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"sleep\","
@@ -387,8 +409,23 @@ bye_is_answered_then_closed(void **state)
 	    "\"params\":{\"reason\":1}}", -32602);
 	say("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"bye\",\"params\":"
 	    "{\"reason\":\"off\"}}");
-	answered("\"result\":{}");
 	assert_int_equal(chan->byes, 1);
+	assert_int_equal(chan->sent_n, 0);
+	assert_false(chan->closing);
+	complete(0, 0);
+	answered("\"result\":{}");
+	assert_int_equal(chan->code, 1000);
+}
+
+static void
+bye_closes_whatever_the_disk_says(void **state)
+{
+	(void)state;
+	up();
+	say("{\"jsonrpc\":\"2.0\",\"method\":\"bye\"}");
+	assert_false(chan->closing);
+	complete(-ENOSPC, 0);
+	assert_int_equal(chan->sent_n, 0);
 	assert_int_equal(chan->code, 1000);
 }
 
@@ -454,16 +491,6 @@ a_session_moves_as_bytes(void **state)
 	ops->closed(inst, other, other->session, 1000);
 	chan = first;
 	fake_chan_free(&other);
-}
-
-static void
-complete(int error, uint64_t value)
-{
-	struct cleat_completion r = { .size = sizeof(r), .error = error,
-	    .request = chan->request, .value = value };
-
-	fake_chan_clear(chan);
-	ops->completed(inst, chan, chan->session, &r);
 }
 
 #define TELEMETRY "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"telemetry\"," \
@@ -760,6 +787,7 @@ main(void)
 		TEST(power_is_announced),
 		TEST(sleep_is_announced_within_reason),
 		TEST(bye_is_answered_then_closed),
+		TEST(bye_closes_whatever_the_disk_says),
 		TEST(events_are_published),
 		TEST(a_device_that_does_not_read_is_let_go),
 		TEST(a_session_moves_as_bytes),
