@@ -159,8 +159,12 @@ uint16_t endpoint_kick_code(struct endpoint_table *, struct endpoint *,
 
 /* ---- what is stored ------------------------------------------------------------ */
 
-/* Given out since the last that is durable: numbers below that come again after a
- * crash are leapt over. */
+/*
+ * No number comes twice.  So many may be given out before one is durable, and are
+ * leapt over after a crash; the leap itself is durable before the next is given
+ * (endpoint_table_behind()).  Who is not in the store starts above all that an
+ * earlier epoch can have given to somebody who was not stored.
+ */
 #define ENDPOINT_LEAP_NUMBERS 1000
 #define ENDPOINT_LEAP_REVISIONS 1000000
 
@@ -195,8 +199,12 @@ void endpoint_wait(struct endpoint_table *, struct endpoint *,
 /* After the keeper's last commit: nobody waits any more. */
 void endpoint_table_give_up(struct endpoint_table *);
 
+/* Whether something is not stored yet. */
+bool endpoint_table_behind(struct endpoint_table *);
+
 /* How the last run ended. */
 struct endpoint_start {
+	uint64_t epoch;			/* of this run; from 1 on */
 	bool killed;			/* what it had not stored is lost */
 	int64_t last_alive_ms;		/* wall */
 	uint32_t dead_ms;

@@ -265,10 +265,11 @@ endpoint_table_load(struct endpoint_table *t, const struct endpoint_facts *f,
 		if (start->killed) {
 			e->number += ENDPOINT_LEAP_NUMBERS;
 			e->revision += ENDPOINT_LEAP_REVISIONS;
+			e->unstored = ENDPOINT_LEAP_NUMBERS;
 			endpoint_mark(t, s, e);
 		}
 	}
-	pthread_mutex_unlock(&s->lock);
+	endpoint_leave(t, s);
 	return r;
 }
 
@@ -276,8 +277,23 @@ void
 endpoint_table_loaded(struct endpoint_table *t,
     const struct endpoint_start *start)
 {
-	if (!start->killed)
-		return;
-	t->first_number = ENDPOINT_LEAP_NUMBERS;
-	t->first_revision = ENDPOINT_LEAP_REVISIONS;
+	uint64_t earlier = start->epoch - 1;
+
+	t->first_number = earlier * ENDPOINT_LEAP_NUMBERS;
+	t->first_revision = earlier * ENDPOINT_LEAP_REVISIONS;
+}
+
+bool
+endpoint_table_behind(struct endpoint_table *t)
+{
+	struct endpoint_shard *s;
+	bool behind = false;
+
+	for (int i = 0; i < ENDPOINT_SHARDS && !behind; i++) {
+		s = &t->shard[i];
+		pthread_mutex_lock(&s->lock);
+		behind = s->dirty != NULL || s->flushing != NULL;
+		pthread_mutex_unlock(&s->lock);
+	}
+	return behind;
 }

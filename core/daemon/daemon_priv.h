@@ -3,6 +3,7 @@
 #ifndef CT_DAEMON_PRIV_H
 #define CT_DAEMON_PRIV_H
 
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -46,6 +47,7 @@ struct daemon {
 	struct event_bus *bus;
 	struct store *store;
 	struct endpoint_table *endpoints;
+	sem_t settled;			/* the store flushed presence */
 	_Atomic(struct plugs *) plugs;	/* the bus' tap reads it */
 	struct net *net;
 	struct credentials *credentials;

@@ -9,10 +9,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "conf/conf.h"
 #include "store/endpoints.h"
+
+#define LEAP_SECONDS 10			/* for the first flush */
 
 /* ---- presence: read at the start, written behind its changes --------------------- */
 
@@ -58,6 +61,7 @@ load_presence(struct daemon *d, char *why)
 	struct loading l = {
 		.table = d->endpoints,
 		.start = {
+			.epoch = d->epoch,
 			.killed = store_was_killed(d->store),
 			.last_alive_ms = store_last_alive_ms(d->store),
 			.dead_ms = (uint32_t)conf_ms(d->conf, "presence",
@@ -94,13 +98,18 @@ save_presence(void *ctx, const struct endpoint_facts *f)
 static int
 collect_presence(void *ctx, struct store_db *db)
 {
-	return endpoint_table_collect(ctx, save_presence, db);
+	struct daemon *d = ctx;
+
+	return endpoint_table_collect(d->endpoints, save_presence, db);
 }
 
 static void
 presence_settled(void *ctx, int error)
 {
-	endpoint_table_settled(ctx, error);
+	struct daemon *d = ctx;
+
+	endpoint_table_settled(d->endpoints, error);
+	(void)sem_post(&d->settled);
 }
 
 static void
@@ -128,22 +137,50 @@ daemon_state_open(struct daemon *d, char *why)
 	opts.path = path;
 	opts.epoch = d->epoch;
 	opts.bus = d->bus;
+	(void)sem_init(&d->settled, 0, 0);
 	r = store_open(&opts, why, &d->store);
 	if (r != 0)
 		return r;
 	keeper.ctx = d->store;
 	endpoint_table_keep(d->endpoints, &keeper);
-	flusher.ctx = d->endpoints;
+	flusher.ctx = d;
 	store_set_flusher(d->store, &flusher);
 	return load_presence(d, why);
+}
+
+/* What leapt is stored before devices come, so that they need not be told to try
+ * later.  A disk that stalls keeps nobody waiting for longer than that. */
+static void
+wait_for_leap(struct daemon *d)
+{
+	struct timespec until;
+	int r = 0;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += LEAP_SECONDS;
+	while (r == 0 && endpoint_table_behind(d->endpoints)) {
+		store_nudge(d->store);
+		do
+			r = sem_timedwait(&d->settled, &until);
+		while (r != 0 && errno == EINTR);
+	}
+	if (r != 0)
+		log_warning("the store is slow: devices are told to try later "
+		    "until it has what it needs");
 }
 
 int
 daemon_state_start(struct daemon *d)
 {
-	if (store_was_killed(d->store))
+	bool killed = store_was_killed(d->store);
+	int r;
+
+	if (killed)
 		log_notice("the last run did not end in order");
-	return store_start(d->store);
+	r = store_start(d->store);
+	if (r == 0 && killed)
+		wait_for_leap(d);
+	return r;
 }
 
 /* Nobody writes any more, and those who wait are told so. */
