@@ -220,14 +220,15 @@ take_value(struct reader *r)
 	}
 }
 
-int
-json_check_object(const char *p, size_t n)
+/* One value that begins with `first` ('\0': with anything). */
+static int
+check(const char *p, size_t n, char first)
 {
 	struct reader r = { .p = (const uint8_t *)p,
 	    .end = (const uint8_t *)p + n };
 
 	skip_space(&r);
-	if (r.p == r.end || *r.p != '{')
+	if (r.p == r.end || (first != '\0' && *r.p != (uint8_t)first))
 		return -EINVAL;
 	do {
 		if (!take_value(&r))
@@ -235,4 +236,22 @@ json_check_object(const char *p, size_t n)
 	} while (r.depth > 0);
 	skip_space(&r);
 	return r.p == r.end ? 0 : -EINVAL;
+}
+
+int
+json_check_object(const char *p, size_t n)
+{
+	return check(p, n, '{');
+}
+
+int
+json_check_array(const char *p, size_t n)
+{
+	return check(p, n, '[');
+}
+
+int
+json_check_value(const char *p, size_t n)
+{
+	return check(p, n, '\0');
 }

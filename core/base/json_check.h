@@ -14,5 +14,8 @@
  * "\u0000" and no lone surrogate, nested at most JSON_CHECK_DEPTH deep; white
  * space around it is fine.  0 or -EINVAL. */
 int json_check_object(const char *p, size_t n);
+/* The same for exactly one array, and for one value of any kind. */
+int json_check_array(const char *p, size_t n);
+int json_check_value(const char *p, size_t n);
 
 #endif

@@ -68,7 +68,10 @@ run_todo(struct defer *d)
 				c->protocol->drained(c);
 			}
 			channel_feed_held(c);
+			todo |= TODO_COMMANDS;
 		}
+		if ((todo & TODO_COMMANDS) != 0)
+			command_deliver(c);
 		if ((todo & TODO_CLOSED) != 0)
 			c->protocol->closed(c, c->close_code, "");
 		if ((todo & TODO_FREE) != 0)
@@ -168,6 +171,7 @@ channel_worker_free(struct channel_worker **pcw)
 
 	if (cw == NULL)
 		return;
+	channel_drain_stop(cw);
 	channel_worker_kill_all(cw);
 	channel_table_fini(&cw->table);
 	slab_fini(&cw->slab);

@@ -15,15 +15,18 @@
 #include "channel/clone.h"
 #include "channel/protocol.h"
 #include "event/event.h"
+#include "store/commands.h"
 
 struct auth_file;
 struct channel;
 struct channel_worker;
+struct command_table;
 struct endpoint_table;
 struct event_bus;
 struct net;
 struct net_upgrade;
 struct net_worker;
+struct telemetry_table;
 struct worker;
 
 /* Changed by a reload: each worker gets a new copy by mailbox. */
@@ -50,6 +53,8 @@ struct channel_counters {
 
 /* Shared by all workers; the objects outlive them. */
 struct channel_shared {
+	struct command_table *commands;	/* NULL: none */
+	struct telemetry_table *telemetry;	/* NULL: none */
 	struct net *net;
 	struct endpoint_table *endpoints;
 	struct event_bus *bus;
@@ -67,6 +72,12 @@ struct channel_shared {
 int channel_worker_new(const struct channel_shared *, unsigned index,
     struct worker *, struct net_worker *, const struct channel_limits *,
     struct channel_worker **ret);
+/* Asks every channel that is there to connect again within window_ms, at
+ * `servers` (comma-separated; "" the same), and closes (1012) who has not gone by
+ * then.  A later call takes the place of one that is under way.  On its thread.
+ * -ENOMEM. */
+int channel_worker_drain(struct channel_worker *, uint32_t window_ms,
+    const char *servers, const char *why);
 /* Starts the closing handshake with every channel (1001 at stop).  On its
  * thread; channel_worker_count() falls to 0 within some 7 seconds. */
 void channel_worker_close_all(struct channel_worker *, uint16_t code,
@@ -141,6 +152,32 @@ int channel_announce_bye(struct channel *);
 /* completed(request) follows when what it announced so far is durable, or could
  * not be stored.  -EPERM, -ENOMEM, -EAGAIN too much waits. */
 int channel_announce_settle(struct channel *, uint64_t request);
+/*
+ * What ends with the protocol's completed(): 0, -EPERM before authentication,
+ * -EINVAL, -EAGAIN too much waits, -ENOMEM.  Text is checked and copied.
+ */
+/* Stores an array under the device's number; value: the last one stored. */
+int channel_telemetry(struct channel *, uint64_t request, uint64_t seq,
+    const char *json, size_t n);
+/* A merge patch (RFC 7396), an object; value: revision.  -EMSGSIZE. */
+int channel_inventory(struct channel *, uint64_t request, const char *json,
+    size_t n);
+struct channel_outcome {
+	const char *id;
+	enum store_command_state state;	/* an outcome */
+	const char *result, *message;	/* a JSON value or ""; text */
+};
+/* What became of a command; value: enum cleat_outcome that counts.  The
+ * completion's error is -ENOENT for one that is not this endpoint's. */
+int channel_command_outcome(struct channel *, uint64_t request,
+    const struct channel_outcome *);
+
+/* The device has recorded it, works on it.  -EPERM, -ENOENT not an open one of
+ * this endpoint, -EAGAIN, -ENOMEM. */
+int channel_command_accepted(struct channel *, const char *id);
+int channel_command_progress(struct channel *, const char *id, int percent,
+    const char *text);
+
 /* An event endpoint.message about this endpoint. detail: a JSON object. */
 int channel_publish(struct channel *, const char *detail, size_t n);
 

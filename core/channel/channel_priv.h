@@ -45,7 +45,8 @@ enum channel_todo {			/* for the end of the turn */
 	TODO_AUTHENTICATED = 1,		/* tell the protocol who it is */
 	TODO_CLOSED = 2,		/* tell the protocol that it ended */
 	TODO_DRAINED = 4,		/* go on with held input, drained() */
-	TODO_FREE = 8
+	TODO_FREE = 8,
+	TODO_COMMANDS = 16		/* offer it what waits */
 };
 
 /* Until the endpoint is known. */
@@ -125,6 +126,7 @@ struct channel_worker {
 	struct deflater *deflater;	/* made when first needed */
 	struct inflater *inflater;
 	uint64_t last_id;
+	struct drain *drain;		/* that is under way; NULL: none */
 };
 
 #define COUNT(cw, what, n) \
@@ -198,6 +200,12 @@ size_t channel_export_size(const struct channel *);
  * the way is closed (4003). */
 int channel_import(struct channel_worker *, int fd, const uint8_t *p, size_t n,
     struct channel **ret);
+
+/* command_deliver.c: offers its endpoint's commands, as far as there is room. */
+void command_deliver(struct channel *);
+
+/* drain.c */
+void channel_drain_stop(struct channel_worker *);
 
 /* hello.c */
 void channel_answer_hello(struct channel *);

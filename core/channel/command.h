@@ -19,6 +19,8 @@ struct channel_worker;
 struct command_table;
 struct endpoint_table;
 struct event_bus;
+struct telemetry_table;
+struct wake_net;
 
 #define COMMAND_ID_MAX 64
 #define COMMAND_VERB_MAX 64
@@ -35,12 +37,16 @@ struct command_deps {
 	struct store *store;
 	struct endpoint_table *endpoints;
 	struct event_bus *bus;
-	struct channel_worker **workers;	/* by index */
+	struct telemetry_table *telemetry;	/* where sleepers are */
+	const struct wake_net *net;	/* NULL: the real one */
 };
 /* Reads the open ones. */
 int command_table_new(const struct command_deps *,
     const struct command_rules *, char *why, struct command_table **ret);
 void command_table_free(struct command_table **);
+/* By index; before they run.  The array outlives the table's use. */
+void command_table_set_workers(struct command_table *,
+    struct channel_worker *const *);
 void command_table_set_rules(struct command_table *,
     const struct command_rules *);
 
@@ -73,6 +79,9 @@ int command_cancel(struct command_table *, const char *id,
 
 /* Once a second from one thread: what is past its deadline expires. */
 void command_table_sweep(struct command_table *, int64_t wall_ms);
+
+/* The operator forgets the endpoint, and the store its commands. */
+void command_table_forget(struct command_table *, const char *endpoint);
 
 size_t command_table_open(struct command_table *);	/* in all */
 

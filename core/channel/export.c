@@ -342,6 +342,8 @@ channel_import(struct channel_worker *cw, int fd, const uint8_t *p, size_t n,
 	else if (c->endpoint != NULL && (code = endpoint_kick_code(
 	    cw->shared.endpoints, c->endpoint, c->id)) != 0)
 		channel_close(c, code, "closed while it moved");
+	else if (c->endpoint != NULL)	/* what came while it was under way */
+		channel_todo_add(c, TODO_COMMANDS);
 	*ret = c;
 	return 0;
 }

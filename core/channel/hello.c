@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "channel/auth.h"
+#include "channel/telemetry.h"
 #include "tls/digest.h"
 
 #define AGENT_MAX 128
@@ -124,6 +125,17 @@ tell_refused(struct channel *c)
 	event_emit(c->owner->shared.bus, &ev);
 }
 
+static uint64_t
+last_telemetry(const struct channel *c)
+{
+	struct telemetry_facts facts = { 0 };
+
+	if (c->owner->shared.telemetry != NULL)
+		(void)telemetry_facts(c->owner->shared.telemetry,
+		    channel_endpoint(c), &facts);
+	return facts.seq;
+}
+
 static void
 answer(struct channel *c, int error, uint64_t number)
 {
@@ -140,6 +152,8 @@ answer(struct channel *c, int error, uint64_t number)
 		COUNT(c->owner, authenticated, 1);
 		c->security = (uint8_t)c->pre->security;
 		channel_pre_free(c);
+		result.telemetry_seq = last_telemetry(c);
+		channel_todo_add(c, TODO_COMMANDS);
 	}
 	c->protocol->authenticated(c, &result);
 }

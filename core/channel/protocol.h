@@ -24,6 +24,7 @@ struct channel_auth_result {
 	uint64_t channel_number;	/* of this endpoint */
 	uint64_t epoch;
 	int security;			/* enum channel_security */
+	uint64_t telemetry_seq;		/* last one that is stored; 0 none */
 };
 
 /* What a call with a request number led to, once it is durable or has failed. */

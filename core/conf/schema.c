@@ -128,6 +128,15 @@ const struct conf_key conf_schema[] = {
 	    .max = 3650 * DAY, .flags = CONF_RESTART,
 	    .help = "how long finished commands are kept"),
 
+	KEY("commands", "queue", CONF_UINT, "64", .min = 1, .max = 10000,
+	    .help = "commands of one endpoint that may be open"),
+	KEY("commands", "open", CONF_UINT, "100000", .min = 1,
+	    .max = 10000000, .help = "commands that may be open in all"),
+	KEY("commands", "args", CONF_SIZE, "16KiB", .min = 64,
+	    .max = MIB, .help = "longest arguments of a command"),
+	KEY("commands", "deadline_max", CONF_DURATION, "30d", .min = SEC,
+	    .max = 3650 * DAY, .help = "how far ahead a deadline may be"),
+
 	KEY("listener.*", "address", CONF_ADDRESS, NULL,
 	    .flags = CONF_REQUIRED | CONF_RESTART,
 	    .help = "IP:PORT, [IPv6]:PORT, *:PORT, unix:/PATH, systemd:NAME"),

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "channel/auth.h"
+#include "channel/command.h"
 #include "channel/recovery.h"
 #include "conf/conf.h"
 #include "daemon/daemon_priv.h"
@@ -293,8 +294,9 @@ stop(struct daemon *d)
 	daemon_log_counters(d);
 	/* Every channel has said its last, and what the store still completes
 	 * is delivered before the workers are taken down. */
-	daemon_state_close(d);
+	daemon_state_stop(d);
 	daemon_workers_free(d);
+	daemon_state_close(d);
 	credentials_free(&d->credentials);
 	event_bus_free(&d->bus);	/* the tap is silent now */
 	if (d->plugs != NULL) {
@@ -359,6 +361,7 @@ on_second(struct timer *t)
 	}
 	endpoint_table_sweep(d->endpoints, clock_wall_ms(),
 	    (uint32_t)conf_ms(d->conf, "presence", "dead"));
+	command_table_sweep(d->commands, clock_wall_ms());
 	if (atomic_exchange(&d->bus_lost, false)) {
 		log_warning("the bus lost events: every endpoint is stated "
 		    "again");

@@ -46,6 +46,8 @@ struct daemon {
 
 	struct event_bus *bus;
 	struct store *store;
+	struct telemetry_table *telemetry;
+	struct command_table *commands;
 	struct endpoint_table *endpoints;
 	sem_t settled;			/* the store flushed presence */
 	_Atomic(struct plugs *) plugs;	/* the bus' tap reads it */
@@ -68,6 +70,8 @@ int daemon_load_conf(const char *path, struct conf **ret);
 /* state.c: the store, and what is read from it at the start. */
 int daemon_state_open(struct daemon *, char *why);
 int daemon_state_start(struct daemon *);
+/* In this order, before and after the workers are freed. */
+void daemon_state_stop(struct daemon *);
 void daemon_state_close(struct daemon *);
 
 /* reload.c: SIGHUP.  Everything or nothing; says what and why. */
@@ -97,6 +101,10 @@ void daemon_workers_accept(struct daemon *, bool on);
 void daemon_workers_close_channels(struct daemon *);
 void daemon_workers_kill_channels(struct daemon *);
 void daemon_workers_end_connections(struct daemon *);
+/* All channels are to connect again within the window, at `servers` (URLs,
+ * comma-separated; "" the same).  Not on a worker.  -ENOMEM: not all of them. */
+int daemon_drain(struct daemon *, uint32_t window_ms, const char *servers,
+    const char *why);
 /* Handshakes that wait for an external signature. */
 size_t daemon_workers_suspended(struct daemon *);
 size_t daemon_worker_channels(struct daemon_worker *);

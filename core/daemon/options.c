@@ -87,6 +87,17 @@ options_channel_limits(const struct conf *conf, struct channel_limits *ret)
 	};
 }
 
+void
+options_commands(const struct conf *conf, struct command_rules *ret)
+{
+	*ret = (struct command_rules){
+		.queue_max = (uint32_t)conf_uint(conf, "commands", "queue"),
+		.open_max = (uint32_t)conf_uint(conf, "commands", "open"),
+		.args_max = (uint32_t)conf_size(conf, "commands", "args"),
+		.deadline_max_ms = conf_ms(conf, "commands", "deadline_max")
+	};
+}
+
 static int
 fill_origins(const struct conf *conf, const char *section, char *why,
     struct net_listener_opts *l)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "channel/channel.h"
+#include "channel/command.h"
 #include "event/bus.h"
 #include "net/net.h"
 #include "store/store.h"
@@ -36,6 +37,8 @@ void options_listeners_free(struct net_listener_opts **, size_t n);
 /* Number of workers: as configured, or one for each CPU we may use. */
 unsigned options_workers(const struct conf *);
 
+/* [commands]. */
+void options_commands(const struct conf *, struct command_rules *ret);
 /* [store]; path, epoch and bus are not set. */
 void options_store(const struct conf *, struct store_opts *ret);
 /* [bus]; it refers to the configuration. */

@@ -18,6 +18,7 @@ struct next {
 	struct conf *conf;
 	struct net_limits net;
 	struct channel_limits channel;
+	struct command_rules commands;
 	struct auth_file *auth;
 	enum log_level level;
 	struct credentials_staged *credentials;
@@ -76,6 +77,7 @@ prepare(struct daemon *d, struct next *n, char *why)
 	if (r != 0)
 		return r;
 	options_channel_limits(n->conf, &n->channel);
+	options_commands(n->conf, &n->commands);
 	r = log_level_parse(conf_str(n->conf, "daemon", "log_level"),
 	    &n->level);
 	if (r == 0)
@@ -97,6 +99,7 @@ commit(struct daemon *d, struct next *n)
 	log_set_level(n->level);
 	net_set_limits(d->net, &n->net);
 	daemon_workers_set(d, &n->channel, n->auth);
+	command_table_set_rules(d->commands, &n->commands);
 	credentials_commit(d->credentials, &n->credentials);
 	plugs_commit(d->plugs, &n->plugs);
 	d->conf = n->conf;

@@ -12,6 +12,8 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "channel/command.h"
+#include "channel/telemetry.h"
 #include "conf/conf.h"
 #include "store/endpoints.h"
 
@@ -120,6 +122,19 @@ nudge_store(void *ctx)
 
 /* ---- the store --------------------------------------------------------------------- */
 
+static int
+open_commands(struct daemon *d, char *why)
+{
+	struct command_deps deps = {
+		.store = d->store, .endpoints = d->endpoints, .bus = d->bus,
+		.telemetry = d->telemetry
+	};
+	struct command_rules rules;
+
+	options_commands(d->conf, &rules);
+	return command_table_new(&deps, &rules, why, &d->commands);
+}
+
 int
 daemon_state_open(struct daemon *d, char *why)
 {
@@ -145,7 +160,10 @@ daemon_state_open(struct daemon *d, char *why)
 	endpoint_table_keep(d->endpoints, &keeper);
 	flusher.ctx = d;
 	store_set_flusher(d->store, &flusher);
-	return load_presence(d, why);
+	r = load_presence(d, why);
+	if (r == 0)
+		r = telemetry_table_new(d->store, d->bus, why, &d->telemetry);
+	return r == 0 ? open_commands(d, why) : r;
 }
 
 /* What leapt is stored before devices come, so that they need not be told to try
@@ -183,9 +201,11 @@ daemon_state_start(struct daemon *d)
 	return r;
 }
 
-/* Nobody writes any more, and those who wait are told so. */
+/* Nobody writes any more, and those who wait are told so.  What waits is stored,
+ * and its completions are put into mailboxes: of workers that have stopped, but
+ * are still there. */
 void
-daemon_state_close(struct daemon *d)
+daemon_state_stop(struct daemon *d)
 {
 	static const struct endpoint_keeper nobody = { .nudge = NULL };
 
@@ -194,4 +214,11 @@ daemon_state_close(struct daemon *d)
 		return;
 	endpoint_table_keep(d->endpoints, &nobody);
 	endpoint_table_give_up(d->endpoints);
+}
+
+void
+daemon_state_close(struct daemon *d)
+{
+	command_table_free(&d->commands);
+	telemetry_table_free(&d->telemetry);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "channel/command.h"
 
 static void
 drop_arrays(struct daemon *d)
@@ -64,6 +65,7 @@ daemon_workers_open(struct daemon *d, const struct channel_limits *limits,
     char *why)
 {
 	struct channel_shared shared = {
+		.commands = d->commands, .telemetry = d->telemetry,
 		.net = d->net, .endpoints = d->endpoints, .bus = d->bus,
 		.counters = &d->channel_counters, .workers = d->channels_of,
 		.workers_n = d->workers_n, .epoch = d->epoch,
@@ -85,6 +87,8 @@ daemon_workers_open(struct daemon *d, const struct channel_limits *limits,
 	if (r != 0)
 		(void)snprintf(why, DAEMON_WHY_SIZE, "workers: %s",
 		    strerror(-r));
+	else
+		command_table_set_workers(d->commands, d->channels_of);
 	return r;
 }
 
@@ -233,6 +237,40 @@ daemon_workers_suspended(struct daemon *d)
 		n += c.n;
 	}
 	return n;
+}
+
+struct draining {
+	struct daemon_worker *w;
+	uint32_t window_ms;
+	const char *servers, *why;
+	int error;
+};
+
+static void
+drain(void *arg)
+{
+	struct draining *g = arg;
+
+	g->error = channel_worker_drain(g->w->channels, g->window_ms,
+	    g->servers, g->why);
+}
+
+int
+daemon_drain(struct daemon *d, uint32_t window_ms, const char *servers,
+    const char *why)
+{
+	struct draining g = {
+		.window_ms = window_ms, .servers = servers, .why = why
+	};
+	int r = 0;
+
+	for (unsigned i = 0; i < d->workers_n; i++) {
+		g.w = &d->workers[i];
+		worker_call(&g.w->worker, drain, &g);
+		if (g.error != 0)
+			r = g.error;
+	}
+	return r;
 }
 
 struct setting {

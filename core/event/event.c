@@ -43,6 +43,12 @@ static const char *const type_names[EVENT_TYPES] = {
 	[EVENT_ENDPOINT_FORGOTTEN] = "endpoint.forgotten",
 	[EVENT_ENDPOINT_CLONE] = "endpoint.clone",
 	[EVENT_DAEMON_RECOVERED] = "daemon.recovered",
+	[EVENT_COMMAND_QUEUED] = "command.queued",
+	[EVENT_COMMAND_ACCEPTED] = "command.accepted",
+	[EVENT_COMMAND_PROGRESS] = "command.progress",
+	[EVENT_COMMAND_DONE] = "command.done",
+	[EVENT_ENDPOINT_TELEMETRY] = "endpoint.telemetry",
+	[EVENT_ENDPOINT_INVENTORY] = "endpoint.inventory",
 };
 
 static const char *const state_names[PRESENCE_STATES] = {

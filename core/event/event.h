@@ -46,6 +46,12 @@ enum event_type {
 	EVENT_ENDPOINT_FORGOTTEN,	/* known no more */
 	EVENT_ENDPOINT_CLONE,		/* two devices with one identity */
 	EVENT_DAEMON_RECOVERED,		/* nobody is unknown any more */
+	EVENT_COMMAND_QUEUED,		/* detail: id, verb; it is durable */
+	EVENT_COMMAND_ACCEPTED,		/* the device has recorded it */
+	EVENT_COMMAND_PROGRESS,		/* detail: also percent, message */
+	EVENT_COMMAND_DONE,		/* detail: also outcome, message */
+	EVENT_ENDPOINT_TELEMETRY,	/* detail: seq, cursor */
+	EVENT_ENDPOINT_INVENTORY,	/* detail: revision */
 	EVENT_TYPES
 };
 const char *event_type_name(enum event_type);	/* "endpoint.online" */

@@ -140,6 +140,7 @@ on_authenticated(struct channel *ch, const struct channel_auth_result *in)
 		.retry_max_ms = limits->retry_max_ms,
 		.max_message = s->proto.max_message < UINT32_MAX ?
 		    (uint32_t)s->proto.max_message : UINT32_MAX,
+		.telemetry_seq = in->telemetry_seq,
 	};
 	uint64_t t = self_enter();
 

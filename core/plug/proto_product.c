@@ -92,56 +92,56 @@ proto_product_init(struct cleat_self *s)
 
 /* ---- from the plugin to channels ----------------------------------------- */
 
-/* Nobody who is not known has anything to store. */
-static int
-store_missing(struct cleat_chan *c)
-{
-	return *channel_endpoint(proto_channel(c)) == '\0' ? -EPERM : -EAGAIN;
-}
-
 int
 proto_telemetry(struct cleat_chan *c, uint64_t request, uint64_t seq,
     const char *json, size_t n)
 {
-	(void)request;
-	(void)seq;
-	(void)json;
-	(void)n;
-	return store_missing(c);
+	return json == NULL ? -EINVAL :
+	    channel_telemetry(proto_channel(c), request, seq, json, n);
 }
 
 int
 proto_inventory(struct cleat_chan *c, uint64_t request, const char *json,
     size_t n)
 {
-	(void)request;
-	(void)json;
-	(void)n;
-	return store_missing(c);
+	return json == NULL ? -EINVAL :
+	    channel_inventory(proto_channel(c), request, json, n);
 }
 
 int
 proto_outcome(struct cleat_chan *c, uint64_t request,
     const struct cleat_command_result *r)
 {
-	(void)request;
-	(void)r;
-	return store_missing(c);
+	static const enum store_command_state state[] = {
+		[CLEAT_OUTCOME_OK] = COMMAND_OK,
+		[CLEAT_OUTCOME_ERROR] = COMMAND_ERROR,
+		[CLEAT_OUTCOME_CANCELLED] = COMMAND_CANCELLED,
+		[CLEAT_OUTCOME_INTERRUPTED] = COMMAND_INTERRUPTED
+	};
+	struct channel_outcome o = {
+		.id = r->id, .result = r->result_json, .message = r->message
+	};
+
+	if (r->size < sizeof(*r) || r->id == NULL || r->result_json == NULL ||
+	    r->message == NULL || r->outcome < CLEAT_OUTCOME_OK ||
+	    r->outcome > CLEAT_OUTCOME_INTERRUPTED ||
+	    r->outcome == CLEAT_OUTCOME_EXPIRED)
+		return -EINVAL;
+	o.state = state[r->outcome];
+	return channel_command_outcome(proto_channel(c), request, &o);
 }
 
 int
 proto_accepted(struct cleat_chan *c, const char *id)
 {
-	(void)id;
-	return store_missing(c);
+	return id == NULL ? -EINVAL :
+	    channel_command_accepted(proto_channel(c), id);
 }
 
 int
 proto_progress(struct cleat_chan *c, const char *id, int percent,
     const char *text)
 {
-	(void)id;
-	(void)percent;
-	(void)text;
-	return store_missing(c);
+	return id == NULL || text == NULL ? -EINVAL :
+	    channel_command_progress(proto_channel(c), id, percent, text);
 }

@@ -25,7 +25,8 @@ store_telemetry_last(struct store_db *db, const char *endpoint,
 
 int
 store_telemetry_put(struct store_db *db, const char *endpoint, uint64_t seq,
-    int64_t now_ms, const char *json, size_t n, uint64_t *ret_last)
+    int64_t now_ms, const char *json, size_t n, uint64_t *ret_last,
+    uint64_t *ret_cursor)
 {
 	int r = db_run(db, "UPDATE endpoint SET telemetry_seq = ?1"
 	    " WHERE id = ?2 AND telemetry_seq < ?1", "it", (int64_t)seq,
@@ -33,8 +34,10 @@ store_telemetry_put(struct store_db *db, const char *endpoint, uint64_t seq,
 
 	if (r != 0)
 		return r;
-	if (db_changes(db) == 0)
+	if (db_changes(db) == 0) {
+		*ret_cursor = 0;
 		return store_telemetry_last(db, endpoint, ret_last);
+	}
 	r = db_run(db, "INSERT INTO telemetry (endpoint, seq, received_ms,"
 	    " json) VALUES (?,?,?,CAST(? AS TEXT))", "tiib", endpoint,
 	    (int64_t)seq, now_ms, json, n);
@@ -43,6 +46,7 @@ store_telemetry_put(struct store_db *db, const char *endpoint, uint64_t seq,
 	db->telemetry_rows++;
 	db->telemetry_bytes += n;
 	*ret_last = seq;
+	*ret_cursor = db_last_row(db);
 	return 0;
 }
 

@@ -158,7 +158,7 @@ hello_result(struct inst *in, const struct cleat_auth_result *r)
 	};
 
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I}, "
-	    "s:o, s:s, s:s}",
+	    "s:o, s:s, s:s, s:I}",
 	    "channel", (json_int_t)r->channel, "epoch", (json_int_t)r->epoch,
 	    "ping_ms", (json_int_t)r->ping_ms,
 	    "dead_ms", (json_int_t)r->dead_ms,
@@ -168,7 +168,8 @@ hello_result(struct inst *in, const struct cleat_auth_result *r)
 	    "max_ms", (json_int_t)r->retry_max_ms,
 	    "servers", server_list(in), "endpoint", r->endpoint,
 	    "security", r->security <= CLEAT_SECURITY_WSS_SAFE ?
-	    security[r->security] : "none");
+	    security[r->security] : "none",
+	    "telemetry_seq", (json_int_t)r->telemetry_seq);
 }
 
 void

@@ -104,7 +104,8 @@ authenticate(int error)
 		.size = sizeof(r), .error = error, .endpoint = "till-1",
 		.channel = 7, .epoch = 3, .security = CLEAT_SECURITY_WSS,
 		.ping_ms = 20000, .dead_ms = 35000, .retry_min_ms = 500,
-		.retry_max_ms = 30000, .max_message = 65536
+		.retry_max_ms = 30000, .max_message = 65536,
+		.telemetry_seq = 41
 	};
 
 	fake_chan_clear(chan);
@@ -148,7 +149,8 @@ hello_is_handed_on_and_answered(void **state)
 	    "\"epoch\":3,\"ping_ms\":20000,\"dead_ms\":35000,"
 	    "\"max_message\":65536,\"time\":1800000000000,\"retry\":{"
 	    "\"min_ms\":500,\"max_ms\":30000},\"servers\":[\"wss://a\","
-	    "\"wss://b\"],\"endpoint\":\"till-1\",\"security\":\"wss\"}}");
+	    "\"wss://b\"],\"endpoint\":\"till-1\",\"security\":\"wss\","
+	    "\"telemetry_seq\":41}}");
 }
 
 static void

@@ -408,21 +408,21 @@ telemetry_is_stored_once_and_cut(void **state)
 {
 	struct store_opts o = options();
 	struct store_db *db;
-	uint64_t stored = 0, oldest = 0, last = 0;
+	uint64_t stored = 0, oldest = 0, last = 0, cursor = 0;
 	struct store *s;
 
 	(void)state;
 	s = opened(&o);
 	db = store_reader(s);
 	assert_int_equal(store_telemetry_put(db, "dev", 1, 1, "[1]", 3,
-	    &stored), -ENOENT);
+	    &stored, &cursor), -ENOENT);
 	assert_int_equal(admit(db, (char *)(uintptr_t)"dev"), 0);
 	for (uint64_t seq = 1; seq <= 1500; seq++)
 		assert_int_equal(store_telemetry_put(db, "dev", seq, 1,
-		    "[1]", 3, &stored), 0);
+		    "[1]", 3, &stored, &cursor), 0);
 	assert_int_equal(stored, 1500);
 	assert_int_equal(store_telemetry_put(db, "dev", 7, 1, "[2]", 3,
-	    &stored), 0);
+	    &stored, &cursor), 0);
 	assert_int_equal(stored, 1500);
 	store_free(&s);
 
@@ -495,7 +495,7 @@ who_is_forgotten_leaves_nothing(void **state)
 	    .kind = STORE_CRED_TOKEN, .label = "" };
 	struct store_db *db;
 	struct store *s = reader(&db);
-	uint64_t number, stored;
+	uint64_t number, stored, cursor;
 	int n = 0;
 
 	(void)state;
@@ -507,7 +507,7 @@ who_is_forgotten_leaves_nothing(void **state)
 	    "l"), 0);
 	assert_int_equal(store_credential_add(db, &c, &number), 0);
 	assert_int_equal(store_telemetry_put(db, "dev", 1, 1, "[]", 2,
-	    &stored), 0);
+	    &stored, &cursor), 0);
 	assert_int_equal(store_endpoint_forget(db, "dev"), 0);
 	assert_int_equal(store_endpoint_forget(db, "dev"), -ENOENT);
 	assert_int_equal(store_credential_each(db, NULL, same_credential,

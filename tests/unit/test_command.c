@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands from the operator to the device and back (decision 0014). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../lib/product_rig.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "channel/command_check.h"
+#include "channel/completion.h"
+
+static struct product p;
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	product_start(&p);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	product_stop(&p);
+	return 0;
+}
+
+static void
+asked(unsigned n, const char *what)
+{
+	assert_true(p.asked_n > n);
+	assert_string_equal(p.asked[n], what);
+}
+
+static void
+reconnect(void)
+{
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	product_connect(&p, &p.client, "dev-1");
+}
+
+static void
+a_command_is_accepted_and_delivered_when_it_is_stored(void **state)
+{
+	(void)state;
+	product_hold(&p);
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	rig_settle(&p.rig);
+	assert_int_equal(p.added_n, 0);
+	assert_int_equal(p.asked_n, 0);
+	product_release(&p, false);
+	assert_int_equal(p.added_n, 1);
+	assert_int_equal(p.added.error, 0);
+	assert_string_equal(p.added.id, "c-1");
+	asked(0, "c-1");
+	assert_string_equal(p.args, "{\"text\":\"x\"}");
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_QUEUED);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_QUEUED), 1);
+}
+
+static void
+a_command_that_cannot_be_stored_is_told_so_and_not_delivered(void **state)
+{
+	(void)state;
+	product_hold(&p);
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_release(&p, true);
+	assert_int_equal(p.added_n, 1);
+	assert_int_equal(p.added.error, -EIO);
+	assert_int_equal(p.asked_n, 0);
+	assert_int_equal(command_table_open(p.commands), 0);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_QUEUED), 0);
+}
+
+static void
+an_id_is_made_and_used_once(void **state)
+{
+	char id[COMMAND_ID_MAX + 1];
+
+	(void)state;
+	assert_int_equal(product_add(&p, ""), 0);
+	product_settle(&p);
+	memcpy(id, p.added.id, sizeof(id));
+	assert_true(command_id_valid(id));
+	assert_int_equal(product_add(&p, id), -EEXIST);
+	assert_int_equal(product_outcome(&p, id, COMMAND_OK), 0);
+	product_settle(&p);
+	/* Also when it is only in the store any more. */
+	assert_int_equal(product_add(&p, id), 0);
+	product_settle(&p);
+	assert_int_equal(p.added.error, -EEXIST);
+	assert_int_equal(product_state(&p, id), COMMAND_OK);
+}
+
+static void
+commands_come_in_order_and_again_after_every_hello(void **state)
+{
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		char id[16];
+
+		(void)snprintf(id, sizeof(id), "c-%d", i);
+		assert_int_equal(product_add(&p, id), 0);
+	}
+	product_settle(&p);
+	assert_int_equal(p.asked_n, 3);
+	asked(0, "c-1");
+	asked(1, "c-2");
+	asked(2, "c-3");
+	assert_int_equal(product_outcome(&p, "c-2", COMMAND_OK), 0);
+	product_settle(&p);
+	assert_int_equal(p.asked_n, 3);
+	reconnect();
+	assert_int_equal(p.asked_n, 5);
+	asked(3, "c-1 again");
+	asked(4, "c-3 again");
+}
+
+static void
+commands_wait_for_a_device_that_is_offline(void **state)
+{
+	(void)state;
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	assert_int_equal(product_add(&p, "c-2"), 0);
+	product_settle(&p);
+	assert_int_equal(p.asked_n, 0);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.asked_n, 2);
+	asked(0, "c-1");
+	asked(1, "c-2");
+}
+
+static void
+accepted_is_stored_and_told_once(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	assert_int_equal(channel_command_accepted(product_channel(&p), "c-1"),
+	    0);
+	assert_int_equal(channel_command_accepted(product_channel(&p), "c-1"),
+	    0);
+	product_settle(&p);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_ACCEPTED);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_ACCEPTED), 1);
+	assert_int_equal(channel_command_accepted(product_channel(&p), "c-9"),
+	    -ENOENT);
+}
+
+static void
+the_first_outcome_counts_and_the_second_is_told_which(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	product_hold(&p);
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_ERROR), 0);
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	rig_settle(&p.rig);
+	assert_int_equal(p.done_n, 0);
+	product_release(&p, false);
+	assert_int_equal(p.done_n, 2);
+	assert_int_equal(p.done.error, 0);
+	assert_int_equal(p.done.request, 7);
+	assert_int_equal(p.done.value, 2);	/* CLEAT_OUTCOME_ERROR */
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_ERROR);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_DONE), 1);
+	/* And much later, when it is in no memory any more. */
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_CANCELLED), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.value, 2);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_DONE), 1);
+}
+
+static void
+an_outcome_that_cannot_be_stored_leaves_the_command_open(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	product_hold(&p);
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	product_release(&p, true);
+	assert_int_equal(p.done_n, 1);
+	assert_int_equal(p.done.error, -EIO);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_DONE), 0);
+	assert_int_equal(command_table_open(p.commands), 1);
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.error, 0);
+	assert_int_equal(p.done.value, 1);
+	assert_int_equal(command_table_open(p.commands), 0);
+}
+
+static void
+nobody_ends_the_command_of_another(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	product_connect(&p, &p.other, "dev-2");
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.error, -ENOENT);
+	assert_int_equal(channel_command_accepted(product_channel(&p), "c-1"),
+	    -ENOENT);
+	assert_int_equal(channel_command_progress(product_channel(&p), "c-1",
+	    1, ""), -ENOENT);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_QUEUED);
+	assert_int_equal(command_table_open(p.commands), 1);
+	assert_int_equal(product_outcome(&p, "c-nobody", COMMAND_OK), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.error, -ENOENT);
+}
+
+static void
+open_commands_survive_a_kill(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	assert_int_equal(product_add(&p, "c-2"), 0);
+	product_settle(&p);
+	assert_int_equal(channel_command_accepted(product_channel(&p), "c-2"),
+	    0);
+	product_settle(&p);
+	product_hold(&p);
+	assert_int_equal(product_add(&p, "c-3"), 0);
+	product_release(&p, false);
+	product_restart(&p);
+	assert_int_equal(command_table_open(p.commands), 3);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.asked_n, 3);
+	asked(0, "c-1 again");
+	asked(1, "c-2 again");
+	asked(2, "c-3 again");
+	/* The outcome it had before is not lost either. */
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	product_settle(&p);
+	product_restart(&p);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_OK);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.asked_n, 2);
+	asked(0, "c-2 again");
+}
+
+static void
+what_was_not_stored_at_a_kill_was_not_accepted(void **state)
+{
+	(void)state;
+	product_hold(&p);
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	assert_int_equal(p.added_n, 0);
+	product_release(&p, true);
+	product_restart(&p);
+	assert_int_equal(command_table_open(p.commands), 0);
+	assert_int_equal(product_state(&p, "c-1"), -1);
+}
+
+static void
+a_command_expires_whatever_the_device_says_later(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	assert_int_equal(product_add(&p, "c-2"), 0);
+	product_settle(&p);
+	command_table_sweep(p.commands, clock_wall_ms() + 59999);
+	product_settle(&p);
+	assert_int_equal(command_table_open(p.commands), 2);
+	command_table_sweep(p.commands, clock_wall_ms() + 60001);
+	product_settle(&p);
+	assert_int_equal(command_table_open(p.commands), 0);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_EXPIRED);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_DONE), 2);
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.value, 3);	/* CLEAT_OUTCOME_EXPIRED */
+	reconnect();
+	assert_int_equal(p.asked_n, 2);
+}
+
+static void
+an_outcome_after_the_deadline_is_expired_before_any_sweep(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	rig_advance(&p.rig, 15000);	/* it still answers pings */
+	p.rules.deadline_max_ms = 1;
+	command_table_set_rules(p.commands, &p.rules);
+	assert_int_equal(product_add(&p, "c-2"), -EINVAL);
+	rig_hang_up(&p.client);
+	rig_advance(&p.rig, 60000);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.value, 3);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_EXPIRED);
+	assert_string_equal(product_message(&p, "c-1"), "");
+}
+
+static void
+an_expiry_that_cannot_be_stored_is_tried_again(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	product_hold(&p);
+	command_table_sweep(p.commands, clock_wall_ms() + 60001);
+	command_table_sweep(p.commands, clock_wall_ms() + 60001);
+	product_release(&p, true);
+	assert_int_equal(command_table_open(p.commands), 1);
+	command_table_sweep(p.commands, clock_wall_ms() + 60001);
+	product_settle(&p);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_EXPIRED);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_DONE), 1);
+}
+
+static void
+a_command_that_was_never_delivered_is_cancelled_at_once(void **state)
+{
+	(void)state;
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	assert_int_equal(product_cancel(&p, "c-1"), -EAGAIN);
+	product_settle(&p);
+	assert_int_equal(product_cancel(&p, "c-1"), 0);
+	product_settle(&p);
+	assert_int_equal(p.added.error, 0);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_CANCELLED);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.asked_n, 0);
+	assert_int_equal(product_cancel(&p, "c-1"), 0);
+	product_settle(&p);
+	assert_int_equal(p.added.error, -EALREADY);
+	assert_int_equal(product_cancel(&p, "c-9"), 0);
+	product_settle(&p);
+	assert_int_equal(p.added.error, -ENOENT);
+	assert_int_equal(product_cancel(&p, "a b"), -ENOENT);
+}
+
+static void
+a_device_that_has_it_is_asked_to_cancel_until_it_answers(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	assert_int_equal(product_cancel(&p, "c-1"), 0);
+	product_settle(&p);
+	assert_int_equal(p.added.error, 0);
+	assert_int_equal(p.asked_n, 2);
+	asked(1, "cancel c-1");
+	/* It is not told to do it again. */
+	reconnect();
+	assert_int_equal(p.asked_n, 3);
+	asked(2, "cancel c-1");
+	product_restart(&p);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.asked_n, 1);
+	asked(0, "cancel c-1");
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	product_settle(&p);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_OK);
+}
+
+static void
+a_cancel_and_an_outcome_at_once_make_one_outcome(void **state)
+{
+	(void)state;
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	product_hold(&p);
+	assert_int_equal(product_cancel(&p, "c-1"), 0);
+	/* It is being cancelled: a device that comes now does not get it. */
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.asked_n, 0);
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	product_release(&p, false);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_CANCELLED);
+	assert_int_equal(p.done.value, 4);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_DONE), 1);
+}
+
+static void
+a_cancel_that_cannot_be_stored_cancels_nothing(void **state)
+{
+	(void)state;
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	product_hold(&p);
+	assert_int_equal(product_cancel(&p, "c-1"), 0);
+	product_release(&p, true);
+	assert_int_equal(p.added.error, -EIO);
+	product_connect(&p, &p.client, "dev-1");
+	asked(0, "c-1");
+}
+
+static void
+progress_is_told_once_a_second(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(channel_command_progress(product_channel(&p),
+		    "c-1", i, "t"), 0);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_PROGRESS), 1);
+	rig_advance(&p.rig, 1000);
+	assert_int_equal(channel_command_progress(product_channel(&p), "c-1",
+	    -1, "half"), 0);
+	assert_int_equal(product_events(&p, EVENT_COMMAND_PROGRESS), 2);
+}
+
+static void
+queues_have_a_cap(void **state)
+{
+	char id[16];
+
+	(void)state;
+	for (unsigned i = 0; i < p.rules.queue_max; i++) {
+		(void)snprintf(id, sizeof(id), "c-%u", i);
+		assert_int_equal(product_add(&p, id), 0);
+	}
+	assert_int_equal(product_add(&p, "more"), -EDQUOT);
+	assert_non_null(strstr(p.why, "8 commands"));
+	product_settle(&p);
+	assert_int_equal(product_outcome(&p, "c-0", COMMAND_OK), 0);
+	product_settle(&p);
+	assert_int_equal(product_add(&p, "more"), 0);
+	product_settle(&p);
+	p.rules.queue_max = 100;
+	p.rules.open_max = 8;
+	command_table_set_rules(p.commands, &p.rules);
+	assert_int_equal(product_add(&p, "all"), -EDQUOT);
+}
+
+static void
+a_request_is_checked_before_it_is_taken(void **state)
+{
+	static const struct {
+		const char *verb, *args, *says;
+	} bad[] = {
+		{ "", "{}", "verb" }, { "dance", "{}", "verb" },
+		{ "x-", "{}", "verb" }, { "x-a b", "{}", "verb" },
+		{ "reboot", "", "args" }, { "reboot", "[]", "args" },
+		{ "reboot", "{} {}", "args" },
+		{ "reboot", "{\"delay_ms\":-1}", "args.delay_ms" },
+		{ "reboot", "{\"delay_ms\":\"1\"}", "args.delay_ms" },
+		{ "message", "{}", "args.text" },
+		{ "message", "{\"text\":1}", "args.text" },
+		{ "update", "{\"url\":\"https://x\"}", "args.sha256" },
+		{ "update", "{\"url\":\"u\",\"sha256\":\"12\"}",
+		    "args.sha256" },
+		{ "set-server", "{\"servers\":[]}", "args.servers" },
+		{ "set-server", "{\"servers\":[\"http://x\"]}",
+		    "args.servers" },
+		{ "wake", "{\"mac\":\"00:11\"}", "args.mac" },
+	};
+	char longer[256] = "{\"text\":\"";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(product_add_verb(&p, "dev-1", "", bad[i].verb,
+		    bad[i].args), -EINVAL);
+		if (strstr(p.why, bad[i].says) == NULL)
+			fail_msg("%s %s: %s", bad[i].verb, bad[i].args, p.why);
+	}
+	memset(longer + 9, 'x', 200);
+	memcpy(longer + 209, "\"}", 3);
+	assert_int_equal(product_add_verb(&p, "dev-1", "", "message", longer),
+	    -EINVAL);
+	assert_int_equal(product_add_verb(&p, "dev-1", "a b", "reboot", "{}"),
+	    -EINVAL);
+	assert_int_equal(product_add_verb(&p, "no-one", "", "reboot", "{}"),
+	    -ENOENT);
+	assert_int_equal(product_add_verb(&p, "dev-1", "", "x-own",
+	    "{\"any\":[1]}"), 0);
+	assert_int_equal(product_add_verb(&p, "dev-1", "", "set-server",
+	    "{\"servers\":[\"wss://a\", \"ws://b\"]}"), 0);
+	product_settle(&p);
+	assert_int_equal(p.asked_n, 2);
+}
+
+static void
+a_full_send_queue_only_delays(void **state)
+{
+	(void)state;
+	p.command_error = -EAGAIN;
+	p.command_errors = 1;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	assert_int_equal(product_add(&p, "c-2"), 0);
+	product_settle(&p);
+	command_table_sweep(p.commands, clock_wall_ms());
+	rig_settle(&p.rig);
+	assert_int_equal(p.asked_n, 2);
+	asked(0, "c-1");
+	asked(1, "c-2");
+}
+
+static void
+a_protocol_that_cannot_makes_an_error(void **state)
+{
+	(void)state;
+	p.command_error = -ENOTSUP;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_ERROR);
+	p.command_error = -EMSGSIZE;
+	assert_int_equal(product_add(&p, "c-2"), 0);
+	product_settle(&p);
+	assert_int_equal(product_state(&p, "c-2"), COMMAND_ERROR);
+	for (int i = 0; i < RIG_WORKERS; i++)
+		p.rig.protocol[i].base.command = NULL;
+	assert_int_equal(product_add(&p, "c-3"), 0);
+	product_settle(&p);
+	assert_int_equal(product_state(&p, "c-3"), COMMAND_ERROR);
+}
+
+static void
+a_channel_that_moves_gets_what_came_meanwhile(void **state)
+{
+	uint64_t id = p.rig.last_id;
+	unsigned on;
+
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	on = channel_find(p.rig.cw[0], id) != NULL ? 0 : 1;
+	assert_int_equal(channel_migrate(p.rig.cw[on], id, 1 - on), 0);
+	assert_int_equal(product_add(&p, "c-2"), 0);
+	product_settle(&p);
+	assert_non_null(channel_find(p.rig.cw[1 - on], id));
+	assert_int_equal(p.asked_n, 2);
+	asked(1, "c-2");
+}
+
+static void
+a_channel_that_waits_for_the_store_does_not_move(void **state)
+{
+	uint64_t id = p.rig.last_id;
+	unsigned on;
+
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	on = channel_find(p.rig.cw[0], id) != NULL ? 0 : 1;
+	product_hold(&p);
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	assert_int_equal(channel_migrate(p.rig.cw[on], id, 1 - on), -EBUSY);
+	product_release(&p, false);
+	assert_int_equal(p.done_n, 1);
+	assert_int_equal(channel_migrate(p.rig.cw[on], id, 1 - on), 0);
+}
+
+static void
+an_end_of_the_channel_loses_no_outcome(void **state)
+{
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	product_hold(&p);
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	rig_hang_up(&p.client);
+	rig_wait_empty(&p.rig);
+	product_release(&p, false);
+	assert_int_equal(p.done_n, 0);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_OK);
+}
+
+static void
+no_more_than_some_outcomes_wait(void **state)
+{
+	int r = 0;
+	unsigned n;
+
+	(void)state;
+	product_hold(&p);
+	for (n = 0; n < 100 && r == 0; n++)
+		r = product_outcome(&p, "c-1", COMMAND_OK);
+	assert_int_equal(r, -EAGAIN);
+	assert_int_equal(n - 1, COMPLETIONS_MAX);
+	product_release(&p, false);
+	assert_int_equal(p.done_n, COMPLETIONS_MAX);
+	assert_int_equal(product_outcome(&p, "c-1", COMMAND_OK), 0);
+	product_settle(&p);
+}
+
+static void
+short_memory_at_an_add_leaves_nothing(void **state)
+{
+	int r = -ENOMEM;
+
+	(void)state;
+	for (unsigned long n = 1; r == -ENOMEM; n++) {
+		(void)mem_fail_nth(n);
+		r = product_add(&p, "c-1");
+		(void)mem_fail_nth(0);
+		assert_true(r == 0 || r == -ENOMEM);
+		if (r != 0)
+			assert_int_equal(command_table_open(p.commands), 0);
+	}
+	product_settle(&p);
+	assert_int_equal(command_table_open(p.commands), 1);
+}
+
+static void
+text_is_cut_between_characters(void **state)
+{
+	(void)state;
+	assert_int_equal(command_cut("abc", 3), 3);
+	assert_int_equal(command_cut("abc", 2), 2);
+	assert_int_equal(command_cut("a\xc3\xa9", 2), 1);
+	assert_int_equal(command_cut("a\xe2\x82\xac", 3), 1);
+	assert_int_equal(command_cut("\xf0\x9f\x98\x80", 3), 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_command_is_accepted_and_delivered_when_it_is_stored),
+		TEST(a_command_that_cannot_be_stored_is_told_so_and_not_delivered),
+		TEST(an_id_is_made_and_used_once),
+		TEST(commands_come_in_order_and_again_after_every_hello),
+		TEST(commands_wait_for_a_device_that_is_offline),
+		TEST(accepted_is_stored_and_told_once),
+		TEST(the_first_outcome_counts_and_the_second_is_told_which),
+		TEST(an_outcome_that_cannot_be_stored_leaves_the_command_open),
+		TEST(nobody_ends_the_command_of_another),
+		TEST(open_commands_survive_a_kill),
+		TEST(what_was_not_stored_at_a_kill_was_not_accepted),
+		TEST(a_command_expires_whatever_the_device_says_later),
+		TEST(an_outcome_after_the_deadline_is_expired_before_any_sweep),
+		TEST(an_expiry_that_cannot_be_stored_is_tried_again),
+		TEST(a_command_that_was_never_delivered_is_cancelled_at_once),
+		TEST(a_device_that_has_it_is_asked_to_cancel_until_it_answers),
+		TEST(a_cancel_and_an_outcome_at_once_make_one_outcome),
+		TEST(a_cancel_that_cannot_be_stored_cancels_nothing),
+		TEST(progress_is_told_once_a_second),
+		TEST(queues_have_a_cap),
+		TEST(a_request_is_checked_before_it_is_taken),
+		TEST(a_full_send_queue_only_delays),
+		TEST(a_protocol_that_cannot_makes_an_error),
+		TEST(a_channel_that_moves_gets_what_came_meanwhile),
+		TEST(a_channel_that_waits_for_the_store_does_not_move),
+		TEST(an_end_of_the_channel_loses_no_outcome),
+		TEST(no_more_than_some_outcomes_wait),
+		TEST(short_memory_at_an_add_leaves_nothing),
+		cmocka_unit_test(text_is_cut_between_characters),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
