@@ -83,7 +83,7 @@ struct endpoint_table {
 	struct clone *clones;		/* clone.c */
 
 	/* recovery.c; the main thread's but for the atomics */
-	bool recovering;
+	_Atomic bool recovering;
 	uint32_t window_ms;
 	uint64_t began;			/* mono ms */
 	size_t expected;

@@ -15,10 +15,11 @@ void
 recovery_begin(struct endpoint_table *t, uint32_t window_ms)
 {
 	t->expected = atomic_load(&t->unknown);
-	t->recovering = t->expected > 0;
 	t->window_ms = window_ms;
 	t->began = clock_mono_ms();
-	if (t->recovering)
+	/* Last: recovery_figures() reads the others when it sees it. */
+	atomic_store(&t->recovering, t->expected > 0);
+	if (t->expected > 0)
 		log_notice("waiting for devices that were here before "
 		    "endpoints=%zu window_ms=%u", t->expected, window_ms);
 }
@@ -69,4 +70,19 @@ recovery_tick(struct endpoint_table *t, size_t max)
 	t->recovering = false;
 	tell(t);
 	return 0;
+}
+
+void
+recovery_figures(struct endpoint_table *t, struct recovery_figures *ret)
+{
+	bool active = atomic_load(&t->recovering);
+	uint64_t took = active ? clock_mono_ms() - t->began : 0;
+
+	*ret = (struct recovery_figures){
+		.active = active, .expected = active ? t->expected : 0,
+		.heard = atomic_load(&t->heard),
+		.unknown = atomic_load(&t->unknown),
+		.remaining_ms = active && took < t->window_ms ?
+		    t->window_ms - took : 0
+	};
 }

@@ -6,6 +6,7 @@
 #ifndef CT_CHANNEL_RECOVERY_H
 #define CT_CHANNEL_RECOVERY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,5 +21,13 @@ void recovery_begin(struct endpoint_table *, uint32_t window_ms);
  * it is over.
  */
 uint32_t recovery_tick(struct endpoint_table *, size_t max);
+
+struct recovery_figures {
+	bool active;
+	uint64_t heard, unknown;
+	uint64_t expected, remaining_ms;	/* 0 when it is over */
+};
+/* Any thread. */
+void recovery_figures(struct endpoint_table *, struct recovery_figures *ret);
 
 #endif

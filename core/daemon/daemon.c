@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -31,7 +32,7 @@
 #define RESTATE_MS 100			/* between slices of the fleet */
 
 int
-daemon_load_conf(const char *path, struct conf **ret)
+daemon_load_conf(const char *path, char *why, struct conf **ret)
 {
 	struct conf_errors errors = { 0 };
 	int r = conf_load(path, &errors, ret);
@@ -42,6 +43,10 @@ daemon_load_conf(const char *path, struct conf **ret)
 		log_error("%s: %u more errors", path, errors.more);
 	if (r != 0 && errors.n == 0)
 		log_error("%s: %s", path, strerror(-r));
+	if (r != 0)
+		(void)snprintf(why, DAEMON_WHY_SIZE, "the configuration has "
+		    "errors: %s", errors.n == 0 ? strerror(-r) :
+		    errors.line[0]);
 	conf_errors_fini(&errors);
 	return r;
 }
@@ -97,9 +102,12 @@ tap(void *ctx, uint64_t seq, const struct event *ev, const char *json,
 {
 	struct daemon *d = ctx;
 	struct plugs *plugs = atomic_load(&d->plugs);
+	struct control *control = atomic_load(&d->control);
 
 	if (plugs != NULL)
 		plugs_event(plugs, seq, ev, json, n);
+	if (control != NULL)
+		control_event(control, seq, ev, json, n);
 }
 
 /* On the publisher's thread. */
@@ -266,7 +274,8 @@ start(struct daemon *d, char *why)
 	    (r = open_workers(d, why)) != 0 ||
 	    (r = credentials_open(d->credentials, why)) != 0 ||
 	    (r = daemon_workers_start(d, why)) != 0 ||
-	    (r = plugs_start(d->plugs, why)) != 0)
+	    (r = plugs_start(d->plugs, why)) != 0 ||
+	    (r = daemon_control_open(d, why)) != 0)
 		return r;
 	missing = credentials_missing(d->credentials);
 	if (missing != NULL)
@@ -281,6 +290,7 @@ start(struct daemon *d, char *why)
 static void
 stop(struct daemon *d)
 {
+	daemon_control_stop(d);
 	/* In this order: a connection may still become a channel. */
 	daemon_workers_end_connections(d);
 	daemon_workers_kill_channels(d);
@@ -299,6 +309,7 @@ stop(struct daemon *d)
 	daemon_state_close(d);
 	credentials_free(&d->credentials);
 	event_bus_free(&d->bus);	/* the tap is silent now */
+	daemon_control_free(d);
 	if (d->plugs != NULL) {
 		struct plugs *plugs = atomic_exchange(&d->plugs, NULL);
 
@@ -334,6 +345,7 @@ on_signal(struct watch *w, uint32_t events)
 {
 	struct daemon *d = CT_CONTAINER(w, struct daemon, signals);
 	struct signalfd_siginfo si;
+	char why[DAEMON_WHY_SIZE];
 
 	(void)events;
 	while (read(w->fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
@@ -342,7 +354,7 @@ on_signal(struct watch *w, uint32_t events)
 		else if (si.ssi_signo != SIGHUP)
 			begin_stop(d);
 		else if (!d->stopping)
-			daemon_reload(d);
+			(void)daemon_reload(d, why);	/* it said so */
 	}
 }
 
@@ -444,7 +456,8 @@ open_loop(struct daemon *d)
 	timer_init(&d->watchdog, on_watchdog);
 	timer_init(&d->restate, on_restate);
 	timer_init(&d->recovery, on_recovery);
-	return loop_add(d->loop, &d->signals, EPOLLIN);
+	r = loop_add(d->loop, &d->signals, EPOLLIN);
+	return r != 0 ? r : mailbox_init(&d->mailbox, d->loop);
 }
 
 static void
@@ -460,6 +473,7 @@ close_loop(struct daemon *d)
 		loop_del(d->loop, &d->signals);
 		(void)close(d->signals.fd);
 	}
+	mailbox_fini(&d->mailbox);
 	loop_free(&d->loop);
 }
 
@@ -512,7 +526,7 @@ daemon_run(const char *conf_path)
 	d->conf_path = conf_path;
 	d->lock_fd = d->signals.fd = -1;
 	d->files_max = sys_files_max();
-	r = daemon_load_conf(conf_path, &d->conf);
+	r = daemon_load_conf(conf_path, why, &d->conf);
 	if (r == 0) {
 		if (log_level_parse(conf_str(d->conf, "daemon", "log_level"),
 		    &level) == 0)
@@ -539,17 +553,20 @@ int
 daemon_check(const char *conf_path)
 {
 	struct net_listener_opts *listeners = NULL;
+	struct control_rules rules;
 	struct net_limits limits;
 	struct conf *conf = NULL;
 	size_t n = 0;
 	char why[DAEMON_WHY_SIZE] = "";
-	int r = daemon_load_conf(conf_path, &conf);
+	int r = daemon_load_conf(conf_path, why, &conf);
 
 	if (r != 0)
 		return r;
 	r = options_net_limits(conf, sys_files_max(), why, &limits);
 	if (r == 0)
 		r = options_listeners(conf, why, &listeners, &n);
+	if (r == 0)
+		r = control_rules_read(conf, why, &rules);
 	if (r == 0)
 		r = tls_policy_check(conf_str(conf, "tls", "priority"), why);
 	if (r == 0)

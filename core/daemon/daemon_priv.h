@@ -9,9 +9,11 @@
 #include <stdbool.h>
 
 #include "base/loop.h"
+#include "base/mailbox.h"
 #include "base/worker.h"
 #include "channel/channel.h"
 #include "channel/endpoint.h"
+#include "control/control.h"
 #include "daemon/credentials.h"
 #include "daemon/options.h"
 #include "event/bus.h"
@@ -36,6 +38,7 @@ struct daemon {
 	int lock_fd;
 
 	struct loop *loop;		/* the main thread's */
+	struct mailbox mailbox;
 	struct watch signals;
 	struct timer second, watchdog, restate, recovery;
 	uint32_t watchdog_ms, seconds;
@@ -53,6 +56,7 @@ struct daemon {
 	_Atomic(struct plugs *) plugs;	/* the bus' tap reads it */
 	struct net *net;
 	struct credentials *credentials;
+	_Atomic(struct control *) control;	/* the bus' tap reads it */
 	struct channel_counters channel_counters;
 	_Atomic bool ready;
 
@@ -64,8 +68,9 @@ struct daemon {
 	struct channel_worker **channels_of;
 };
 
-/* Loads and checks configuration; logs what is wrong.  -EINVAL, -ENOMEM. */
-int daemon_load_conf(const char *path, struct conf **ret);
+/* Loads and checks configuration; logs what is wrong, the first of it also into
+ * why[DAEMON_WHY_SIZE].  -EINVAL, -ENOMEM. */
+int daemon_load_conf(const char *path, char *why, struct conf **ret);
 
 /* state.c: the store, and what is read from it at the start. */
 int daemon_state_open(struct daemon *, char *why);
@@ -74,8 +79,16 @@ int daemon_state_start(struct daemon *);
 void daemon_state_stop(struct daemon *);
 void daemon_state_close(struct daemon *);
 
-/* reload.c: SIGHUP.  Everything or nothing; says what and why. */
-void daemon_reload(struct daemon *);
+/* reload.c: SIGHUP.  Everything or nothing; says what and why, the reason also in
+ * why[DAEMON_WHY_SIZE].  -errno. */
+int daemon_reload(struct daemon *, char *why);
+
+/* control.c: the control socket, and what operators ask of the main thread. */
+int daemon_control_open(struct daemon *, char *why);
+/* The thread ends; the store and the workers still run. */
+void daemon_control_stop(struct daemon *);
+/* After the bus. */
+void daemon_control_free(struct daemon *);
 
 /* balance.c: moves channels from the fullest worker to the emptiest. */
 void daemon_balance(struct daemon *);

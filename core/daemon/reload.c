@@ -17,6 +17,7 @@
 struct next {
 	struct conf *conf;
 	struct net_limits net;
+	struct control_rules control;
 	struct channel_limits channel;
 	struct command_rules commands;
 	struct auth_file *auth;
@@ -62,13 +63,10 @@ same_sections(const struct conf *was, const struct conf *is, const char *kind,
 static int
 prepare(struct daemon *d, struct next *n, char *why)
 {
-	int r = daemon_load_conf(d->conf_path, &n->conf);
+	int r = daemon_load_conf(d->conf_path, why, &n->conf);
 
-	if (r != 0) {
-		(void)snprintf(why, DAEMON_WHY_SIZE,
-		    "the configuration has errors");
+	if (r != 0)
 		return r;
-	}
 	conf_restart_keys(d->conf, n->conf, restart_key, why);
 	if (why[0] != '\0' ||
 	    !same_sections(d->conf, n->conf, "listener", why))
@@ -78,6 +76,9 @@ prepare(struct daemon *d, struct next *n, char *why)
 		return r;
 	options_channel_limits(n->conf, &n->channel);
 	options_commands(n->conf, &n->commands);
+	r = control_rules_read(n->conf, why, &n->control);
+	if (r != 0)
+		return r;
 	r = log_level_parse(conf_str(n->conf, "daemon", "log_level"),
 	    &n->level);
 	if (r == 0)
@@ -98,6 +99,7 @@ commit(struct daemon *d, struct next *n)
 
 	log_set_level(n->level);
 	net_set_limits(d->net, &n->net);
+	control_set_rules(d->control, &n->control);
 	daemon_workers_set(d, &n->channel, n->auth);
 	command_table_set_rules(d->commands, &n->commands);
 	credentials_commit(d->credentials, &n->credentials);
@@ -107,14 +109,14 @@ commit(struct daemon *d, struct next *n)
 	conf_unref(&old);
 }
 
-void
-daemon_reload(struct daemon *d)
+int
+daemon_reload(struct daemon *d, char *why)
 {
 	struct next n = { 0 };
-	char why[DAEMON_WHY_SIZE] = "";
 	struct event ev = { 0 };
 	int r;
 
+	why[0] = '\0';
 	sys_notify("RELOADING=1");
 	r = prepare(d, &n, why);
 	if (r == 0) {
@@ -137,4 +139,5 @@ daemon_reload(struct daemon *d)
 	event_emit(d->bus, &ev);
 	event_kick(d->bus);
 	sys_notify("READY=1");
+	return r;
 }

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control thread: socket, connections, libmicrohttpd.  One timer a connection
+ * holds all that a peer may take long for: to send a request whole (also the next
+ * one of a connection that is kept), and to take an answer; streams have a look at
+ * themselves.  Requests that wait for somebody else have no timer.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1			/* accept4, struct ucred */
+#endif
+#include "control/control.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/control_priv.h"
+#include "control/exchange.h"
+#include "control/roles.h"
+#include "control/stream.h"
+
+#define ACCEPT_QUOTA 16
+#define PAUSE_MS 200			/* after running out of descriptors */
+#define RUNS_MAX 96
+#define POOL (64 * 1024)		/* of a connection: header, read buffer */
+
+/* ---- libmicrohttpd ------------------------------------------------------------- */
+
+static void
+run(struct control *c)
+{
+	MHD_UNSIGNED_LONG_LONG wait = 0;
+	enum MHD_Result has = MHD_NO;
+	unsigned n = 0;
+
+	do {
+		if (MHD_run(c->mhd) != MHD_YES)
+			log_error("libmicrohttpd does not run any more");
+		has = MHD_get_timeout(c->mhd, &wait);
+	} while (has == MHD_YES && wait == 0 && ++n < RUNS_MAX);
+	if (has != MHD_YES)
+		loop_timer_stop(c->worker.loop, &c->mhd_timer);
+	else if (wait == 0)
+		loop_defer(c->worker.loop, &c->again);
+	else
+		loop_timer_set(c->worker.loop, &c->mhd_timer, wait);
+}
+
+static void
+on_mhd(struct watch *w, uint32_t events)
+{
+	(void)events;
+	run(CT_CONTAINER(w, struct control, mhd_watch));
+}
+
+static void
+on_mhd_timer(struct timer *t)
+{
+	run(CT_CONTAINER(t, struct control, mhd_timer));
+}
+
+static void
+on_again(struct defer *d)
+{
+	run(CT_CONTAINER(d, struct control, again));
+}
+
+void
+control_kick(struct control *c)
+{
+	loop_defer(c->worker.loop, &c->again);
+}
+
+/* It cannot set TCP options on a unix socket, and says so every time. */
+__attribute__((format(printf, 2, 0)))
+static void
+on_log(void *cls, const char *fmt, va_list ap)
+{
+	char text[256], quoted[256];
+
+	(void)cls;
+	if (log_get_level() < LOG_LVL_DEBUG ||
+	    strncmp(fmt, "Setting %s option", 17) == 0 ||
+	    strncmp(fmt, "Failed to push the data", 23) == 0)
+		return;
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	text[strcspn(text, "\n")] = '\0';
+	log_debug("libmicrohttpd: control text=%s", log_quote(quoted,
+	    sizeof(quoted), text, strlen(text)));
+}
+
+/* ---- connections ----------------------------------------------------------------- */
+
+static void
+client_free(struct client *cl)
+{
+	struct control *c = cl->control;
+
+	if (cl->watched)
+		loop_del(c->worker.loop, &cl->watch);
+	loop_timer_stop(c->worker.loop, &cl->timer);
+	list_remove(&cl->link);
+	atomic_fetch_sub(&c->counters.connections, 1);
+	mem_free(cl);
+}
+
+static void
+on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
+    enum MHD_ConnectionNotificationCode code)
+{
+	struct control *c = cls;
+
+	(void)mhd;
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		CT_ASSERT(c->adding != NULL);
+		*socket_context = c->adding;
+		c->adding = NULL;
+	} else if (*socket_context != NULL) {
+		client_free(*socket_context);
+		*socket_context = NULL;
+	}
+}
+
+/* Only while its request waits: otherwise libmicrohttpd sees it. */
+static void
+on_hang_up(struct watch *w, uint32_t events)
+{
+	struct client *cl = CT_CONTAINER(w, struct client, watch);
+
+	(void)events;
+	client_unwatch(cl);
+	if (cl->x != NULL)
+		exchange_hung_up(cl->x);
+}
+
+void
+client_watch(struct client *cl)
+{
+	/* No events: EPOLLHUP comes always.  Without it a hang-up is seen when
+	 * the wait is over. */
+	if (!cl->watched)
+		cl->watched = loop_add(cl->control->worker.loop, &cl->watch,
+		    0) == 0;
+}
+
+void
+client_unwatch(struct client *cl)
+{
+	if (cl->watched)
+		loop_del(cl->control->worker.loop, &cl->watch);
+	cl->watched = false;
+}
+
+/* What is sent past libmicrohttpd goes to somebody who has no answer yet and
+ * will get no other. */
+static void
+send_raw(int fd, enum problem p, const char *detail)
+{
+	char text[PROBLEM_RAW_MAX];
+	size_t n = problem_raw(p, detail, text);
+
+	/* If it does not fit into an empty socket nobody reads it. */
+	(void)send(fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void
+on_client_timer(struct timer *t)
+{
+	struct client *cl = CT_CONTAINER(t, struct client, timer);
+	struct control *c = cl->control;
+
+	atomic_fetch_add(&c->counters.timeouts, 1);
+	if (cl->x == NULL ? !cl->asked : !cl->x->received)
+		send_raw(cl->watch.fd, PROBLEM_TIMEOUT,
+		    "the request was not complete in time");
+	(void)shutdown(cl->watch.fd, SHUT_RDWR);	/* MHD sees the end */
+	control_kick(c);
+}
+
+void
+client_deadline(struct client *cl, bool on)
+{
+	struct control *c = cl->control;
+
+	if (on)
+		loop_timer_set(c->worker.loop, &cl->timer,
+		    c->rules.timeout_ms);
+	else
+		loop_timer_stop(c->worker.loop, &cl->timer);
+}
+
+/* A quarter of the connections is for operators. */
+static bool
+full(const struct control *c, enum control_role role)
+{
+	uint64_t now = atomic_load(&c->counters.connections);
+	uint32_t most = c->rules.connections;
+
+	return now >= (role == CONTROL_OPERATOR ? most : most - most / 4);
+}
+
+static void
+adopt(struct control *c, int fd)
+{
+	static const struct sockaddr_un nobody = { .sun_family = AF_UNIX };
+	struct client *cl;
+	enum control_role role;
+	uint32_t uid = 0;
+
+	role = roles_of_peer(&c->rules, fd, &uid);
+	cl = full(c, role) ? NULL : mem_calloc(1, sizeof(*cl));
+	if (cl == NULL) {
+		atomic_fetch_add(&c->counters.connections_refused, 1);
+		send_raw(fd, PROBLEM_BUSY, "too many connections");
+		(void)close(fd);
+		return;
+	}
+	cl->control = c;
+	cl->uid = uid;
+	cl->role = role;
+	cl->watch = (struct watch){ .fn = on_hang_up, .fd = fd };
+	timer_init(&cl->timer, on_client_timer);
+	list_append(&c->clients, &cl->link);
+	atomic_fetch_add(&c->counters.connections, 1);
+	c->adding = cl;
+	if (MHD_add_connection(c->mhd, fd, (const struct sockaddr *)&nobody,
+	    sizeof(nobody.sun_family)) != MHD_YES) {	/* fd is closed */
+		if (c->adding != NULL)
+			client_free(cl);
+		c->adding = NULL;
+		return;
+	}
+	client_deadline(cl, true);
+}
+
+static void
+on_acceptable(struct watch *w, uint32_t events)
+{
+	struct control *c = CT_CONTAINER(w, struct control, listening);
+	int fd;
+
+	(void)events;
+	for (unsigned i = 0; i < ACCEPT_QUOTA; i++) {
+		fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0) {
+			adopt(c, fd);
+			continue;
+		}
+		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM)
+			break;
+		log_warning("control: cannot accept, waiting: %s",
+		    strerror(errno));
+		loop_del(c->worker.loop, w);
+		c->paused = true;
+		loop_timer_set(c->worker.loop, &c->pause, PAUSE_MS);
+		break;
+	}
+	control_kick(c);
+}
+
+static void
+on_pause_over(struct timer *t)
+{
+	struct control *c = CT_CONTAINER(t, struct control, pause);
+
+	c->paused = false;
+	if (!c->stopping && loop_add(c->worker.loop, &c->listening,
+	    EPOLLIN) != 0) {
+		c->paused = true;
+		loop_timer_set(c->worker.loop, t, PAUSE_MS);
+	}
+}
+
+/* ---- the socket -------------------------------------------------------------------- */
+
+/* Removes what a daemon that was killed left. */
+static int
+remove_stale(const struct sockaddr_un *un)
+{
+	struct stat st;
+	int error, fd;
+
+	if (lstat(un->sun_path, &st) != 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	error = connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 ||
+	    errno == EAGAIN ? EADDRINUSE : errno;
+	(void)close(fd);
+	if (error != ECONNREFUSED)
+		return error == ENOENT ? 0 : -error;
+	return unlink(un->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+/* Nobody gets in between bind and chmod: it does not listen yet. */
+static int
+bind_socket(struct control *c)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	size_t n = strlen(c->path);
+	int r;
+
+	if (n >= sizeof(un.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(un.sun_path, c->path, n);
+	r = remove_stale(&un);
+	if (r != 0)
+		return r;
+	c->listening.fd = socket(AF_UNIX,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (c->listening.fd < 0)
+		return -errno;
+	if (bind(c->listening.fd, (const struct sockaddr *)&un,
+	    sizeof(un)) != 0)
+		return -errno;
+	c->bound = true;
+	if (chmod(c->path, 0660) != 0 ||
+	    listen(c->listening.fd, 128) != 0)
+		return -errno;
+	return loop_add(c->worker.loop, &c->listening, EPOLLIN);
+}
+
+static int
+start_mhd(struct control *c)
+{
+	const union MHD_DaemonInfo *info;
+	int error;
+
+	c->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
+	    MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+	    exchange_on_request, c,
+	    MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, c,
+	    MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, c,
+	    MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, c,
+	    MHD_OPTION_CONNECTION_LIMIT, 1u << 20,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL,
+	    MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+	    MHD_OPTION_END);
+	if (c->mhd == NULL)
+		return errno == EMFILE ? -EMFILE : -ENOMEM;
+	info = MHD_get_daemon_info(c->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	CT_ASSERT(info != NULL);
+	c->mhd_watch.fd = info->epoll_fd;
+	error = loop_add(c->worker.loop, &c->mhd_watch, EPOLLIN);
+	if (error != 0)
+		c->mhd_watch.fd = -1;
+	return error;
+}
+
+/* ---- life ---------------------------------------------------------------------------- */
+
+int
+control_new(const struct control_deps *deps, const struct control_rules *rules,
+    char *why, struct control **ret)
+{
+	struct control *c = mem_calloc(1, sizeof(*c));
+	int r;
+
+	if (c == NULL) {
+		(void)snprintf(why, CONTROL_WHY_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+	c->magic = CONTROL_MAGIC;
+	c->deps = *deps;
+	c->rules = *rules;
+	c->started_ms = clock_wall_ms();
+	c->started_mono = clock_mono_ms();
+	c->listening = (struct watch){ .fn = on_acceptable, .fd = -1 };
+	c->mhd_watch = (struct watch){ .fn = on_mhd, .fd = -1 };
+	c->again = (struct defer){ .fn = on_again };
+	timer_init(&c->mhd_timer, on_mhd_timer);
+	timer_init(&c->pause, on_pause_over);
+	list_init(&c->clients);
+	list_init(&c->exchanges);
+	sse_init(c);
+	c->path = mem_strdup(deps->path);
+	r = c->path == NULL ? -ENOMEM : worker_init(&c->worker, "control");
+	if (r == 0)
+		r = start_mhd(c);
+	if (r == 0)
+		r = bind_socket(c);
+	if (r != 0) {
+		(void)snprintf(why, CONTROL_WHY_SIZE, "control socket "
+		    "\"%.200s\": %s", deps->path, r == -EADDRINUSE ?
+		    "another daemon listens on it" : strerror(-r));
+		control_stop(c);
+		control_free(&c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+int
+control_start(struct control *c)
+{
+	return worker_start(&c->worker);
+}
+
+static void
+refuse(void *arg)
+{
+	struct control *c = arg;
+
+	c->stopping = true;
+	loop_timer_stop(c->worker.loop, &c->pause);
+	if (c->listening.fd >= 0 && !c->paused)
+		loop_del(c->worker.loop, &c->listening);
+	c->paused = true;
+}
+
+void
+control_refuse(struct control *c)
+{
+	if (c != NULL && c->worker.loop != NULL)
+		worker_call(&c->worker, refuse, c);
+}
+
+/* Streams and who waits are told; jobs and errands come back by themselves. */
+static void
+wind_up(void *arg)
+{
+	struct control *c = arg;
+
+	refuse(c);
+	sse_stop(c);
+	if (c->out == 0 && c->idle != NULL)
+		(void)sem_post(c->idle);
+	else
+		c->idle_wanted = true;
+}
+
+void
+control_is_idle(struct control *c)
+{
+	if (c->out == 0 && c->idle_wanted) {
+		c->idle_wanted = false;
+		(void)sem_post(c->idle);
+	}
+}
+
+/* After the thread: what is answered is sent as far as it goes at once. */
+static void
+end_mhd(struct control *c)
+{
+	struct client *cl;
+	struct list *it;
+
+	LIST_FOREACH(it, &c->clients) {
+		cl = CT_CONTAINER(it, struct client, link);
+		if (cl->x != NULL && cl->x->suspended)
+			exchange_problem(cl->x, PROBLEM_STOPPING, NULL,
+			    "the daemon is stopping");
+	}
+	run(c);
+	if (c->mhd_watch.fd >= 0)
+		loop_del(c->worker.loop, &c->mhd_watch);
+	loop_timer_stop(c->worker.loop, &c->mhd_timer);
+	MHD_stop_daemon(c->mhd);
+	loop_defer_cancel(c->worker.loop, &c->again);
+	c->mhd = NULL;
+}
+
+void
+control_stop(struct control *c)
+{
+	sem_t idle;
+
+	if (c == NULL || c->worker.loop == NULL)
+		return;
+	if (c->worker.started) {
+		CT_ASSERT(sem_init(&idle, 0, 0) == 0);
+		c->idle = &idle;
+		worker_call(&c->worker, wind_up, c);
+		while (sem_wait(&idle) < 0)
+			CT_ASSERT(errno == EINTR);
+		worker_stop(&c->worker);
+		c->idle = NULL;
+		(void)sem_destroy(&idle);
+	} else {
+		refuse(c);
+	}
+	if (c->mhd != NULL)
+		end_mhd(c);
+	sse_fini(c);
+	if (c->bound)
+		(void)unlink(c->path);
+	if (c->listening.fd >= 0)
+		(void)close(c->listening.fd);
+	c->listening.fd = -1;
+	c->bound = false;
+}
+
+void
+control_free(struct control **pc)
+{
+	struct control *c = *pc;
+
+	*pc = NULL;
+	if (c == NULL)
+		return;
+	CT_CHECK_MAGIC(c, CONTROL_MAGIC);
+	sse_drop_notes(c);
+	if (c->worker.loop != NULL)
+		worker_fini(&c->worker);
+	sse_drop_notes(c);
+	(void)pthread_mutex_destroy(&c->lock);
+	mem_free(c->path);
+	mem_free(c);
+}
+
+struct setting {
+	struct control *c;
+	const struct control_rules *rules;
+};
+
+static void
+set_rules(void *arg)
+{
+	struct setting *s = arg;
+
+	s->c->rules = *s->rules;
+}
+
+void
+control_set_rules(struct control *c, const struct control_rules *rules)
+{
+	struct setting s = { .c = c, .rules = rules };
+
+	worker_call(&c->worker, set_rules, &s);
+}
+
+const struct control_counters *
+control_counters(const struct control *c)
+{
+	return &c->counters;
+}

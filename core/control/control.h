@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket (decision 16 of the architecture, doc/openapi.json): HTTP and
+ * JSON for operators over a unix socket, on a thread and a libmicrohttpd daemon of
+ * its own.  Who connects is known by SO_PEERCRED.  Nothing of it is reachable on a
+ * device's listener, and no handler blocks its loop: what needs the store or the
+ * main thread suspends the request until the answer is in the mailbox.
+ *
+ * Functions are for the main thread unless they say otherwise.
+ */
+#ifndef CT_CONTROL_H
+#define CT_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mailbox.h"
+
+struct channel_counters;
+struct conf;
+struct control;
+struct endpoint_table;
+struct event;
+struct event_bus;
+struct plugs;
+struct store;
+
+#define CONTROL_WHY_SIZE 512
+#define CONTROL_WHO_MAX 64
+
+enum control_role { CONTROL_NOBODY, CONTROL_VIEWER, CONTROL_OPERATOR };
+
+struct control_who {
+	bool group;
+	uint32_t id;			/* uid or gid */
+};
+
+/* What [control] says; changed by a reload. */
+struct control_rules {
+	struct control_who operators[CONTROL_WHO_MAX];
+	struct control_who viewers[CONTROL_WHO_MAX];
+	unsigned operators_n, viewers_n;
+	bool anyone_views;		/* who can connect */
+	uint32_t connections, streams;	/* at a time */
+	uint32_t request_max;		/* bytes of a body */
+	uint32_t stream_max;		/* bytes that wait for a slow reader */
+	uint32_t timeout_ms;		/* to send a request, to take an answer */
+};
+/* Looks up the names: blocking.  -EINVAL with why[CONTROL_WHY_SIZE]. */
+int control_rules_read(const struct conf *, char *why,
+    struct control_rules *ret);
+
+/* One certificate in service. */
+struct control_certificate {
+	char slot[128];
+	bool present;
+	int64_t not_after_ms;		/* wall; 0 unknown */
+};
+
+/* What only the main thread can do.  The asker's until fn. */
+struct control_errand {
+	enum { CONTROL_RELOAD, CONTROL_DRAIN } kind;
+	uint32_t window_ms;		/* drain */
+	char servers[4096];		/* comma-separated; "" the same */
+	char reason[16];		/* restart, rebalance, moved */
+	int error;			/* what came of it */
+	char why[CONTROL_WHY_SIZE];	/* if it failed */
+	size_t channels;		/* drain: that were told */
+	void *daemon;			/* the hook's */
+	struct mail mail;		/* the way there, and the way back */
+	void (*fn)(struct control_errand *);	/* on the loop of home */
+	void *arg;
+	struct mailbox *home;
+};
+
+enum control_phase { CONTROL_STARTING, CONTROL_READY, CONTROL_STOPPING };
+
+/* What daemon/ does for it.  Called on the control thread. */
+struct control_hooks {
+	void *ctx;
+	/* Posts e->mail to the main thread, which carries it out and posts it
+	 * to e->home with an fn that calls e->fn. */
+	void (*ask)(void *ctx, struct control_errand *);
+	/* Calls fn for each slot, or each credential of it. */
+	void (*certificates)(void *ctx, void (*fn)(void *arg,
+	    const struct control_certificate *), void *arg);
+	enum control_phase (*phase)(void *ctx);
+};
+
+/* All of it outlives control_stop(). */
+struct control_deps {
+	const char *path;		/* of the socket; copied */
+	const char *version;
+	uint64_t epoch;
+	struct event_bus *bus;
+	struct store *store;
+	struct endpoint_table *endpoints;
+	const struct plugs *plugs;
+	const struct channel_counters *channels;
+	struct control_hooks hooks;
+};
+
+/* Listens; no thread yet.  why[CONTROL_WHY_SIZE].  -EADDRINUSE, -ENOMEM, … */
+int control_new(const struct control_deps *, const struct control_rules *,
+    char *why, struct control **ret);
+int control_start(struct control *);	/* -errno of pthread_create */
+/* No request begins any more; errands that are out have to be answered next. */
+void control_refuse(struct control *);
+/* Waits until nothing is out (the store still runs), answers what waits, ends
+ * the thread, closes the socket. */
+void control_stop(struct control *);
+/* After control_stop(), and when nobody calls control_event() any more. */
+void control_free(struct control **);
+
+void control_set_rules(struct control *, const struct control_rules *);
+
+/* The bus' tap: any thread, one at a time; never waits for the control thread. */
+void control_event(struct control *, uint64_t seq, const struct event *,
+    const char *json, size_t n);
+
+struct control_counters {
+	_Atomic uint64_t connections, streams;		/* now */
+	_Atomic uint64_t connections_refused, requests, requests_refused;
+	_Atomic uint64_t stream_gaps, timeouts;
+};
+const struct control_counters *control_counters(const struct control *);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket's place in the daemon, and what its operators ask of the main
+ * thread: errands come by the main thread's mailbox and go back by mail.
+ */
+#include "config.h"
+
+#include "daemon/daemon_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "conf/conf.h"
+#include "tls/snapshot.h"
+
+/* ---- errands: main thread ------------------------------------------------------- */
+
+static void
+on_back(struct mail *m)
+{
+	struct control_errand *e = CT_CONTAINER(m, struct control_errand,
+	    mail);
+
+	e->fn(e);
+}
+
+static void
+drain(struct daemon *d, struct control_errand *e)
+{
+	e->channels = daemon_workers_channels(d);
+	e->error = daemon_drain(d, e->window_ms, e->servers, e->reason);
+}
+
+static void
+on_errand(struct mail *m)
+{
+	struct control_errand *e = CT_CONTAINER(m, struct control_errand,
+	    mail);
+	struct daemon *d = e->daemon;
+
+	_Static_assert(CONTROL_WHY_SIZE >= DAEMON_WHY_SIZE, "why");
+	if (d->stopping)
+		e->error = -ESHUTDOWN;
+	else if (e->kind == CONTROL_RELOAD)
+		e->error = daemon_reload(d, e->why);
+	else
+		drain(d, e);
+	e->mail.fn = on_back;
+	mailbox_post(e->home, &e->mail);
+}
+
+/* ---- hooks: control thread --------------------------------------------------------- */
+
+static void
+ask(void *ctx, struct control_errand *e)
+{
+	struct daemon *d = ctx;
+
+	e->daemon = d;
+	e->mail.fn = on_errand;
+	mailbox_post(&d->mailbox, &e->mail);
+}
+
+struct telling {
+	void (*fn)(void *, const struct control_certificate *);
+	void *arg;
+};
+
+static void
+tell_certificate(void *arg, const char *slot, const struct tls_cred *cred)
+{
+	struct telling *t = arg;
+	struct control_certificate c = { .present = cred != NULL };
+	struct tls_cred_info info;
+
+	(void)snprintf(c.slot, sizeof(c.slot), "%s", slot);
+	if (cred != NULL) {
+		tls_cred_info(cred, &info);
+		c.not_after_ms = info.not_after * 1000;
+	}
+	t->fn(t->arg, &c);
+}
+
+static void
+certificates(void *ctx, void (*fn)(void *, const struct control_certificate *),
+    void *arg)
+{
+	struct daemon *d = ctx;
+	struct telling t = { .fn = fn, .arg = arg };
+
+	credentials_each(d->credentials, tell_certificate, &t);
+}
+
+static enum control_phase
+phase(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (atomic_load(&d->stopping))
+		return CONTROL_STOPPING;
+	return atomic_load(&d->ready) ? CONTROL_READY : CONTROL_STARTING;
+}
+
+/* ---- life: main thread ---------------------------------------------------------------- */
+
+int
+daemon_control_open(struct daemon *d, char *why)
+{
+	const char *path = conf_str(d->conf, "control", "socket");
+	char made[4096];
+	struct control_deps deps = {
+		.path = path, .version = PACKAGE_VERSION, .epoch = d->epoch,
+		.bus = d->bus, .store = d->store, .endpoints = d->endpoints,
+		.plugs = atomic_load(&d->plugs),
+		.channels = &d->channel_counters,
+		.hooks = { .ctx = d, .ask = ask, .certificates = certificates,
+		    .phase = phase }
+	};
+	struct control_rules rules;
+	struct control *c;
+	int r;
+
+	if (path == NULL || path[0] == '\0') {
+		(void)snprintf(made, sizeof(made), "%s/control.sock",
+		    conf_str(d->conf, "daemon", "runtime_dir"));
+		deps.path = made;
+	}
+	r = control_rules_read(d->conf, why, &rules);
+	if (r == 0)
+		r = control_new(&deps, &rules, why, &c);
+	if (r != 0)
+		return r;
+	atomic_store(&d->control, c);
+	return control_start(c);
+}
+
+void
+daemon_control_stop(struct daemon *d)
+{
+	struct control *c = atomic_load(&d->control);
+
+	if (c == NULL)
+		return;
+	control_refuse(c);
+	mailbox_drain(&d->mailbox);	/* the last errands go back */
+	control_stop(c);
+}
+
+void
+daemon_control_free(struct daemon *d)
+{
+	struct control *c = atomic_exchange(&d->control, NULL);
+
+	control_free(&c);
+}
