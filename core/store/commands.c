@@ -6,6 +6,8 @@
 
 #include "store/db.h"
 
+#define PRUNE_ROWS 500			/* in one transaction */
+
 int
 store_command_add(struct store_db *db, const struct store_command *c,
     uint64_t *ret_order)
@@ -58,11 +60,16 @@ store_command_cancelling(struct store_db *db, const char *id)
 }
 
 int
-commands_prune(struct store_db *db, int64_t older_than_ms)
+commands_prune(struct store_db *db, int64_t older_than_ms, bool *ret_more)
 {
-	return db_run(db, "DELETE FROM command WHERE ord IN (SELECT ord"
-	    " FROM command WHERE state >= 2 AND changed_ms < ? LIMIT 500)",
-	    "i", older_than_ms);
+	int r = db_run(db, "DELETE FROM command WHERE ord IN (SELECT ord"
+	    " FROM command WHERE state >= 2 AND changed_ms < ?"
+	    " ORDER BY changed_ms LIMIT ?)", "ii", older_than_ms,
+	    (int64_t)PRUNE_ROWS);
+
+	if (r == 0 && db_changes(db) == PRUNE_ROWS)
+		*ret_more = true;
+	return r;
 }
 
 #define COLUMNS "id, endpoint, ord, verb, args, by, created_ms, deadline_ms," \
@@ -109,15 +116,22 @@ store_command_list(struct store_db *db, const struct store_command_filter *f,
 {
 	struct store_command c;
 	sqlite3_stmt *s;
-	int r = f->open_only ? db_query(db, &s, "SELECT " COLUMNS
-	    " FROM command WHERE ord > ?1 AND state < 2"
-	    " AND (?2 = '' OR endpoint = ?2) ORDER BY ord LIMIT ?3", "iti",
-	    (int64_t)f->after, f->endpoint, (int64_t)f->limit) :
-	    db_query(db, &s, "SELECT " COLUMNS
-	    " FROM command WHERE ord > ?1"
-	    " AND (?2 = '' OR endpoint = ?2) ORDER BY ord LIMIT ?3", "iti",
-	    (int64_t)f->after, f->endpoint, (int64_t)f->limit);
+	const char *text;
+	int r;
 
+	/* Each by an index of its own: the open ones are few. */
+	if (f->open_only)
+		text = "SELECT " COLUMNS " FROM command WHERE ord > ?1"
+		    " AND state < 2 AND (?2 = '' OR endpoint = ?2)"
+		    " ORDER BY ord LIMIT ?3";
+	else if (f->endpoint[0] == '\0')
+		text = "SELECT " COLUMNS " FROM command WHERE ord > ?1"
+		    " AND ?2 = '' ORDER BY ord LIMIT ?3";
+	else
+		text = "SELECT " COLUMNS " FROM command WHERE ord > ?1"
+		    " AND endpoint = ?2 ORDER BY ord LIMIT ?3";
+	r = db_query(db, &s, text, "iti", (int64_t)f->after, f->endpoint,
+	    (int64_t)f->limit);
 	if (r != 0)
 		return r;
 	while ((r = db_next(s)) > 0) {

@@ -103,7 +103,7 @@ int
 store_enrolment_take(struct store_db *db, const uint8_t sha256[32],
     const char *endpoint, int64_t now_ms, char *ret_group)
 {
-	char group[65];
+	char group[65] = "";
 	sqlite3_stmt *s;
 	int64_t number;
 	int r = db_query(db, &s, "SELECT number, endpoint, grp, expires_ms,"

@@ -8,6 +8,8 @@
 
 #include "base/check.h"
 
+#define BUSY_MS 2000			/* waited for another program */
+
 int
 db_errno(int code)
 {
@@ -46,8 +48,11 @@ db_open(struct store_db *db, const char *path)
 	int rc = sqlite3_open_v2(path, &db->sql, SQLITE_OPEN_READWRITE |
 	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 
-	if (db->sql != NULL)
+	if (db->sql != NULL) {
 		(void)sqlite3_extended_result_codes(db->sql, 1);
+		/* An operator who looks into it holds it up, not more. */
+		(void)sqlite3_busy_timeout(db->sql, BUSY_MS);
+	}
 	return db_errno(rc);
 }
 

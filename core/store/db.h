@@ -16,7 +16,7 @@
 
 #include <sqlite3.h>
 
-#define DB_STATEMENTS 64
+#define DB_STATEMENTS 96
 
 struct store_db {
 	sqlite3 *sql;
@@ -24,7 +24,6 @@ struct store_db {
 		const char *text;
 		sqlite3_stmt *stmt;
 	} kept[DB_STATEMENTS];
-	uint64_t telemetry_rows, telemetry_bytes;	/* in the log now */
 };
 
 int db_errno(int sqlite_code);		/* 0 for OK, ROW and DONE */
@@ -50,13 +49,13 @@ uint64_t db_last_row(struct store_db *);
 
 /* schema.c: checks or makes the tables.  why[256]. */
 int schema_open(struct store_db *, const char *path, char *why);
+/* What to do about an error of opening, into why[256]. */
+void schema_explain(const char *path, int error, const char *text, char *why);
 
-/* telemetry.c: counts the log, when it may have been rolled back. */
-int telemetry_count(struct store_db *);
-/* Cuts what is over the limits, in slices; the rest next time. */
+/* Both forget what is over a limit, the oldest first and no more than that.
+ * *ret_more is set if some was left for the next transaction. */
 int telemetry_prune(struct store_db *, uint64_t rows, uint64_t bytes,
-    int64_t older_than_ms);
-/* commands.c: forgets finished ones. */
-int commands_prune(struct store_db *, int64_t older_than_ms);
+    int64_t older_than_ms, bool *ret_more);
+int commands_prune(struct store_db *, int64_t older_than_ms, bool *ret_more);
 
 #endif

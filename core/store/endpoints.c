@@ -79,8 +79,6 @@ store_endpoint_forget(struct store_db *db, const char *id)
 	if (r == 0)
 		r = db_run(db, "DELETE FROM telemetry WHERE endpoint = ?",
 		    "t", id);
-	if (r == 0 && db_changes(db) > 0)
-		r = telemetry_count(db);
 	if (r == 0)
 		r = db_run(db, "DELETE FROM inventory WHERE endpoint = ?",
 		    "t", id);

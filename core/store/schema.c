@@ -54,16 +54,62 @@ static const char *const steps[] = {
 	"CREATE INDEX telemetry_endpoint ON telemetry (endpoint, cursor);"
 	"CREATE TABLE inventory (endpoint TEXT PRIMARY KEY,"
 	    "json TEXT NOT NULL, changed_ms INTEGER NOT NULL) WITHOUT ROWID;",
+	/* 2: 2026-11: the log's size without reading it, finished commands by
+	 * age. */
+	"ALTER TABLE run ADD COLUMN telemetry_rows INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE run ADD COLUMN telemetry_bytes INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE run SET telemetry_rows = (SELECT count(*) FROM telemetry),"
+	    " telemetry_bytes = (SELECT ifnull(sum(length(CAST(json AS BLOB)"
+	    ")), 0) FROM telemetry);"
+	"CREATE TRIGGER telemetry_in AFTER INSERT ON telemetry BEGIN UPDATE run"
+	    " SET telemetry_rows = telemetry_rows + 1, telemetry_bytes ="
+	    " telemetry_bytes + length(CAST(NEW.json AS BLOB)); END;"
+	"CREATE TRIGGER telemetry_out AFTER DELETE ON telemetry BEGIN UPDATE"
+	    " run SET telemetry_rows = telemetry_rows - 1, telemetry_bytes ="
+	    " telemetry_bytes - length(CAST(OLD.json AS BLOB)); END;"
+	"CREATE INDEX command_done ON command (changed_ms) WHERE state >= 2;",
 };
 #define STEPS (int64_t)(sizeof(steps) / sizeof(steps[0]))
 
 _Static_assert(PRESENCE_UNLINKED == 6, "the default of endpoint.state");
 
+#define BROKEN "the database is broken; move it away, and restore a backup if " \
+	"there is one"
+
 static int
 fail(char *why, int r, const char *path, const char *what)
 {
-	(void)snprintf(why, 256, "%.150s: %s", path, what);
+	(void)snprintf(why, 256, "%.120s: %s", path, what);
 	return r;
+}
+
+void
+schema_explain(const char *path, int error, const char *text, char *why)
+{
+	switch (error) {
+	case -EACCES:
+	case -EPERM:
+	case -EROFS:
+		text = "cannot be written; it and its directory must belong to "
+		    "the daemon's user and be writable";
+		break;
+	case -ENOSPC:
+	case -EDQUOT:
+		text = "the disk is full; make room";
+		break;
+	case -EBUSY:
+		text = "another program holds it; end that";
+		break;
+	case -EIO:
+		text = "cannot be read or written; look after the disk";
+		break;
+	case -EILSEQ:
+		text = BROKEN;
+		break;
+	default:
+		break;
+	}
+	(void)fail(why, error, path, text);
 }
 
 static int
@@ -108,6 +154,9 @@ identify(struct store_db *db, const char *path, char *why,
 		    "it away, and restore a backup if there is one");
 	if (r != 0)
 		return r;
+	if (*ret_version < 0 || (application == APPLICATION && tables > 0 &&
+	    *ret_version == 0))
+		return fail(why, -EILSEQ, path, BROKEN);
 	if (tables > 0 && application != APPLICATION)
 		return fail(why, -EILSEQ, path,
 		    "a database of something else; name another state_dir");
@@ -136,8 +185,7 @@ check(struct store_db *db, const char *path, char *why)
 	if (r >= 0 && !ok)
 		r = -EILSEQ;
 	if (r == -EILSEQ)
-		return fail(why, r, path, "the database is broken; move it "
-		    "away, and restore a backup if there is one");
+		return fail(why, r, path, BROKEN);
 	return r < 0 ? r : 0;
 }
 
@@ -149,18 +197,23 @@ schema_open(struct store_db *db, const char *path, char *why)
 	int r;
 
 	why[0] = '\0';
+	/* Until it is known to be ours, closing it leaves its log alone too. */
+	(void)sqlite3_db_config(db->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
+	    NULL);
 	(void)snprintf(set, sizeof(set), "PRAGMA application_id = %d",
 	    APPLICATION);
 	if ((r = identify(db, path, why, &version)) == 0 &&
 	    (r = db_exec(db, "PRAGMA journal_mode = WAL;"
 	    "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
+	    "PRAGMA journal_size_limit = 16777216;"
 	    "PRAGMA cell_size_check = ON")) == 0 &&
 	    (r = check(db, path, why)) == 0 &&
 	    (version > 0 || (r = db_exec(db, set)) == 0))
 		r = migrate(db, version);
-	if (r != 0 && why[0] == '\0')
-		return fail(why, r, path, r == -EACCES ? "cannot be opened "
-		    "for writing; it must belong to the daemon's user" :
-		    sqlite3_errmsg(db->sql));
+	if (r == 0)
+		(void)sqlite3_db_config(db->sql,
+		    SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	else if (why[0] == '\0')
+		schema_explain(path, r, sqlite3_errmsg(db->sql), why);
 	return r;
 }

@@ -12,11 +12,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "event/event.h"
 #include "store/db.h"
@@ -57,14 +59,22 @@ struct store {
 /* The file is ours alone, before SQLite makes it with the umask's mode; its
  * companions take their mode from it. */
 static int
-touch(const char *path)
+touch(const char *path, char *why)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK, 0600), r = fd < 0 ? -errno : 0;
+	struct stat st;
 
-	if (fd < 0)
-		return -errno;
-	(void)close(fd);
-	return 0;
+	if (r == 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)))
+		r = -EISDIR;
+	if (fd >= 0)
+		(void)close(fd);
+	if (r == -ELOOP || r == -EISDIR || r == -ENXIO)
+		(void)snprintf(why, 256, "%.150s: not a regular file; move it "
+		    "away", path);
+	else if (r != 0)
+		schema_explain(path, r, strerror(-r), why);
+	return r;
 }
 
 static int
@@ -83,19 +93,18 @@ read_run(struct store *s)
 static int
 open_database(struct store *s, char *why)
 {
-	int r = touch(s->path);
+	int r = touch(s->path, why);
 
-	if (r == 0)
-		r = db_open(&s->db, s->path);
+	if (r != 0)
+		return r;
+	r = db_open(&s->db, s->path);
 	if (r == 0) {
 		if ((r = schema_open(&s->db, s->path, why)) != 0)
 			return r;
 		r = read_run(s);
 	}
-	if (r == 0)
-		r = telemetry_count(&s->db);
 	if (r != 0)
-		(void)snprintf(why, 256, "%.150s: %s", s->path, strerror(-r));
+		schema_explain(s->path, r, strerror(-r), why);
 	return r;
 }
 
@@ -175,10 +184,15 @@ judge(struct store *s, int error)
 		s->retry_at = clock_mono_ms() + AGAIN_MS;
 	}
 	s->failing = error != 0;
-	if (error != 0 && !failing)
+	if (error != 0 && !failing) {
+		log_error("cannot store, what has to be durable is refused "
+		    "until it works again path=%s error=\"%s\"", s->path,
+		    strerror(-error));
 		tell(s, EVENT_STORE_FAILING, error);
-	else if (error == 0 && failing)
+	} else if (error == 0 && failing) {
+		log_notice("stores again path=%s", s->path);
 		tell(s, EVENT_STORE_RECOVERED, 0);
+	}
 }
 
 /* A full disk or an I/O error may have ended the whole transaction. */
@@ -191,54 +205,86 @@ lost(struct store *s)
 static int
 run_one(struct store *s, struct store_job *j)
 {
-	int r = db_exec(&s->db, "SAVEPOINT job"), back;
+	int r = db_run(&s->db, "SAVEPOINT job", ""), back = 0;
 
 	if (r != 0)
 		return r;
 	r = j->run(j, &s->db);
 	if (lost(s))
 		return r == 0 ? -EIO : r;
-	if (r < 0) {
-		back = db_exec(&s->db, "ROLLBACK TO job");
-		if (back != 0)
-			return back;
-	}
-	back = db_exec(&s->db, "RELEASE job");
-	return back != 0 ? back : r;
+	if (r != 0)
+		back = db_run(&s->db, "ROLLBACK TO job", "");
+	if (back == 0)
+		back = db_run(&s->db, "RELEASE job", "");
+	if (back == 0)
+		return r;
+	/* What it left cannot be told from what the others wrote. */
+	(void)db_exec(&s->db, "ROLLBACK");
+	return r != 0 ? r : back;
 }
 
 static int
 run_all(struct store *s, struct store_job *first)
 {
-	int r = db_exec(&s->db, "BEGIN IMMEDIATE");
+	int r = db_run(&s->db, "BEGIN IMMEDIATE", "");
 
-	for (struct store_job *j = first; j != NULL; j = j->next) {
-		if (r == 0 || j->reads)
-			j->error = r == 0 ? run_one(s, j) : j->run(j, &s->db);
-		if (r == 0 && lost(s))
+	for (struct store_job *j = first; j != NULL && r == 0; j = j->next) {
+		if (j->reads)
+			continue;
+		j->error = run_one(s, j);
+		if (lost(s))
 			r = j->error != 0 ? j->error : -EIO;
 	}
 	return r;
 }
 
-static int
-note_alive(struct store *s, uint64_t now)
+/* After the commit: they see nothing that may still be taken back. */
+static void
+run_reads(struct store *s, struct store_job *first)
 {
+	for (struct store_job *j = first; j != NULL; j = j->next)
+		if (j->reads)
+			j->error = j->run(j, &s->db);
+}
+
+static bool
+only_reads(const struct store_job *j)
+{
+	while (j != NULL && j->reads)
+		j = j->next;
+	return j == NULL;
+}
+
+static int
+mark(struct store *s, bool clean)
+{
+	return db_run(&s->db, "UPDATE run SET clean = ?, alive_ms = ?", "ii",
+	    (int64_t)clean, clock_wall_ms());
+}
+
+/* Also writes after a failure, which shows whether it is over. */
+static int
+note_alive(struct store *s)
+{
+	uint64_t now = clock_mono_ms();
 	int64_t wall = clock_wall_ms();
+	bool more = false;
 	int r;
 
-	if (now < s->alive_at)
-		return 0;
-	s->alive_at = now + ALIVE_MS;
-	r = db_run(&s->db, "UPDATE run SET clean = 0, alive_ms = ?", "i",
-	    wall);
-	if (r == 0)
-		r = telemetry_prune(&s->db, s->opts.telemetry_rows,
-		    s->opts.telemetry_bytes,
-		    wall - (int64_t)s->opts.telemetry_age_ms);
-	if (r == 0)
-		r = commands_prune(&s->db,
-		    wall - (int64_t)s->opts.commands_age_ms);
+	if (now >= s->alive_at) {
+		s->alive_at = now + ALIVE_MS;
+		r = mark(s, false);
+		if (r == 0)
+			r = commands_prune(&s->db,
+			    wall - (int64_t)s->opts.commands_age_ms, &more);
+		if (r != 0)
+			return r;
+	}
+	r = telemetry_prune(&s->db, s->opts.telemetry_rows,
+	    s->opts.telemetry_bytes,
+	    wall - (int64_t)s->opts.telemetry_age_ms, &more);
+	if (more)
+		s->alive_at = now;
 	return r;
 }
 
@@ -246,7 +292,7 @@ static int
 commit(struct store *s)
 {
 	uint64_t begin = clock_mono_ms();
-	int r = db_exec(&s->db, "COMMIT");
+	int r = db_run(&s->db, "COMMIT", "");
 
 	s->stat_commit_us = (clock_mono_ms() - begin) * 1000;
 	return r;
@@ -260,12 +306,12 @@ transact(struct store *s, struct store_job *first, bool flush)
 	if (r == 0 && flush)
 		r = s->flusher.collect(s->flusher.ctx, &s->db);
 	if (r == 0)
-		r = note_alive(s, clock_mono_ms());
+		r = note_alive(s);
 	if (r == 0)
 		r = commit(s);
 	if (r != 0) {
-		(void)db_exec(&s->db, "ROLLBACK");
-		(void)telemetry_count(&s->db);
+		if (!lost(s))
+			(void)db_exec(&s->db, "ROLLBACK");
 		s->alive_at = 0;
 	}
 	if (flush)
@@ -293,7 +339,7 @@ finish(struct store *s, struct store_job *j, int error)
 
 	for (; j != NULL; j = next) {
 		next = j->next;
-		if (error != 0 && !j->reads && j->error == 0)
+		if (error != 0 && !j->reads && j->error >= 0)
 			j->error = error;
 		s->stat_jobs++;
 		if (j->home == NULL) {
@@ -369,7 +415,10 @@ run(void *arg)
 		    (s->flush_at != 0 || stop);
 		s->flush_at = 0;
 		(void)pthread_mutex_unlock(&s->lock);
-		r = transact(s, first, flush);
+		r = flush || !only_reads(first) ||
+		    clock_mono_ms() >= later(s->alive_at, s->retry_at) ?
+		    transact(s, first, flush) : 0;
+		run_reads(s, first);
 		finish(s, first, r);
 		/* A flusher with more than fits into one commit nudges. */
 		(void)pthread_mutex_lock(&s->lock);
@@ -384,8 +433,10 @@ int
 store_start(struct store *s)
 {
 	sigset_t all, before;
-	int r;
+	int r = mark(s, false);
 
+	if (r != 0)
+		return r;
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&s->thread, NULL, run, s);
@@ -409,8 +460,11 @@ store_free(struct store **ps)
 		(void)pthread_cond_signal(&s->wake);
 		(void)pthread_mutex_unlock(&s->lock);
 		(void)pthread_join(s->thread, NULL);
-		(void)db_run(&s->db, "UPDATE run SET clean = 1, alive_ms = ?",
-		    "i", clock_wall_ms());
+		/* What could not be stored is lost as by a kill. */
+		if (!s->failing)
+			(void)mark(s, true);
+	} else {
+		finish(s, s->first, -ESHUTDOWN);
 	}
 	if (s->db.sql != NULL)
 		db_close(&s->db);

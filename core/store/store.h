@@ -47,7 +47,9 @@ struct store_db *store_reader(struct store *);
 bool store_was_killed(const struct store *);
 /* When the last run wrote for the last time, wall ms; 0: first run. */
 int64_t store_last_alive_ms(const struct store *);
-int store_start(struct store *);	/* -errno of pthread_create */
+/* Notes that we run, durably, then starts the thread.  -ENOSPC, -EIO; -errno of
+ * pthread_create. */
+int store_start(struct store *);
 /* Runs what waits, commits, ends the thread, closes. */
 void store_free(struct store **);
 
@@ -59,16 +61,18 @@ struct store_job {
 	 * on the store's thread if that is NULL.  It owns the job again. */
 	void (*done)(struct store_job *);
 	struct mailbox *home;
-	bool reads;			/* changes nothing: a commit that fails is not
-					 * its failure */
+	bool reads;			/* changes nothing: runs after the commit of
+					 * what waited with it, so it sees only what
+					 * is durable, and works on a full disk */
 	int error;			/* 0; -ENOSPC, -EIO: not stored; or run()'s */
 	size_t bytes;			/* what it holds, for the queue's limit */
 	/* The store's. */
 	struct store_job *next;
 	struct mail mail;
 };
-/* Any thread; never blocks.  Jobs of one thread run in their order.  0: done() will
- * be called.  -EAGAIN the queue is full, -ESHUTDOWN: it will not. */
+/* Any thread; never blocks.  Jobs of one thread run in their order, but one that
+ * reads may see what was submitted after it.  0: done() will be called.  -EAGAIN the
+ * queue is full, -ESHUTDOWN: it will not. */
 int store_submit(struct store *, struct store_job *);
 
 /*

@@ -7,8 +7,7 @@
 
 #include "store/db.h"
 
-#define PRUNE_ROWS 500			/* in one go */
-#define PRUNE_TURNS 100			/* in one transaction */
+#define PRUNE_ROWS 2000			/* more than one transaction brings */
 
 int
 store_telemetry_last(struct store_db *db, const char *endpoint,
@@ -28,10 +27,13 @@ store_telemetry_put(struct store_db *db, const char *endpoint, uint64_t seq,
     int64_t now_ms, const char *json, size_t n, uint64_t *ret_last,
     uint64_t *ret_cursor)
 {
-	int r = db_run(db, "UPDATE endpoint SET telemetry_seq = ?1"
+	int r;
+
+	if (seq > INT64_MAX)
+		return -EINVAL;
+	r = db_run(db, "UPDATE endpoint SET telemetry_seq = ?1"
 	    " WHERE id = ?2 AND telemetry_seq < ?1", "it", (int64_t)seq,
 	    endpoint);
-
 	if (r != 0)
 		return r;
 	if (db_changes(db) == 0) {
@@ -43,63 +45,62 @@ store_telemetry_put(struct store_db *db, const char *endpoint, uint64_t seq,
 	    (int64_t)seq, now_ms, json, n);
 	if (r != 0)
 		return r;
-	db->telemetry_rows++;
-	db->telemetry_bytes += n;
 	*ret_last = seq;
 	*ret_cursor = db_last_row(db);
 	return 0;
 }
 
-int
-telemetry_count(struct store_db *db)
-{
-	int64_t rows, bytes;
-	int r = db_number(db, &rows, "SELECT count(*) FROM telemetry", "");
-
-	if (r == 0)
-		r = db_number(db, &bytes, "SELECT ifnull(sum("
-		    "length(CAST(json AS BLOB))), 0) FROM telemetry", "");
-	if (r == 0) {
-		db->telemetry_rows = (uint64_t)rows;
-		db->telemetry_bytes = (uint64_t)bytes;
-	}
-	return r;
-}
-
-/* Deletes some of the oldest that were received before then.  *ret_n: how many. */
+/* How much the log is over its limits. */
 static int
-cut(struct store_db *db, int64_t before_ms, unsigned *ret_n)
+excess(struct store_db *db, uint64_t rows, uint64_t bytes, int64_t *ret_rows,
+    int64_t *ret_bytes)
 {
 	sqlite3_stmt *s;
-	unsigned n = 0;
-	int r = db_query(db, &s, "DELETE FROM telemetry WHERE cursor IN"
-	    " (SELECT cursor FROM telemetry ORDER BY cursor LIMIT ?2)"
-	    " AND received_ms < ?1 RETURNING length(CAST(json AS BLOB))", "ii",
-	    before_ms, (int64_t)PRUNE_ROWS);
+	int r = db_query(db, &s,
+	    "SELECT telemetry_rows - ?, telemetry_bytes - ? FROM run", "ii",
+	    (int64_t)rows, (int64_t)bytes);
 
 	if (r != 0)
 		return r;
-	while ((r = db_next(s)) > 0) {
-		db->telemetry_rows--;
-		db->telemetry_bytes -= (uint64_t)db_int(s, 0);
-		n++;
+	r = db_next(s);
+	if (r > 0) {
+		*ret_rows = db_int(s, 0);
+		*ret_bytes = db_int(s, 1);
 	}
 	db_end(s);
-	*ret_n = n;
-	return r;
+	return r > 0 ? 0 : r == 0 ? -EILSEQ : r;
 }
 
 int
 telemetry_prune(struct store_db *db, uint64_t rows, uint64_t bytes,
-    int64_t older_than_ms)
+    int64_t older_than_ms, bool *ret_more)
 {
-	unsigned n, turns = PRUNE_TURNS;
-	int r = cut(db, older_than_ms, &n);
+	int64_t rows_over, bytes_over, last = 0;
+	unsigned n = 0;
+	sqlite3_stmt *s;
+	int r = excess(db, rows, bytes, &rows_over, &bytes_over);
 
-	while (r == 0 && turns-- > 0 && (db->telemetry_rows > rows ||
-	    db->telemetry_bytes > bytes))
-		r = cut(db, INT64_MAX, &n);
-	return r;
+	if (r != 0)
+		return r;
+	r = db_query(db, &s, "SELECT cursor, received_ms,"
+	    " length(CAST(json AS BLOB)) FROM telemetry ORDER BY cursor"
+	    " LIMIT ?", "i", (int64_t)PRUNE_ROWS);
+	if (r != 0)
+		return r;
+	while ((r = db_next(s)) > 0 && (rows_over > 0 || bytes_over > 0 ||
+	    db_int(s, 1) < older_than_ms)) {
+		last = db_int(s, 0);
+		rows_over--;
+		bytes_over -= db_int(s, 2);
+		n++;
+	}
+	db_end(s);
+	if (r < 0 || n == 0)
+		return r < 0 ? r : 0;
+	if (n == PRUNE_ROWS)
+		*ret_more = true;
+	return db_run(db, "DELETE FROM telemetry WHERE cursor <= ?", "i",
+	    last);
 }
 
 int
@@ -111,7 +112,9 @@ store_telemetry_read(struct store_db *db, const char *endpoint,
 	int64_t oldest;
 	sqlite3_stmt *s;
 	int r = db_number(db, &oldest,
-	    "SELECT ifnull(min(cursor), 0) FROM telemetry", "");
+	    "SELECT ifnull((SELECT min(cursor) FROM telemetry), 1 + ifnull("
+	    "(SELECT seq FROM sqlite_sequence WHERE name = 'telemetry'), 0))",
+	    "");
 
 	if (r != 0)
 		return r;
@@ -139,37 +142,88 @@ store_telemetry_read(struct store_db *db, const char *endpoint,
 	return r < 0 ? r : 0;
 }
 
+/* 12 hex digits of "aa:bb:…", "aa-bb-…" or "aabb…"; "" from anything else. */
+static void
+read_mac(const char *s, char ret[13])
+{
+	char mac[13] = "";
+	size_t n = 0;
+
+	for (; *s != '\0' && n < 12; s++) {
+		if (strchr("0123456789abcdefABCDEF", *s) != NULL)
+			mac[n++] = (char)(*s >= 'A' && *s <= 'F' ?
+			    *s - 'A' + 'a' : *s);
+		else if ((*s != ':' && *s != '-') || n == 0 || n % 2 != 0)
+			break;
+	}
+	if (n != 12 || *s != '\0')
+		mac[0] = '\0';
+	memcpy(ret, mac, sizeof(mac));
+}
+
 /* The MAC that wakes it is kept where it can be looked up. */
+static int
+keep_mac(struct store_db *db, const char *endpoint)
+{
+	char mac[13] = "";
+	sqlite3_stmt *s;
+	int r = db_query(db, &s, "SELECT json_extract(json, '$.mac')"
+	    " FROM inventory WHERE endpoint = ?", "t", endpoint);
+
+	if (r != 0)
+		return r;
+	r = db_next(s);
+	if (r > 0)
+		read_mac(db_text(s, 0), mac);
+	db_end(s);
+	if (r < 0)
+		return r;
+	return db_run(db, "UPDATE endpoint SET mac = ? WHERE id = ?", "tt", mac,
+	    endpoint);
+}
+
+/* What it would become is measured before anything is written. */
+static int
+check_patch(struct store_db *db, const char *endpoint, const char *patch,
+    size_t n)
+{
+	int64_t is_object = 0, length = 0;
+	int r = db_number(db, &is_object, "SELECT CASE WHEN json_valid("
+	    "CAST(?1 AS TEXT)) THEN json_type(CAST(?1 AS TEXT)) = 'object'"
+	    " ELSE 0 END", "b", patch, n);
+
+	if (r == 0 && is_object == 0)
+		return -EINVAL;
+	if (r == 0)
+		r = db_number(db, &length, "SELECT length(CAST(json_patch("
+		    "ifnull((SELECT json FROM inventory WHERE endpoint = ?2),"
+		    " '{}'), CAST(?1 AS TEXT)) AS BLOB))", "bt", patch, n,
+		    endpoint);
+	return r != 0 ? r : length > STORE_INVENTORY_MAX ? -EMSGSIZE : 0;
+}
+
 int
 store_inventory_patch(struct store_db *db, const char *endpoint,
     const char *patch, size_t n, int64_t now_ms, uint64_t *ret_revision)
 {
-	int64_t revision, length;
-	int r = db_run(db, "UPDATE endpoint SET"
-	    " inventory_revision = inventory_revision + 1 WHERE id = ?", "t",
-	    endpoint);
+	int64_t revision;
+	int r = check_patch(db, endpoint, patch, n);
 
-	if (r == 0 && db_changes(db) == 0)
-		r = -ENOENT;
-	if (r == 0)
-		r = db_run(db, "INSERT OR IGNORE INTO inventory"
-		    " VALUES (?, '{}', 0)", "t", endpoint);
-	if (r == 0)
-		r = db_run(db, "UPDATE inventory SET json = json_patch(json,"
-		    " CAST(? AS TEXT)), changed_ms = ? WHERE endpoint = ?",
-		    "bit", patch, n, now_ms, endpoint);
-	if (r == 0)
-		r = db_number(db, &length, "SELECT length(CAST(json AS BLOB))"
-		    " FROM inventory WHERE endpoint = ?"
-		    " AND json_type(json) = 'object'", "t", endpoint);
 	if (r != 0)
 		return r;
-	if (length > STORE_INVENTORY_MAX)
-		return -EMSGSIZE;
-	r = db_run(db, "UPDATE endpoint SET mac = ifnull((SELECT lower("
-	    "substr(replace(replace(json_extract(json, '$.mac'), ':', ''),"
-	    " '-', ''), 1, 12)) FROM inventory WHERE endpoint = ?1), '') WHERE id = ?1", "t",
+	r = db_run(db, "UPDATE endpoint SET"
+	    " inventory_revision = inventory_revision + 1 WHERE id = ?", "t",
 	    endpoint);
+	if (r == 0 && db_changes(db) == 0)
+		return -ENOENT;
+	if (r == 0)
+		r = db_run(db, "INSERT INTO inventory VALUES"
+		    " (?1, json_patch('{}', CAST(?2 AS TEXT)), ?3)"
+		    " ON CONFLICT (endpoint) DO UPDATE SET"
+		    " json = json_patch(json, CAST(?2 AS TEXT)),"
+		    " changed_ms = ?3", "tbi", endpoint, patch, n, now_ms);
+	if (r == 0)
+		r = keep_mac(db, endpoint);
 	if (r == 0)
 		r = db_number(db, &revision, "SELECT inventory_revision"
 		    " FROM endpoint WHERE id = ?", "t", endpoint);

@@ -26,7 +26,8 @@ struct store_telemetry {
 	const char *json;		/* an array */
 };
 /* Those behind `after`, of one endpoint or (NULL) of all.  *ret_oldest: the first
- * cursor that is still kept, so that a reader sees what was cut off. */
+ * cursor that is still kept (of an empty log: the next one), so that a reader sees
+ * what was cut off. */
 int store_telemetry_read(struct store_db *, const char *endpoint,
     uint64_t after, unsigned limit, uint64_t *ret_oldest,
     bool (*fn)(void *, const struct store_telemetry *), void *ctx);
