@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What devices report, on its way to the store (core/channel/telemetry.c). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "../lib/product_rig.h"
+#include "base/mem.h"
+#include "channel/completion.h"
+
+static struct product p;
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	product_start(&p);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	product_stop(&p);
+	return 0;
+}
+
+static int
+put(uint64_t seq)
+{
+	return channel_telemetry(product_channel(&p), 5, seq, "[1]", 3);
+}
+
+static int
+patch(const char *json)
+{
+	return channel_inventory(product_channel(&p), 6, json, strlen(json));
+}
+
+static void
+telemetry_is_acknowledged_after_the_commit(void **state)
+{
+	(void)state;
+	product_hold(&p);
+	assert_int_equal(put(3), 0);
+	rig_settle(&p.rig);
+	assert_int_equal(p.done_n, 0);
+	product_release(&p, false);
+	assert_int_equal(p.done_n, 1);
+	assert_int_equal(p.done.error, 0);
+	assert_int_equal(p.done.request, 5);
+	assert_int_equal(p.done.value, 3);
+	assert_int_equal(product_events(&p, EVENT_ENDPOINT_TELEMETRY), 1);
+}
+
+static void
+a_number_that_is_known_is_stored_and_told_once(void **state)
+{
+	(void)state;
+	assert_int_equal(put(3), 0);
+	assert_int_equal(put(3), 0);
+	assert_int_equal(put(2), 0);
+	product_settle(&p);
+	assert_int_equal(p.done_n, 3);
+	assert_int_equal(p.done.value, 3);
+	assert_int_equal(product_events(&p, EVENT_ENDPOINT_TELEMETRY), 1);
+}
+
+static void
+a_disk_that_fails_acknowledges_nothing(void **state)
+{
+	(void)state;
+	product_hold(&p);
+	assert_int_equal(put(1), 0);
+	assert_int_equal(patch("{\"a\":1}"), 0);
+	product_release(&p, true);
+	assert_int_equal(p.done_n, 2);
+	assert_int_equal(p.done.error, -EIO);
+	assert_int_equal(product_events(&p, EVENT_ENDPOINT_TELEMETRY), 0);
+	assert_int_equal(product_events(&p, EVENT_ENDPOINT_INVENTORY), 0);
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.telemetry_seq, 0);
+}
+
+static void
+hello_tells_the_last_number_that_is_durable(void **state)
+{
+	(void)state;
+	assert_int_equal(p.telemetry_seq, 0);
+	assert_int_equal(put(7), 0);
+	product_settle(&p);
+	/* Also while the disk stalls. */
+	product_hold(&p);
+	assert_int_equal(put(9), 0);
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.telemetry_seq, 7);
+	product_release(&p, false);
+	/* And after a kill. */
+	product_restart(&p);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.telemetry_seq, 9);
+	product_connect(&p, &p.other, "dev-2");
+	assert_int_equal(p.telemetry_seq, 0);
+}
+
+static void
+what_is_no_array_and_no_object_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(channel_telemetry(product_channel(&p), 1, 1, "{}", 2),
+	    -EINVAL);
+	assert_int_equal(channel_telemetry(product_channel(&p), 1, 1, "[", 1),
+	    -EINVAL);
+	assert_int_equal(put(0), -EINVAL);
+	assert_int_equal(put(UINT64_MAX), -EINVAL);
+	assert_int_equal(patch("[]"), -EINVAL);
+	assert_int_equal(patch("{"), -EINVAL);
+	product_settle(&p);
+	assert_int_equal(p.done_n, 0);
+}
+
+static void
+an_inventory_gets_a_revision_and_is_remembered(void **state)
+{
+	struct telemetry_facts f;
+
+	(void)state;
+	assert_int_equal(patch("{\"mac\":\"00-11-22-aA-bb-Cc\",\"addresses\":["
+	    "\"10.1.2.3/24\",\"fe80::1/64\",\"127.0.0.1/8\",\"10.9.0.1\","
+	    "\"172.16.0.9/16\",7,\"169.254.3.3/16\",\"10.0.0.1/33\"]}"), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.value, 1);
+	assert_int_equal(product_events(&p, EVENT_ENDPOINT_INVENTORY), 1);
+	for (int i = 0; i < 2; i++) {
+		assert_true(telemetry_facts(p.telemetry, "dev-1", &f));
+		assert_true(f.has_mac);
+		assert_memory_equal(f.mac, "\x00\x11\x22\xaa\xbb\xcc", 6);
+		assert_int_equal(f.networks, 2);
+		assert_int_equal(f.network[0].address, 0x0a010203);
+		assert_int_equal(f.network[0].mask, 0xffffff00);
+		assert_int_equal(f.network[1].mask, 0xffff0000);
+		product_restart(&p);	/* the same after a kill */
+	}
+	product_connect(&p, &p.client, "dev-1");
+	/* A merge patch: what it does not name stays. */
+	assert_int_equal(patch("{\"mac\":null,\"disk\":1}"), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.value, 2);
+	assert_true(telemetry_facts(p.telemetry, "dev-1", &f));
+	assert_false(f.has_mac);
+	assert_int_equal(f.networks, 2);
+	telemetry_forget(p.telemetry, "dev-1");
+	assert_false(telemetry_facts(p.telemetry, "dev-1", &f));
+}
+
+static void
+mac_addresses_have_twelve_digits(void **state)
+{
+	static const char *const bad[] = { "", "0", "00:11:22:33:44",
+		"00:11:22:33:44:5", "00:11:22:33:44:55:66", "0:011:22:33:44:55",
+		"g0:11:22:33:44:55", ":001122334455" };
+	uint8_t mac[6];
+
+	(void)state;
+	assert_true(telemetry_read_mac("001122aabbcc", mac));
+	assert_true(telemetry_read_mac("00:11:22:AA:bb:cc", mac));
+	assert_memory_equal(mac, "\x00\x11\x22\xaa\xbb\xcc", 6);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(telemetry_read_mac(bad[i], mac));
+}
+
+static void
+more_reports_than_may_wait_are_refused(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	product_hold(&p);
+	while (n < 100 && put(n + 1) == 0)
+		n++;
+	assert_int_equal(n, COMPLETIONS_MAX);
+	assert_int_equal(patch("{}"), -EAGAIN);
+	product_release(&p, false);
+	assert_int_equal(p.done_n, n);
+	assert_int_equal(put(1000), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.value, 1000);
+}
+
+static void
+a_channel_that_ended_takes_no_acknowledgement(void **state)
+{
+	(void)state;
+	product_hold(&p);
+	assert_int_equal(put(1), 0);
+	rig_hang_up(&p.client);
+	rig_wait_empty(&p.rig);
+	product_release(&p, false);
+	assert_int_equal(p.done_n, 0);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.telemetry_seq, 1);
+}
+
+static void
+short_memory_is_told(void **state)
+{
+	int r = -ENOMEM;
+
+	(void)state;
+	for (unsigned long n = 1; r == -ENOMEM; n++) {
+		(void)mem_fail_nth(n);
+		r = put(1);
+		(void)mem_fail_nth(0);
+	}
+	assert_int_equal(r, 0);
+	product_settle(&p);
+	assert_int_equal(p.done_n, 1);
+}
+
+static void
+drain_asks_everybody_and_closes_who_stays(void **state)
+{
+	struct channel_worker *cw = channel_find(p.rig.cw[0],
+	    p.rig.last_id) != NULL ? p.rig.cw[0] : p.rig.cw[1];
+	struct rig_frame f;
+
+	(void)state;
+	assert_int_equal(channel_worker_drain(cw, 10000, "wss://b", "moved"),
+	    0);
+	rig_advance(&p.rig, 5200);
+	assert_int_equal(p.asked_n, 1);
+	assert_string_equal(p.asked[0], "drain wss://b");
+	assert_true(p.window_ms > 4000 && p.window_ms <= 10000);
+	assert_int_equal(p.rig.closed, 0);
+	rig_advance(&p.rig, 5000);
+	while (rig_frame(&p.client, &f) && f.first_byte != 0x88)
+		continue;
+	assert_int_equal(f.code, 1012);
+	rig_settle(&p.rig);
+	assert_int_equal(p.rig.closed, 1);
+}
+
+static void
+a_drain_leaves_those_alone_who_came_back(void **state)
+{
+	(void)state;
+	for (int i = 0; i < RIG_WORKERS; i++)
+		assert_int_equal(channel_worker_drain(p.rig.cw[i], 2000, "",
+		    "restart"), 0);
+	rig_advance(&p.rig, 200);
+	rig_hang_up(&p.client);
+	rig_wait_empty(&p.rig);
+	product_connect(&p, &p.client, "dev-1");
+	rig_advance(&p.rig, 4000);
+	assert_int_equal(rig_channels(&p.rig), 1);
+}
+
+static void
+a_window_of_nothing_closes_at_once(void **state)
+{
+	(void)state;
+	for (int i = 0; i < RIG_WORKERS; i++)
+		assert_int_equal(channel_worker_drain(p.rig.cw[i], 0, "",
+		    "restart"), 0);
+	rig_advance(&p.rig, 200);
+	assert_int_equal(p.rig.closed, 1);
+	assert_int_equal(p.rig.close_code, 1012);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(telemetry_is_acknowledged_after_the_commit),
+		TEST(a_number_that_is_known_is_stored_and_told_once),
+		TEST(a_disk_that_fails_acknowledges_nothing),
+		TEST(hello_tells_the_last_number_that_is_durable),
+		TEST(what_is_no_array_and_no_object_is_refused),
+		TEST(an_inventory_gets_a_revision_and_is_remembered),
+		cmocka_unit_test(mac_addresses_have_twelve_digits),
+		TEST(more_reports_than_may_wait_are_refused),
+		TEST(a_channel_that_ended_takes_no_acknowledgement),
+		TEST(short_memory_is_told),
+		TEST(drain_asks_everybody_and_closes_who_stays),
+		TEST(a_drain_leaves_those_alone_who_came_back),
+		TEST(a_window_of_nothing_closes_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
