@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages of a device, as proto-endpoint gets them: one per line of the input;
- * a line that begins with '!' is the core's answer to hello instead.  Whatever
- * comes, an answer is JSON, nothing is sent after a close, and what is
- * published is one object.
+ * a line that begins with '!' is the core's answer to hello instead, one with '?'
+ * a completion, one with '>' a command.  Whatever comes, an answer is JSON, nothing
+ * is sent after a close, what is published is one object, and what is to be
+ * stored is JSON of its kind.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -28,7 +29,33 @@ check(struct cleat_chan *c)
 	if (c->message != NULL && json_check_object(c->message,
 	    strlen(c->message)) < 0)
 		abort();
+	if (c->json != NULL && c->json[0] != '\0' &&
+	    json_check_value(c->json, strlen(c->json)) < 0)
+		abort();
 	fake_chan_clear(c);
+}
+
+static void
+complete(void *inst, struct cleat_chan *c, const uint8_t *p, size_t n)
+{
+	const struct cleat_protocol_ops *ops = cleat_plugin.ops;
+	struct cleat_completion r = { .size = sizeof(r),
+	    .request = n > 1 ? p[1] : c->request, .value = n };
+
+	if (n > 2)
+		r.error = -(int)p[2];
+	ops->completed(inst, c, c->session, &r);
+}
+
+static void
+command(void *inst, struct cleat_chan *c)
+{
+	const struct cleat_protocol_ops *ops = cleat_plugin.ops;
+	struct cleat_command cmd = { .size = sizeof(cmd), .id = "c-1",
+	    .verb = "reboot", .args_json = "{}" };
+
+	(void)ops->command(inst, c, c->session, &cmd);
+	ops->command_cancel(inst, c, c->session, "c-1");
 }
 
 static void
@@ -64,6 +91,10 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
 		if (len > 0 && p[0] == '!')
 			authenticated(inst, c, len > 1 ? p[1] : 0);
+		else if (len > 0 && p[0] == '?')
+			complete(inst, c, p, len);
+		else if (len > 0 && p[0] == '>')
+			command(inst, c);
 		else
 			ops->message(inst, c, c->session, &m);
 		check(c);
