@@ -171,24 +171,45 @@ lower_bound(const struct auth_file *f, const char *id)
 }
 
 bool
-auth_token_ok(const struct auth_file *f, const char *endpoint,
-    const char *token)
+auth_file_has(const struct auth_file *f, const char *endpoint,
+    const uint8_t sha256[32])
 {
 	static const uint8_t nobody[32];
-	size_t n = strlen(token), i;
-	bool ok = false, known;
-	uint8_t sha256[32];
+	size_t i = lower_bound(f, endpoint);
+	bool known = i < f->n && strcmp(f->entry[i].id, endpoint) == 0;
+	bool has = false;
 
-	if (n < AUTH_TOKEN_MIN || n > AUTH_TOKEN_MAX ||
-	    digest_sha256(token, n, sha256) != 0)
-		return false;
-	i = lower_bound(f, endpoint);
-	known = i < f->n && strcmp(f->entry[i].id, endpoint) == 0;
 	do {
-		ok |= digest_equal(known ? f->entry[i].sha256 : nobody, sha256,
-		    32) & known;
+		has |= digest_equal(known ? f->entry[i].sha256 : nobody,
+		    sha256, 32) & known;
 		i++;
 	} while (known && i < f->n && strcmp(f->entry[i].id, endpoint) == 0);
-	mem_wipe(sha256, sizeof(sha256));
-	return ok;
+	return has;
+}
+
+size_t
+auth_file_find(const struct auth_file *f, const char *endpoint)
+{
+	return lower_bound(f, endpoint);
+}
+
+bool
+auth_file_entry(const struct auth_file *f, size_t i, const char **ret_id,
+    const uint8_t **ret_sha256)
+{
+	if (i >= f->n)
+		return false;
+	*ret_id = f->entry[i].id;
+	*ret_sha256 = f->entry[i].sha256;
+	return true;
+}
+
+int
+auth_token_digest(const char *token, uint8_t ret[32])
+{
+	size_t n = strlen(token);
+
+	if (n < AUTH_TOKEN_MIN || n > AUTH_TOKEN_MAX)
+		return -EACCES;
+	return digest_sha256(token, n, ret);
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct auth_file;
 
@@ -26,9 +27,17 @@ struct auth_file *auth_file_ref(struct auth_file *);
 void auth_file_unref(struct auth_file **);
 size_t auth_file_count(const struct auth_file *);
 
-/* Whether `token` is one of `endpoint`'s.  The time it takes does not depend on
- * how much of a token is right, nor on whether the endpoint exists. */
-bool auth_token_ok(const struct auth_file *, const char *endpoint,
-    const char *token);
+/* Whether that is the digest of one of `endpoint`'s tokens.  The time it takes does
+ * not depend on how much is right, nor on whether the endpoint exists. */
+bool auth_file_has(const struct auth_file *, const char *endpoint,
+    const uint8_t sha256[32]);
+/* Entries are sorted by id: where those of `endpoint` begin, or would. */
+size_t auth_file_find(const struct auth_file *, const char *endpoint);
+/* False: behind the last. */
+bool auth_file_entry(const struct auth_file *, size_t i, const char **ret_id,
+    const uint8_t **ret_sha256);
+
+/* SHA-256 of a token.  -EACCES: too short or too long for one; -EIO. */
+int auth_token_digest(const char *token, uint8_t ret[32]);
 
 #endif

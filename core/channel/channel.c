@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
-#include "channel/auth.h"
 
 uint32_t
 channel_now(const struct channel_worker *cw)
@@ -177,7 +176,6 @@ channel_worker_free(struct channel_worker **pcw)
 	slab_fini(&cw->slab);
 	deflater_free(&cw->deflater);
 	inflater_free(&cw->inflater);
-	auth_file_unref(&cw->auth);
 	mem_free(cw);
 	*pcw = NULL;
 }
@@ -187,13 +185,6 @@ channel_worker_set_limits(struct channel_worker *cw,
     const struct channel_limits *limits)
 {
 	cw->limits = *limits;
-}
-
-void
-channel_worker_set_auth(struct channel_worker *cw, struct auth_file *f)
-{
-	auth_file_unref(&cw->auth);
-	cw->auth = auth_file_ref(f);
 }
 
 size_t
@@ -248,6 +239,11 @@ fill(struct channel *c, const struct net_upgrade *u)
 	c->pre->deadline = c->last_rx + c->owner->limits.auth_ms;
 	c->pre->trusted = r->trusted;
 	(void)addr_text((const struct sockaddr *)&r->peer, c->pre->peer);
+	if (r->tls_peer != NULL) {
+		memcpy(c->pre->exporter, r->tls_peer->exporter, 32);
+		memcpy(c->pre->cert_uri, r->tls_peer->cert_uri,
+		    sizeof(c->pre->cert_uri));
+	}
 	c->security = r->tls ? SECURITY_WSS : SECURITY_WS;
 	c->has_exporter = r->tls_peer != NULL && r->tls_peer->has_exporter;
 	c->deflate_bits = u->deflate.enabled ? u->deflate.send_bits : 0;

@@ -17,17 +17,19 @@
 #include "event/event.h"
 #include "store/commands.h"
 
-struct auth_file;
 struct channel;
 struct channel_worker;
 struct command_table;
 struct endpoint_table;
+struct identity;
 struct event_bus;
 struct net;
 struct net_upgrade;
 struct net_worker;
 struct telemetry_table;
 struct worker;
+
+enum channel_cert_id { CERT_ID_CN, CERT_ID_FINGERPRINT, CERT_ID_SAN_URI };
 
 /* Changed by a reload: each worker gets a new copy by mailbox. */
 struct channel_limits {
@@ -38,7 +40,7 @@ struct channel_limits {
 	uint32_t retry_min_ms, retry_max_ms;	/* hint for devices */
 	bool first_in_wins;		/* take-over; else last in wins */
 	struct clone_rules clone;
-	bool identity_is_fingerprint;	/* of a client certificate; else its CN */
+	enum channel_cert_id cert_id;	/* what of a certificate is the id */
 };
 
 struct channel_counters {
@@ -57,6 +59,7 @@ struct channel_shared {
 	struct telemetry_table *telemetry;	/* NULL: none */
 	struct net *net;
 	struct endpoint_table *endpoints;
+	struct identity *identity;
 	struct event_bus *bus;
 	struct channel_counters *counters;
 	struct channel_worker **workers;	/* by index */
@@ -88,8 +91,6 @@ void channel_worker_kill_all(struct channel_worker *);
 void channel_worker_free(struct channel_worker **);
 void channel_worker_set_limits(struct channel_worker *,
     const struct channel_limits *);
-/* Replaces the file of tokens; the worker keeps a reference. */
-void channel_worker_set_auth(struct channel_worker *, struct auth_file *);
 size_t channel_worker_count(const struct channel_worker *);
 
 /* net's `upgraded` hook: makes a channel of the stream. */
@@ -134,7 +135,11 @@ int channel_challenge(struct channel *, uint8_t ret[32]);
 struct channel_hello {
 	const char *endpoint;		/* claimed id */
 	enum channel_auth_method method;
-	const char *token;		/* AUTH_TOKEN; wiped by the caller */
+	const char *token;		/* AUTH_TOKEN, AUTH_ENROL (NULL none); wiped
+					 * by the caller */
+	/* AUTH_KEY; AUTH_ENROL (NULL: a token is wanted): 32 and 64 bytes. */
+	const uint8_t *public_key, *signature;
+	bool bound;			/* the exporter value was signed, too */
 	const char *boot_id, *agent;	/* "" unknown; peer text */
 };
 /* Asks who it is; the answer comes by authenticated(), never inside this call.

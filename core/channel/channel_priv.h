@@ -61,6 +61,11 @@ struct channel_pre {
 	enum channel_security security;	/* if the verdict is 0 */
 	char *endpoint, *agent, *boot_id;	/* of the hello */
 	uint64_t credential;		/* number of what proved it; 0 none */
+	uint8_t exporter[32];		/* RFC 9266, if the channel has one */
+	char cert_uri[129];		/* of the certificate; "" none */
+	char enrolled[64];		/* the token that was made; "" none */
+	char fingerprint[65];		/* of the key that was shown; "" none */
+	struct hello_wait *wait;	/* for the store; NULL not */
 };
 
 /* Of a verified client certificate; kept for revocation. */
@@ -114,7 +119,6 @@ struct channel_worker {
 	struct net_worker *net;
 	struct loop *loop;
 	struct channel_limits limits;
-	struct auth_file *auth;
 	struct channel_table table;
 	struct slab slab;
 	struct contest *contests;	/* of newcomers for channels here */

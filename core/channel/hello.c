@@ -10,12 +10,16 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/worker.h"
 #include "channel/auth.h"
+#include "channel/identity.h"
 #include "channel/telemetry.h"
 #include "tls/digest.h"
+#include "tls/ed25519.h"
 
 #define AGENT_MAX 128
 #define BOOT_ID_MAX 128
+#define HELLO_WAITS 1			/* no verdict yet: the store is asked */
 
 int
 channel_challenge(struct channel *c, uint8_t ret[32])
@@ -34,38 +38,214 @@ channel_challenge(struct channel *c, uint8_t ret[32])
 	return 0;
 }
 
+/* An answer of identity.c that takes a commit.  The channel may be gone when it
+ * comes. */
+struct hello_wait {
+	struct identity_op op;
+	struct channel_worker *worker;
+	uint64_t channel;
+};
+
+/* On the worker's loop. */
+static void
+waited(struct identity_op *op)
+{
+	struct hello_wait *w = CT_CONTAINER(op, struct hello_wait, op);
+	struct channel *c = channel_find(w->worker, w->channel);
+
+	if (c != NULL && c->pre != NULL && c->pre->wait == w && !c->ended) {
+		c->pre->wait = NULL;
+		c->pre->verdict = op->error;
+		c->pre->credential = op->number;
+		memcpy(c->pre->enrolled, op->secret, sizeof(op->secret));
+		channel_todo_add(c, TODO_AUTHENTICATED);
+	}
+	mem_free_wiped(w, sizeof(*w));
+}
+
+static struct hello_wait *
+wait_new(struct channel *c)
+{
+	struct hello_wait *w = mem_calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return NULL;
+	w->op.done = waited;
+	w->op.home = &c->owner->worker->mailbox;
+	w->worker = c->owner;
+	w->channel = c->id;
+	return w;
+}
+
+/* Takes w over.  HELLO_WAITS, or the verdict. */
+static int
+waits(struct channel *c, struct hello_wait *w, int r)
+{
+	if (r == 0) {
+		c->pre->wait = w;
+		return HELLO_WAITS;
+	}
+	mem_free(w);
+	return r == -EALREADY ? 0 : r;
+}
+
+/* Who is to blame for failures: an IPv6 host has a whole /64 (RFC 4291 2.5.4). */
+static void
+channel_address(const struct channel *c, char text[ADDR_TEXT_SIZE])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	struct addr a = c->admitted;
+
+	if (memcmp(a.b, mapped, sizeof(mapped)) != 0)
+		memset(a.b + 8, 0, 8);
+	(void)addr_host_text(&a, text);
+}
+
+static int
+check(struct channel *c, const char *endpoint, enum store_cred_kind kind,
+    const uint8_t value[32])
+{
+	struct identity_proof p = { .kind = kind };
+	char address[ADDR_TEXT_SIZE];
+
+	memcpy(p.value, value, sizeof(p.value));
+	channel_address(c, address);
+	return identity_check(c->owner->shared.identity, endpoint, &p,
+	    address, &c->pre->credential);
+}
+
 /* What a certificate proves; wss-safe needs the extended master secret, without
  * which there is no exporter (doc/security.md). */
 static int
 judge_certificate(struct channel *c, const char *claimed)
 {
-	char identity[sizeof(c->cert->cn)] = "";
+	char identity[sizeof(c->pre->cert_uri)] = "";
+	struct hello_wait *w;
+	int r;
 
 	if (c->cert == NULL)
 		return -EACCES;
-	if (c->owner->limits.identity_is_fingerprint)
+	if (c->owner->limits.cert_id == CERT_ID_FINGERPRINT)
 		digest_hex(c->cert->sha256, 32, identity);
+	else if (c->owner->limits.cert_id == CERT_ID_SAN_URI)
+		memcpy(identity, c->pre->cert_uri, sizeof(identity));
 	else
-		memcpy(identity, c->cert->cn, sizeof(identity));
+		memcpy(identity, c->cert->cn, sizeof(c->cert->cn));
 	if (strcmp(identity, claimed) != 0)
 		return -EACCES;
 	c->pre->security = c->has_exporter ? SECURITY_WSS_SAFE : SECURITY_WSS;
-	return 0;
+	r = check(c, claimed, STORE_CRED_CERT, c->cert->sha256);
+	if (r != -ENOENT)
+		return r;
+	if ((w = wait_new(c)) == NULL)
+		return -ENOMEM;
+	return waits(c, w, identity_vouch(c->owner->shared.identity, claimed,
+	    c->cert->sha256, &w->op));
 }
 
 /* A token crosses the wire: only under TLS, or where there is no wire to
  * listen on (doc/security.md). */
+static bool
+may_show_token(const struct channel *c)
+{
+	return c->security >= SECURITY_WSS || c->pre->trusted;
+}
+
 static int
 judge_token(struct channel *c, const struct channel_hello *h)
 {
-	if (h->token == NULL || c->owner->auth == NULL)
+	uint8_t sha256[32];
+	int r;
+
+	if (h->token == NULL || !may_show_token(c))
 		return -EACCES;
-	if (c->security < SECURITY_WSS && !c->pre->trusted)
-		return -EACCES;
-	if (!auth_token_ok(c->owner->auth, h->endpoint, h->token))
-		return -EACCES;
+	r = auth_token_digest(h->token, sha256);
 	c->pre->security = channel_security(c);
+	if (r == 0)
+		r = check(c, h->endpoint, STORE_CRED_TOKEN, sha256);
+	mem_wipe(sha256, sizeof(sha256));
+	return r;
+}
+
+/* Whether the device has the key.  Bound to this TLS connection it is wss-safe:
+ * whoever sits in between has another exporter value (RFC 9266). */
+static int
+judge_signature(struct channel *c, const struct channel_hello *h)
+{
+	uint8_t text[ED25519_HELLO_MAX], sha256[32];
+	char address[ADDR_TEXT_SIZE];
+	size_t n;
+	int r;
+
+	if (h->public_key == NULL || h->signature == NULL ||
+	    !c->pre->challenged || (h->bound && !c->has_exporter))
+		return -EACCES;
+	n = ed25519_hello(c->pre->challenge, h->bound ? c->pre->exporter :
+	    NULL, h->endpoint, text);
+	r = ed25519_verify(h->public_key, text, n, h->signature);
+	if (r == -EACCES) {
+		channel_address(c, address);
+		identity_failed(c->owner->shared.identity, address);
+	}
+	if (r == 0)
+		r = digest_sha256(h->public_key, ED25519_KEY, sha256);
+	if (r != 0)
+		return r;
+	digest_hex(sha256, 32, c->pre->fingerprint);
+	c->pre->security = h->bound ? SECURITY_WSS_SAFE :
+	    channel_security(c);
 	return 0;
+}
+
+static int
+judge_key(struct channel *c, const struct channel_hello *h)
+{
+	int r = judge_signature(c, h);
+
+	return r != 0 ? r : check(c, h->endpoint, STORE_CRED_KEY,
+	    h->public_key);
+}
+
+static int
+judge_enrolment(struct channel *c, const struct channel_hello *h)
+{
+	char address[ADDR_TEXT_SIZE];
+	struct hello_wait *w;
+	int r = 0;
+
+	c->pre->security = channel_security(c);
+	if (h->public_key != NULL)
+		r = judge_signature(c, h);
+	else if (!may_show_token(c))
+		r = -EACCES;		/* one would be made */
+	if (r == 0 && h->token != NULL && !may_show_token(c))
+		r = -EACCES;
+	if (r != 0)
+		return r;
+	if ((w = wait_new(c)) == NULL)
+		return -ENOMEM;
+	channel_address(c, address);
+	return waits(c, w, identity_enrol(c->owner->shared.identity,
+	    h->endpoint, h->token, h->public_key, address, &w->op,
+	    &c->pre->credential));
+}
+
+static int
+judge(struct channel *c, const struct channel_hello *h)
+{
+	switch (h->method) {
+	case AUTH_CERTIFICATE:
+		return judge_certificate(c, h->endpoint);
+	case AUTH_TOKEN:
+		return judge_token(c, h);
+	case AUTH_KEY:
+		return judge_key(c, h);
+	case AUTH_ENROL:
+		return judge_enrolment(c, h);
+	case AUTH_NONE:
+		break;
+	}
+	return -EACCES;
 }
 
 static char *
@@ -102,26 +282,26 @@ channel_authenticate(struct channel *c, const struct channel_hello *h)
 		return -ENOMEM;
 	}
 	pre->asked = true;
-	pre->verdict = h->method == AUTH_CERTIFICATE ?
-	    judge_certificate(c, h->endpoint) : judge_token(c, h);
-	channel_todo_add(c, TODO_AUTHENTICATED);
+	pre->verdict = judge(c, h);
+	if (pre->verdict != HELLO_WAITS)
+		channel_todo_add(c, TODO_AUTHENTICATED);
 	return 0;
 }
 
 static void
-tell_refused(struct channel *c)
+tell_refused(struct channel *c, const char *why)
 {
 	struct event ev = {
 		.type = EVENT_AUTH_FAILED,
 		.endpoint = c->pre->endpoint,
 		.security = channel_security(c),
 		.peer = c->pre->peer,
-		.text = "credentials were refused"
+		.text = why
 	};
 
 	COUNT(c->owner, auth_failed, 1);
-	log_info("authentication refused endpoint=%s peer=%s",
-	    c->pre->endpoint, c->pre->peer);
+	log_info("authentication refused endpoint=%s peer=%s cause=\"%s\"",
+	    c->pre->endpoint, c->pre->peer, why);
 	event_emit(c->owner->shared.bus, &ev);
 }
 
@@ -139,40 +319,63 @@ last_telemetry(const struct channel *c)
 static void
 answer(struct channel *c, int error, uint64_t number)
 {
+	char enrolled[sizeof(c->pre->enrolled)];
 	struct channel_auth_result result = {
 		.error = error,
 		.endpoint = error == 0 ? endpoint_id(c->endpoint) :
 		    c->pre->endpoint,
 		.channel_number = number,
 		.epoch = c->owner->shared.epoch,
-		.security = c->pre->security
+		.security = c->pre->security,
+		.enrolled = enrolled,
+		.fingerprint = c->pre->fingerprint
 	};
 
+	memcpy(enrolled, c->pre->enrolled, sizeof(enrolled));
 	if (error == 0) {
 		COUNT(c->owner, authenticated, 1);
 		c->security = (uint8_t)c->pre->security;
+		result.fingerprint = "";
 		channel_pre_free(c);
 		result.telemetry_seq = last_telemetry(c);
 		channel_todo_add(c, TODO_COMMANDS);
 	}
 	c->protocol->authenticated(c, &result);
+	mem_wipe(enrolled, sizeof(enrolled));
 }
 
-/* End of the turn in which the hello came. */
+/* End of the turn in which the verdict came. */
 void
 channel_answer_hello(struct channel *c)
 {
-	if (c->pre->verdict == 0) {
+	switch (c->pre->verdict) {
+	case 0:
 		takeover_begin(c);
 		return;
+	case -EINPROGRESS:
+		log_info("a device waits for approval endpoint=%s peer=%s "
+		    "key=%s", c->pre->endpoint, c->pre->peer,
+		    c->pre->fingerprint);
+		answer(c, -EINPROGRESS, 0);
+		return;
+	case -EACCES:
+		tell_refused(c, "credentials were refused");
+		answer(c, -EACCES, 0);
+		return;
+	case -EDQUOT:
+		tell_refused(c, "too many attempts");
+		answer(c, -EDQUOT, 0);
+		return;
+	default:
+		channel_admitted(c, c->pre->verdict, 0);
 	}
-	tell_refused(c);
-	answer(c, c->pre->verdict, 0);
 }
 
 void
 channel_admitted(struct channel *c, int error, uint64_t number)
 {
+	uint64_t credential = c->pre->credential;
+
 	if (error != 0 && error != -EBUSY) {
 		log_warning("a device is sent away endpoint=%s peer=%s "
 		    "error=%s", c->pre->endpoint, c->pre->peer,
@@ -180,6 +383,11 @@ channel_admitted(struct channel *c, int error, uint64_t number)
 		error = -EAGAIN;
 	}
 	answer(c, error, number);
+	/* A revocation that came between the check and the claim found no
+	 * channel to close. */
+	if (error == 0 && !c->ended && !identity_holds(
+	    c->owner->shared.identity, endpoint_id(c->endpoint), credential))
+		channel_close(c, 4005, "revoked");
 }
 
 /* ---- what a known device announces ---------------------------------------- */

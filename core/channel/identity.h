@@ -3,7 +3,7 @@
  * Who may be which endpoint (decision 0013): the working copy of what the store
  * has about status and credentials, and the decision whether somebody gets in.
  * What is decided here is stored by jobs; a decision that creates something
- * (enrolment) is only told when it is durable.
+ * (enrolment, an operator's change) is only told when it is durable.
  *
  * Thread: any; one mutex, held for a look-up, never across a callback.
  */
@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/mailbox.h"
+#include "channel/endpoint.h"
 #include "store/credentials.h"
 #include "store/endpoints.h"
 
@@ -29,37 +31,114 @@ struct identity_rules {
 	enum identity_enrol enrol;
 	uint32_t pending_max;		/* that may wait for approval */
 	uint64_t pending_ms;		/* after which it is forgotten */
-	uint32_t open_max;		/* let in by `open` at most, in all */
-	uint32_t enrol_per_minute;	/* for one address */
+	uint32_t open_max;		/* endpoints that `open` lets in until there
+					 * are so many */
+	uint32_t enrol_per_minute;	/* attempts of one address */
 	uint32_t failures_address, failures_identity;	/* a minute */
 	bool cert_admits;		/* a certificate of the listener's CA is
 					 * enough for an unknown endpoint */
 };
 
-/* Reads everything.  store and bus outlive it. */
-int identity_new(struct store *, struct event_bus *, const struct identity_rules *,
+struct identity_deps {
+	struct store *store;
+	struct event_bus *bus;
+	struct endpoint_table *endpoints;
+};
+/* Reads everything, before the store's thread runs.  -ENOMEM, the store's; why[256].
+ * What is in deps outlives it. */
+int identity_new(const struct identity_deps *, const struct identity_rules *,
     char *why, struct identity **ret);
+/* After the store ended. */
 void identity_free(struct identity **);
 void identity_set_rules(struct identity *, const struct identity_rules *);
-/* The static file (auth.h); its tokens have no number and cannot be revoked but by
- * a reload. */
+/* The static file (auth.h); keeps a reference.  Its tokens have no number: whoever
+ * was let in by one that is not in the new file any more is closed (4005). */
 void identity_set_file(struct identity *, struct auth_file *);
 
-/* A credential that was shown; number 0: of the static file, or of a CA. */
+/* A credential that was shown. */
 struct identity_proof {
 	enum store_cred_kind kind;
 	uint8_t value[32];		/* as in store_credential */
 };
+/* A number that is not in the store: tokens of the static file have one by
+ * their contents. */
+#define IDENTITY_FILE_BIT ((uint64_t)1 << 62)
 /*
  * 0: it is one of endpoint's, not expired, not revoked, and the endpoint is
  * active; *ret_number for identity_holds() and revocation.  -EACCES otherwise,
  * in the same time; -EINPROGRESS it waits for approval with this very key;
  * -EDQUOT too many failures from `address` or for `endpoint` lately (the proof
- * was not looked at).
+ * was not looked at); -ENOENT a certificate that is new: see identity_vouch().
  */
 int identity_check(struct identity *, const char *endpoint,
     const struct identity_proof *, const char *address, uint64_t *ret_number);
+/* A proof that did not even verify (a wrong signature): counts like a refusal. */
+void identity_failed(struct identity *, const char *address);
 /* Whether it still holds: asked once more after the channel became live. */
 bool identity_holds(struct identity *, const char *endpoint, uint64_t number);
+
+/* An operation under way; belongs to the caller again when done() is called, on
+ * the loop of `home` (NULL: on the store's thread). */
+struct identity_op {
+	void (*done)(struct identity_op *);
+	struct mailbox *home;
+	int error;			/* 0: it is durable */
+	uint64_t number;		/* of the credential or one-time token */
+	char secret[64];		/* a token that was made, else ""; the
+					 * caller wipes it */
+};
+
+/*
+ * Lets a new device in, or lets it wait.  token NULL: without one; key NULL: a
+ * token is made.  0: done() will be called with 0 (and number, secret),
+ * -EINPROGRESS it waits for approval, -EACCES, or the store's error.  Else at
+ * once: -EACCES closed, or the endpoint is somebody else's; -EINPROGRESS; -EALREADY
+ * it is enrolled with this key (*ret_number); -EDQUOT too many; -EAGAIN, -ENOMEM.
+ */
+int identity_enrol(struct identity *, const char *endpoint, const char *token,
+    const uint8_t *key, const char *address, struct identity_op *,
+    uint64_t *ret_number);
+
+/*
+ * A certificate that only its CA vouches for (identity_check() said -ENOENT):
+ * makes it a credential of the endpoint, which it makes known.  0: done() will be
+ * called; -EACCES, -EAGAIN, -ENOMEM.
+ */
+int identity_vouch(struct identity *, const char *endpoint,
+    const uint8_t sha256[32], struct identity_op *);
+
+/*
+ * What operators do.  All: 0: done() will be called; -ENOENT, -EEXIST, -EAGAIN the
+ * store is busy, -ENOMEM: it will not.
+ */
+int identity_admit(struct identity *, const char *endpoint,
+    struct identity_op *);		/* makes it known; -EEXIST */
+int identity_approve(struct identity *, const char *endpoint,
+    struct identity_op *);
+/* Nobody is it any more; closes its channel (4005). */
+int identity_deny(struct identity *, const char *endpoint,
+    struct identity_op *);
+/* Forgets everything about it, and closes its channel. */
+int identity_forget(struct identity *, const char *endpoint,
+    struct identity_op *);
+/* kind TOKEN: a token is made (op->secret), value is ignored. */
+int identity_add(struct identity *, const struct store_credential *,
+    struct identity_op *);
+/* Closes who was let in by it (4005), before it returns. */
+int identity_revoke(struct identity *, uint64_t number, struct identity_op *);
+/* A one-time token (op->secret); sha256 is ignored. */
+int identity_token_add(struct identity *, const struct store_enrolment *,
+    struct identity_op *);
+int identity_token_remove(struct identity *, uint64_t number,
+    struct identity_op *);
+
+/* Once a second from one thread: who waits for too long is forgotten. */
+void identity_sweep(struct identity *, int64_t wall_ms);
+
+struct identity_figures {
+	uint64_t known, pending, denied, credentials;
+	uint64_t refused, throttled;	/* counters */
+};
+void identity_figures(struct identity *, struct identity_figures *ret);
 
 #endif

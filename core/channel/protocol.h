@@ -16,15 +16,20 @@ struct channel;
 struct net_request;
 struct outbuf;
 
-enum channel_auth_method { AUTH_NONE, AUTH_CERTIFICATE, AUTH_TOKEN };
+enum channel_auth_method {
+	AUTH_NONE, AUTH_CERTIFICATE, AUTH_TOKEN, AUTH_KEY, AUTH_ENROL
+};
 
 struct channel_auth_result {
-	int error;			/* 0; -EACCES refused, -EAGAIN try later */
+	int error;			/* 0; -EACCES refused, -EAGAIN try later,
+					 * -EINPROGRESS, -EBUSY, -EDQUOT */
 	const char *endpoint;		/* the identity that was proven */
 	uint64_t channel_number;	/* of this endpoint */
 	uint64_t epoch;
 	int security;			/* enum channel_security */
 	uint64_t telemetry_seq;		/* last one that is stored; 0 none */
+	const char *enrolled;		/* a token that was made; "" none */
+	const char *fingerprint;	/* -EINPROGRESS: of the key; "" none */
 };
 
 /* What a call with a request number led to, once it is durable or has failed. */

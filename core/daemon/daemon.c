@@ -224,9 +224,11 @@ open_workers(struct daemon *d, char *why)
 	r = auth_file_load(conf_str(d->conf, "auth", "token_file"), why,
 	    &auth);
 	if (r == 0)
+		identity_set_file(d->identity, auth);
+	if (r == 0)
 		r = daemon_workers_open(d, &limits, why);
 	if (r == 0)
-		daemon_workers_set(d, &limits, auth);
+		daemon_workers_set(d, &limits);
 	auth_file_unref(&auth);
 	return r;
 }
@@ -264,6 +266,7 @@ start(struct daemon *d, char *why)
 		return r;
 	emit(d, EVENT_DAEMON_STARTED, PACKAGE_VERSION);
 	if ((r = daemon_state_open(d, why)) != 0 ||
+	    (r = daemon_state_load(d, why)) != 0 ||
 	    (r = daemon_state_start(d)) != 0)
 		return r;
 	d->workers_n = options_workers(d->conf);
@@ -296,15 +299,13 @@ stop(struct daemon *d)
 	daemon_workers_kill_channels(d);
 	if (d->plugs != NULL)
 		plugs_stop(d->plugs);
-	/* The stop answered every sign request that waited; the answers are in
-	 * the workers' mailboxes, in front of this question. */
+	daemon_state_stop(d);
+	/* The stops answered every sign request and job that waited; the answers
+	 * are in the workers' mailboxes, in front of this question. */
 	while (daemon_workers_suspended(d) > 0)
 		continue;
 	daemon_workers_stop(d);
 	daemon_log_counters(d);
-	/* Every channel has said its last, and what the store still completes
-	 * is delivered before the workers are taken down. */
-	daemon_state_stop(d);
 	daemon_workers_free(d);
 	daemon_state_close(d);
 	credentials_free(&d->credentials);

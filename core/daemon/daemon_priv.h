@@ -13,6 +13,7 @@
 #include "base/worker.h"
 #include "channel/channel.h"
 #include "channel/endpoint.h"
+#include "channel/identity.h"
 #include "control/control.h"
 #include "daemon/credentials.h"
 #include "daemon/options.h"
@@ -52,6 +53,7 @@ struct daemon {
 	struct telemetry_table *telemetry;
 	struct command_table *commands;
 	struct endpoint_table *endpoints;
+	struct identity *identity;
 	sem_t settled;			/* the store flushed presence */
 	_Atomic(struct plugs *) plugs;	/* the bus' tap reads it */
 	struct net *net;
@@ -74,8 +76,10 @@ int daemon_load_conf(const char *path, char *why, struct conf **ret);
 
 /* state.c: the store, and what is read from it at the start. */
 int daemon_state_open(struct daemon *, char *why);
+/* Needs the endpoint table. */
+int daemon_state_load(struct daemon *, char *why);
 int daemon_state_start(struct daemon *);
-/* In this order, before and after the workers are freed. */
+/* Stores what waits, and the ends of the channels. */
 void daemon_state_stop(struct daemon *);
 void daemon_state_close(struct daemon *);
 
@@ -122,8 +126,7 @@ int daemon_drain(struct daemon *, uint32_t window_ms, const char *servers,
 size_t daemon_workers_suspended(struct daemon *);
 size_t daemon_worker_channels(struct daemon_worker *);
 size_t daemon_workers_channels(struct daemon *);
-void daemon_workers_set(struct daemon *, const struct channel_limits *,
-    struct auth_file *);
+void daemon_workers_set(struct daemon *, const struct channel_limits *);
 void daemon_workers_stop(struct daemon *);
 void daemon_workers_free(struct daemon *);
 

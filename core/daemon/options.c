@@ -61,6 +61,16 @@ options_net_limits(const struct conf *conf, uint64_t files_max, char *why,
 	return 0;
 }
 
+static enum channel_cert_id
+certificate_id(const struct conf *conf)
+{
+	const char *what = conf_str(conf, "auth", "certificate_identity");
+
+	if (strcmp(what, "fingerprint") == 0)
+		return CERT_ID_FINGERPRINT;
+	return strcmp(what, "san-uri") == 0 ? CERT_ID_SAN_URI : CERT_ID_CN;
+}
+
 void
 options_channel_limits(const struct conf *conf, struct channel_limits *ret)
 {
@@ -82,8 +92,30 @@ options_channel_limits(const struct conf *conf, struct channel_limits *ret)
 			    "clone_replacements"),
 			.window_ms = ms(conf, "presence", "clone_window")
 		},
-		.identity_is_fingerprint = strcmp(conf_str(conf, "auth",
-		    "certificate_identity"), "fingerprint") == 0
+		.cert_id = certificate_id(conf)
+	};
+}
+
+void
+options_identity(const struct conf *conf, struct identity_rules *ret)
+{
+	const char *enrol = conf_str(conf, "auth", "enrol");
+
+	*ret = (struct identity_rules){
+		.enrol = strcmp(enrol, "open") == 0 ? ENROL_OPEN :
+		    strcmp(enrol, "approve") == 0 ? ENROL_APPROVE :
+		    ENROL_CLOSED,
+		.pending_max = (uint32_t)conf_uint(conf, "auth",
+		    "pending_max"),
+		.pending_ms = conf_ms(conf, "auth", "pending_age"),
+		.open_max = (uint32_t)conf_uint(conf, "auth", "open_max"),
+		.enrol_per_minute = (uint32_t)conf_uint(conf, "auth",
+		    "enrol_rate"),
+		.failures_address = (uint32_t)conf_uint(conf, "auth",
+		    "failures_per_address"),
+		.failures_identity = (uint32_t)conf_uint(conf, "auth",
+		    "failures_per_identity"),
+		.cert_admits = conf_bool(conf, "auth", "certificate_admits")
 	};
 }
 

@@ -11,6 +11,7 @@
 
 #include "channel/channel.h"
 #include "channel/command.h"
+#include "channel/identity.h"
 #include "event/bus.h"
 #include "net/net.h"
 #include "store/store.h"
@@ -39,6 +40,8 @@ unsigned options_workers(const struct conf *);
 
 /* [commands]. */
 void options_commands(const struct conf *, struct command_rules *ret);
+/* [auth], but for the token file. */
+void options_identity(const struct conf *, struct identity_rules *ret);
 /* [store]; path, epoch and bus are not set. */
 void options_store(const struct conf *, struct store_opts *ret);
 /* [bus]; it refers to the configuration. */

@@ -21,6 +21,7 @@ struct next {
 	struct channel_limits channel;
 	struct command_rules commands;
 	struct auth_file *auth;
+	struct identity_rules identity;
 	enum log_level level;
 	struct credentials_staged *credentials;
 	struct plugs_staged *plugs;
@@ -79,6 +80,7 @@ prepare(struct daemon *d, struct next *n, char *why)
 	r = control_rules_read(n->conf, why, &n->control);
 	if (r != 0)
 		return r;
+	options_identity(n->conf, &n->identity);
 	r = log_level_parse(conf_str(n->conf, "daemon", "log_level"),
 	    &n->level);
 	if (r == 0)
@@ -100,7 +102,9 @@ commit(struct daemon *d, struct next *n)
 	log_set_level(n->level);
 	net_set_limits(d->net, &n->net);
 	control_set_rules(d->control, &n->control);
-	daemon_workers_set(d, &n->channel, n->auth);
+	daemon_workers_set(d, &n->channel);
+	identity_set_rules(d->identity, &n->identity);
+	identity_set_file(d->identity, n->auth);
 	command_table_set_rules(d->commands, &n->commands);
 	credentials_commit(d->credentials, &n->credentials);
 	plugs_commit(d->plugs, &n->plugs);

@@ -188,6 +188,17 @@ wait_for_leap(struct daemon *d)
 }
 
 int
+daemon_state_load(struct daemon *d, char *why)
+{
+	struct identity_deps deps = { .store = d->store, .bus = d->bus,
+	    .endpoints = d->endpoints };
+	struct identity_rules rules;
+
+	options_identity(d->conf, &rules);
+	return identity_new(&deps, &rules, why, &d->identity);
+}
+
+int
 daemon_state_start(struct daemon *d)
 {
 	bool killed = store_was_killed(d->store);
@@ -209,9 +220,9 @@ daemon_state_stop(struct daemon *d)
 {
 	static const struct endpoint_keeper nobody = { .nudge = NULL };
 
-	store_free(&d->store);
-	if (d->endpoints == NULL)
+	if (d->store == NULL)
 		return;
+	store_stop(d->store);
 	endpoint_table_keep(d->endpoints, &nobody);
 	endpoint_table_give_up(d->endpoints);
 }
@@ -221,4 +232,6 @@ daemon_state_close(struct daemon *d)
 {
 	command_table_free(&d->commands);
 	telemetry_table_free(&d->telemetry);
+	identity_free(&d->identity);
+	store_free(&d->store);
 }

@@ -66,7 +66,8 @@ daemon_workers_open(struct daemon *d, const struct channel_limits *limits,
 {
 	struct channel_shared shared = {
 		.commands = d->commands, .telemetry = d->telemetry,
-		.net = d->net, .endpoints = d->endpoints, .bus = d->bus,
+		.net = d->net, .endpoints = d->endpoints,
+		.identity = d->identity, .bus = d->bus,
 		.counters = &d->channel_counters, .workers = d->channels_of,
 		.workers_n = d->workers_n, .epoch = d->epoch,
 		.find_protocol = find_protocol, .find_ctx = d
@@ -276,7 +277,6 @@ daemon_drain(struct daemon *d, uint32_t window_ms, const char *servers,
 struct setting {
 	struct daemon_worker *w;
 	const struct channel_limits *limits;
-	struct auth_file *auth;
 };
 
 static void
@@ -285,14 +285,12 @@ set(void *arg)
 	struct setting *s = arg;
 
 	channel_worker_set_limits(s->w->channels, s->limits);
-	channel_worker_set_auth(s->w->channels, s->auth);
 }
 
 void
-daemon_workers_set(struct daemon *d, const struct channel_limits *limits,
-    struct auth_file *auth)
+daemon_workers_set(struct daemon *d, const struct channel_limits *limits)
 {
-	struct setting s = { .limits = limits, .auth = auth };
+	struct setting s = { .limits = limits };
 
 	for (unsigned i = 0; i < d->workers_n; i++) {
 		s.w = &d->workers[i];

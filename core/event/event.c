@@ -49,6 +49,11 @@ static const char *const type_names[EVENT_TYPES] = {
 	[EVENT_COMMAND_DONE] = "command.done",
 	[EVENT_ENDPOINT_TELEMETRY] = "endpoint.telemetry",
 	[EVENT_ENDPOINT_INVENTORY] = "endpoint.inventory",
+	[EVENT_ENDPOINT_PENDING] = "endpoint.pending",
+	[EVENT_ENDPOINT_ENROLLED] = "endpoint.enrolled",
+	[EVENT_ENDPOINT_APPROVED] = "endpoint.approved",
+	[EVENT_ENDPOINT_DENIED] = "endpoint.denied",
+	[EVENT_ENDPOINT_REVOKED] = "endpoint.revoked",
 };
 
 static const char *const state_names[PRESENCE_STATES] = {

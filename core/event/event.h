@@ -52,6 +52,11 @@ enum event_type {
 	EVENT_COMMAND_DONE,		/* detail: also outcome, message */
 	EVENT_ENDPOINT_TELEMETRY,	/* detail: seq, cursor */
 	EVENT_ENDPOINT_INVENTORY,	/* detail: revision */
+	EVENT_ENDPOINT_PENDING,		/* waits for an operator */
+	EVENT_ENDPOINT_ENROLLED,	/* has its first credential */
+	EVENT_ENDPOINT_APPROVED,
+	EVENT_ENDPOINT_DENIED,
+	EVENT_ENDPOINT_REVOKED,		/* one of its credentials */
 	EVENT_TYPES
 };
 const char *event_type_name(enum event_type);	/* "endpoint.online" */

@@ -141,6 +141,8 @@ on_authenticated(struct channel *ch, const struct channel_auth_result *in)
 		.max_message = s->proto.max_message < UINT32_MAX ?
 		    (uint32_t)s->proto.max_message : UINT32_MAX,
 		.telemetry_seq = in->telemetry_seq,
+		.enrolled_token = text_of(in->enrolled),
+		.fingerprint = text_of(in->fingerprint),
 	};
 	uint64_t t = self_enter();
 
@@ -298,26 +300,56 @@ proto_challenge(struct cleat_chan *c, unsigned char ret[32])
 	return channel_challenge(proto_channel(c), ret);
 }
 
+/* ABI 1.0 ended with `agent`. */
+#define HELLO_1_0 offsetof(struct cleat_hello, public_key)
+
+static int
+take_method(const struct cleat_hello *in, struct channel_hello *h)
+{
+	if (in->public_key.n != 0) {
+		if (in->public_key.n != 32 || in->signature.n != 64)
+			return -EINVAL;
+		h->public_key = in->public_key.p;
+		h->signature = in->signature.p;
+		h->bound = in->bound != 0;
+	}
+	h->token = in->token;
+	switch (in->method) {
+	case CLEAT_AUTH_CERTIFICATE:
+		h->method = AUTH_CERTIFICATE;
+		return 0;
+	case CLEAT_AUTH_TOKEN:
+		h->method = AUTH_TOKEN;
+		return h->token == NULL ? -EINVAL : 0;
+	case CLEAT_AUTH_KEY:
+		h->method = AUTH_KEY;
+		return h->public_key == NULL ? -EINVAL : 0;
+	case CLEAT_AUTH_ENROL:
+		h->method = AUTH_ENROL;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
 int
 proto_hello(struct cleat_chan *c, const struct cleat_hello *in)
 {
-	struct channel_hello h = {
-		.endpoint = in->endpoint,
-		.boot_id = text_of(in->boot_id),
-		.agent = text_of(in->agent),
-	};
+	struct cleat_hello whole = { .size = sizeof(whole) };
+	struct channel_hello h = { .method = AUTH_NONE };
+	int r;
 
-	if (in->size < sizeof(*in) || in->endpoint == NULL)
+	if (in->size < HELLO_1_0)
 		return -EINVAL;
-	if (in->method == CLEAT_AUTH_CERTIFICATE) {
-		h.method = AUTH_CERTIFICATE;
-	} else if (in->method == CLEAT_AUTH_TOKEN && in->token != NULL) {
-		h.method = AUTH_TOKEN;
-		h.token = in->token;
-	} else {
+	memcpy(&whole, in, in->size < sizeof(whole) ? in->size :
+	    sizeof(whole));
+	if (whole.endpoint == NULL)
 		return -EINVAL;
-	}
-	return channel_authenticate(proto_channel(c), &h);
+	h.endpoint = whole.endpoint;
+	h.boot_id = text_of(whole.boot_id);
+	h.agent = text_of(whole.agent);
+	r = take_method(&whole, &h);
+	return r != 0 ? r : channel_authenticate(proto_channel(c), &h);
 }
 
 int

@@ -390,8 +390,12 @@ wait(struct store *s)
 			until = later(s->flush_at, s->retry_at);
 		if (now >= until)
 			return;
-		t.tv_sec = (time_t)(until / 1000);
-		t.tv_nsec = (long)(until % 1000) * 1000000;
+		/* Tests may have another clock than the kernel. */
+		(void)clock_gettime(CLOCK_MONOTONIC, &t);
+		t.tv_sec += (time_t)((until - now) / 1000);
+		t.tv_nsec += (long)((until - now) % 1000) * 1000000;
+		t.tv_sec += t.tv_nsec / 1000000000;
+		t.tv_nsec %= 1000000000;
 		(void)pthread_cond_timedwait(&s->wake, &s->lock, &t);
 	}
 }
@@ -446,6 +450,28 @@ store_start(struct store *s)
 }
 
 void
+store_stop(struct store *s)
+{
+	struct store_job *first = s->first;
+
+	if (!s->started) {
+		s->first = NULL;
+		s->stop = true;
+		finish(s, first, -ESHUTDOWN);
+		return;
+	}
+	s->started = false;
+	(void)pthread_mutex_lock(&s->lock);
+	s->stop = true;
+	(void)pthread_cond_signal(&s->wake);
+	(void)pthread_mutex_unlock(&s->lock);
+	(void)pthread_join(s->thread, NULL);
+	/* What could not be stored is lost as by a kill. */
+	if (!s->failing)
+		(void)mark(s, true);
+}
+
+void
 store_free(struct store **ps)
 {
 	struct store *s = *ps;
@@ -454,18 +480,7 @@ store_free(struct store **ps)
 	if (s == NULL)
 		return;
 	CT_CHECK_MAGIC(s, STORE_MAGIC);
-	if (s->started) {
-		(void)pthread_mutex_lock(&s->lock);
-		s->stop = true;
-		(void)pthread_cond_signal(&s->wake);
-		(void)pthread_mutex_unlock(&s->lock);
-		(void)pthread_join(s->thread, NULL);
-		/* What could not be stored is lost as by a kill. */
-		if (!s->failing)
-			(void)mark(s, true);
-	} else {
-		finish(s, s->first, -ESHUTDOWN);
-	}
+	store_stop(s);
 	if (s->db.sql != NULL)
 		db_close(&s->db);
 	(void)pthread_cond_destroy(&s->wake);

@@ -50,7 +50,10 @@ int64_t store_last_alive_ms(const struct store *);
 /* Notes that we run, durably, then starts the thread.  -ENOSPC, -EIO; -errno of
  * pthread_create. */
 int store_start(struct store *);
-/* Runs what waits, commits, ends the thread, closes. */
+/* Runs what waits, commits, calls done() of all, ends the thread.  Comes before the
+ * loops that jobs call home end.  Nothing is taken any more. */
+void store_stop(struct store *);
+/* Stops, and closes. */
 void store_free(struct store **);
 
 struct store_job {

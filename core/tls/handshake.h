@@ -49,6 +49,7 @@ struct tls_peer {
 	uint8_t serial_n;
 	int64_t cert_not_after;		/* seconds since 1970 */
 	char cert_cn[128];		/* subject CN, UTF-8 */
+	char cert_uri[129];		/* first URI of the SANs; "" none */
 };
 
 enum tls_handshake_result {

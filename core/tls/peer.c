@@ -14,6 +14,8 @@
 #include "tls/impl.h"
 #include "tls/vendor.h"
 
+#define SANS_MAX 64			/* that are looked at */
+
 #define SERIAL_MAX 20			/* RFC 5280 4.1.2.2 */
 
 int
@@ -193,6 +195,28 @@ serial(gnutls_x509_crt_t crt, struct tls_peer *p)
 	return 0;
 }
 
+/* The first URI among the alternative names (RFC 5280 4.2.1.6). */
+static void
+fill_uri(gnutls_x509_crt_t crt, struct tls_peer *p)
+{
+	unsigned type;
+	size_t n;
+	int r = 0;
+
+	for (unsigned i = 0; i < SANS_MAX &&
+	    r != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE; i++) {
+		n = sizeof(p->cert_uri);
+		r = gnutls_x509_crt_get_subject_alt_name2(crt, i, p->cert_uri,
+		    &n, &type, NULL);
+		if (r >= 0 && type == GNUTLS_SAN_URI &&
+		    n < sizeof(p->cert_uri) && strnlen(p->cert_uri, n) == n) {
+			p->cert_uri[n] = '\0';
+			return;
+		}
+	}
+	p->cert_uri[0] = '\0';
+}
+
 static int
 fill_cert(struct tls_handshake *h, struct tls_peer *p)
 {
@@ -216,6 +240,7 @@ fill_cert(struct tls_handshake *h, struct tls_peer *p)
 	if (gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0,
 	    0, p->cert_cn, &n) < 0 || strlen(p->cert_cn) != n)
 		p->cert_cn[0] = '\0';	/* none, too long, or with a NUL */
+	fill_uri(crt, p);
 	gnutls_x509_crt_deinit(crt);
 	if (r == -EACCES)
 		(void)snprintf(h->reason, sizeof(h->reason),

@@ -18,14 +18,17 @@
 #define E_HELLO_TWICE (-32004)
 #define E_BUSY (-32008)			/* 4003 */
 #define E_ID_NOT_ALLOWED (-32005)	/* 4004 */
+#define E_PENDING (-32006)		/* 1013 */
 #define E_NO_COMMAND (-32007)
+#define E_TOO_MANY (-32009)		/* 4008 */
 
 #define CLOSE_INTERNAL 1011
 #define CLOSE_TRY_LATER 1013
 #define CLOSE_AUTH_FAILED 4001
-#define CLOSE_SUPERSEDED 4003
 #define CLOSE_ID_NOT_ALLOWED 4004
+#define CLOSE_SUPERSEDED 4003
 #define CLOSE_PROTOCOL 4006
+#define CLOSE_RATE 4008
 
 struct inst {
 	struct cleat_self *self;

@@ -9,6 +9,10 @@
 
 #include "call.h"
 
+struct key {
+	unsigned char public_key[32], signature[64];
+};
+
 /* NULL: not there (*ret_ok true) or not a string (false). */
 static const char *
 text_of(const json_t *o, const char *key, bool *ret_ok)
@@ -41,9 +45,61 @@ agent_text(const json_t *params, char *to, size_t cap)
 	return ok;
 }
 
-/* Fills method and token; NULL or what is wrong. */
+static bool
+hex(const char *text, unsigned char *to, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *hi, *lo;
+
+	if (text == NULL || strlen(text) != 2 * n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		hi = strchr(digits, text[2 * i]);
+		lo = strchr(digits, text[2 * i + 1]);
+		if (hi == NULL || lo == NULL)
+			return false;
+		to[i] = (unsigned char)((hi - digits) << 4 | (lo - digits));
+	}
+	return true;
+}
+
+/* The key and the signature by it (doc/protocol.md, "A key"). */
 static const char *
-take_auth(const json_t *params, struct cleat_hello *h)
+take_key(const json_t *auth, struct cleat_hello *h, struct key *key)
+{
+	const char *binding;
+	bool ok = true;
+
+	if (!hex(text_of(auth, "public_key", &ok), key->public_key, 32))
+		return "auth.public_key: 64 hexadecimal digits are expected";
+	if (!hex(text_of(auth, "signature", &ok), key->signature, 64))
+		return "auth.signature: 128 hexadecimal digits are expected";
+	binding = text_of(auth, "binding", &ok);
+	if (binding == NULL || (strcmp(binding, "none") != 0 &&
+	    strcmp(binding, "tls-exporter") != 0))
+		return "auth.binding: tls-exporter or none is expected";
+	h->public_key = (struct cleat_bytes){ key->public_key, 32 };
+	h->signature = (struct cleat_bytes){ key->signature, 64 };
+	h->bound = binding[0] == 't';
+	return NULL;
+}
+
+static const char *
+take_enrolment(const json_t *auth, struct cleat_hello *h, struct key *key)
+{
+	bool ok = true;
+
+	h->method = CLEAT_AUTH_ENROL;
+	h->token = text_of(auth, "token", &ok);
+	if (!ok)
+		return "auth.token: a string is expected";
+	return json_object_get(auth, "public_key") == NULL ? NULL :
+	    take_key(auth, h, key);
+}
+
+/* Fills what proves who it is; NULL or what is wrong. */
+static const char *
+take_auth(const json_t *params, struct cleat_hello *h, struct key *key)
 {
 	const json_t *auth = json_object_get(params, "auth");
 	const char *method;
@@ -58,8 +114,14 @@ take_auth(const json_t *params, struct cleat_hello *h)
 		h->method = CLEAT_AUTH_CERTIFICATE;
 		return NULL;
 	}
+	if (strcmp(method, "key") == 0) {
+		h->method = CLEAT_AUTH_KEY;
+		return take_key(auth, h, key);
+	}
+	if (strcmp(method, "enrol") == 0)
+		return take_enrolment(auth, h, key);
 	if (strcmp(method, "token") != 0)
-		return "auth.method: mtls or token is expected";
+		return "auth.method: mtls, key, token or enrol is expected";
 	h->method = CLEAT_AUTH_TOKEN;
 	h->token = text_of(auth, "token", &ok);
 	return h->token == NULL ? "auth.token: a string is expected" : NULL;
@@ -67,7 +129,7 @@ take_auth(const json_t *params, struct cleat_hello *h)
 
 static const char *
 take_hello(const json_t *params, struct cleat_hello *h, char *agent,
-    size_t agent_cap)
+    size_t agent_cap, struct key *key)
 {
 	bool ok = true;
 
@@ -82,7 +144,7 @@ take_hello(const json_t *params, struct cleat_hello *h, char *agent,
 	if (!agent_text(params, agent, agent_cap))
 		return "agent: an object with name and version is expected";
 	h->agent = agent;
-	return take_auth(params, h);
+	return take_auth(params, h, key);
 }
 
 /* The answer is on its way or the channel ends: the token is needed no more. */
@@ -99,6 +161,7 @@ hello_call(struct call *c)
 	const struct cleat_host *host = c->inst->host;
 	struct cleat_hello h = { .size = sizeof(h) };
 	char agent[256];
+	struct key key;
 	const char *why;
 	int err;
 
@@ -111,7 +174,7 @@ hello_call(struct call *c)
 		    "hello must be a request");
 		return;
 	}
-	why = take_hello(c->rpc.params, &h, agent, sizeof(agent));
+	why = take_hello(c->rpc.params, &h, agent, sizeof(agent), &key);
 	if (why != NULL) {
 		wipe_token(&h);
 		call_error(c, RPC_PARAMS, why);
@@ -149,6 +212,14 @@ server_list(struct inst *in)
 }
 
 static json_t *
+enrolled(const struct cleat_auth_result *r)
+{
+	if (r->enrolled_token[0] == '\0')
+		return NULL;
+	return json_pack("{s:s}", "token", r->enrolled_token);
+}
+
+static json_t *
 hello_result(struct inst *in, const struct cleat_auth_result *r)
 {
 	static const char *const security[] = {
@@ -158,7 +229,7 @@ hello_result(struct inst *in, const struct cleat_auth_result *r)
 	};
 
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I}, "
-	    "s:o, s:s, s:s, s:I}",
+	    "s:o, s:s, s:s, s:I, s:o*}",
 	    "channel", (json_int_t)r->channel, "epoch", (json_int_t)r->epoch,
 	    "ping_ms", (json_int_t)r->ping_ms,
 	    "dead_ms", (json_int_t)r->dead_ms,
@@ -169,7 +240,38 @@ hello_result(struct inst *in, const struct cleat_auth_result *r)
 	    "servers", server_list(in), "endpoint", r->endpoint,
 	    "security", r->security <= CLEAT_SECURITY_WSS_SAFE ?
 	    security[r->security] : "none",
-	    "telemetry_seq", (json_int_t)r->telemetry_seq);
+	    "telemetry_seq", (json_int_t)r->telemetry_seq,
+	    "enrolled", enrolled(r));
+}
+
+/* How each refusal is said. */
+static const struct refusal {
+	int error, code;
+	uint16_t close;
+	const char *why;
+} refusals[] = {
+	{ -EAGAIN, E_TRY_LATER, CLOSE_TRY_LATER, "try later" },
+	{ -EINPROGRESS, E_PENDING, CLOSE_TRY_LATER,
+	  "an operator has to approve" },
+	{ -EBUSY, E_BUSY, CLOSE_SUPERSEDED,
+	  "another device is connected with this id" },
+	{ -EDQUOT, E_TOO_MANY, CLOSE_RATE, "too many attempts" },
+	{ 0, E_AUTH_FAILED, CLOSE_AUTH_FAILED, "authentication failed" }
+};
+
+static void
+refuse(struct inst *in, struct cleat_chan *chan, json_t *id,
+    const struct cleat_auth_result *r)
+{
+	const struct refusal *f = refusals;
+
+	while (f->error != 0 && f->error != r->error)
+		f++;
+	call_send(in, chan, r->fingerprint[0] == '\0' ||
+	    f->code != E_PENDING ? rpc_error(id, f->code, f->why) :
+	    rpc_error_data(id, f->code, f->why, json_pack("{s:s}",
+	    "fingerprint", r->fingerprint)));
+	in->host->chan_close(chan, f->close, f->why);
 }
 
 void
@@ -187,19 +289,8 @@ hello_answer(void *inst, struct cleat_chan *chan, void *session,
 	if (r->error >= 0) {
 		s->stage = UP;
 		call_send(in, chan, rpc_result(id, hello_result(in, r)));
-	} else if (r->error == -EAGAIN) {
-		call_send(in, chan, rpc_error(id, E_TRY_LATER, "try later"));
-		in->host->chan_close(chan, CLOSE_TRY_LATER, "try later");
-	} else if (r->error == -EBUSY) {
-		call_send(in, chan, rpc_error(id, E_BUSY,
-		    "another device is connected with this id"));
-		in->host->chan_close(chan, CLOSE_SUPERSEDED,
-		    "another channel has the right of way");
 	} else {
-		call_send(in, chan, rpc_error(id, E_AUTH_FAILED,
-		    "authentication failed"));
-		in->host->chan_close(chan, CLOSE_AUTH_FAILED,
-		    "authentication failed");
+		refuse(in, chan, id, r);
 	}
 	json_decref(id);
 }

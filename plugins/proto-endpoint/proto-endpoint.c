@@ -15,7 +15,6 @@
 #define NAME "proto-endpoint"
 
 #define CLOSE_UNSUPPORTED 1003
-#define CLOSE_RATE 4008
 #define ERRORS_MAX 64			/* bad messages, one after the other */
 #define CHALLENGE_N 32
 #define TYPE_MAX 64

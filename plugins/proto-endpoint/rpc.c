@@ -156,6 +156,14 @@ rpc_request(json_t *id, const char *method, json_t *params)
 }
 
 char *
+rpc_error_data(json_t *id, int code, const char *why, json_t *data)
+{
+	return rpc_text(json_pack("{s:s, s:o, s:{s:i, s:s, s:o}}", "jsonrpc",
+	    "2.0", "id", id_or_null(id), "error", "code", code, "message",
+	    why, "data", data));
+}
+
+char *
 rpc_notification(const char *method, json_t *params)
 {
 	return rpc_text(json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method",

@@ -36,6 +36,8 @@ void rpc_fini(struct rpc *r);
  * over, also on failure. */
 char *rpc_result(json_t *id, json_t *result);
 char *rpc_error(json_t *id, int code, const char *why);
+/* Takes `data` over, too. */
+char *rpc_error_data(json_t *id, int code, const char *why, json_t *data);
 /* The same for a request of ours; takes `id` and `params` over. */
 char *rpc_request(json_t *id, const char *method, json_t *params);
 /* The same for a notification; takes `params` over. */

@@ -64,6 +64,7 @@ authenticated(void *inst, struct cleat_chan *c, int kind)
 	const struct cleat_protocol_ops *ops = cleat_plugin.ops;
 	struct cleat_auth_result r = { .size = sizeof(r),
 	    .endpoint = c->endpoint, .security = CLEAT_SECURITY_WSS,
+	    .enrolled_token = "", .fingerprint = "",
 	    .error = kind == 'a' ? -EACCES : kind == 'b' ? -EAGAIN : 0 };
 
 	ops->authenticated(inst, c, c->session, &r);

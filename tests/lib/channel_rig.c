@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "channel/auth.h"
+#include "channel/identity.h"
 #include "tls/digest.h"
 #include "tls/snapshot.h"
 
@@ -374,6 +375,52 @@ make_tokens(struct rig *r)
 	(void)unlink(path);
 }
 
+static void
+start_identity(struct rig *r)
+{
+	const struct store_opts opts = {
+		.path = r->database, .queue_jobs = 1000,
+		.queue_bytes = 1 << 20, .flush_ms = 10,
+		.telemetry_rows = 1000, .telemetry_bytes = 1 << 20,
+		.telemetry_age_ms = 86400000, .commands_age_ms = 86400000
+	};
+	const struct identity_rules rules = {
+		.pending_max = 10, .pending_ms = 86400000, .open_max = 10,
+		.enrol_per_minute = 1000, .failures_address = 1000,
+		.failures_identity = 1000, .cert_admits = true
+	};
+	struct identity_deps deps = { .bus = r->tap.bus,
+	    .endpoints = r->endpoints };
+	char why[256];
+
+	(void)snprintf(r->directory, sizeof(r->directory),
+	    "/tmp/rig-state-XXXXXX");
+	NEED(mkdtemp(r->directory) != NULL);
+	(void)snprintf(r->database, sizeof(r->database), "%s/db",
+	    r->directory);
+	NEED(store_open(&opts, why, &r->store) == 0);
+	deps.store = r->store;
+	NEED(identity_new(&deps, &rules, why, &r->identity) == 0);
+	NEED(store_start(r->store) == 0);
+	identity_set_file(r->identity, r->auth);
+}
+
+static void
+stop_identity(struct rig *r)
+{
+	static const char *const suffix[] = { "", "-wal", "-shm" };
+	char path[100];
+
+	store_free(&r->store);
+	identity_free(&r->identity);
+	for (int i = 0; i < 3; i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", r->database,
+		    suffix[i]);
+		(void)unlink(path);
+	}
+	(void)rmdir(r->directory);
+}
+
 void
 rig_start(struct rig *r)
 {
@@ -397,8 +444,10 @@ rig_start(struct rig *r)
 	NEED(net_new(&r->net_limits, listeners, 2, &hooks, why, &r->net) == 0);
 	(void)net_listener_address(r->net, 0, r->plain);
 	(void)net_listener_address(r->net, 1, r->tls);
+	start_identity(r);
 	r->shared = (struct channel_shared){
 		.net = r->net, .endpoints = r->endpoints, .bus = r->tap.bus,
+		.identity = r->identity,
 		.counters = &r->counters, .workers = r->cw,
 		.workers_n = RIG_WORKERS, .epoch = 7,
 		.find_protocol = find_protocol, .find_ctx = r
@@ -409,7 +458,6 @@ rig_start(struct rig *r)
 		NEED(net_worker_new(r->net, &r->worker[i], r, &r->nw[i]) == 0);
 		NEED(channel_worker_new(&r->shared, i, &r->worker[i], r->nw[i],
 		    &r->limits, &r->cw[i]) == 0);
-		channel_worker_set_auth(r->cw[i], r->auth);
 		net_worker_set_snapshot(r->nw[i], s);
 	}
 	endpoint_table_set_workers(r->endpoints, r->cw);
@@ -422,6 +470,7 @@ rig_stop(struct rig *r)
 {
 	for (unsigned i = 0; i < RIG_WORKERS; i++)
 		channel_worker_kill_all(r->cw[i]);
+	store_stop(r->store);
 	for (unsigned i = 0; i < RIG_WORKERS; i++) {
 		mailbox_drain(&r->worker[i].mailbox);
 		channel_worker_free(&r->cw[i]);
@@ -433,6 +482,7 @@ rig_stop(struct rig *r)
 	event_tap_stop(&r->tap);
 	NEED(atomic_load(&net_counters(r->net)->connections) == 0);
 	net_free(&r->net);
+	stop_identity(r);
 	endpoint_table_free(&r->endpoints);
 	auth_file_unref(&r->auth);
 	test_cert_free(&r->device);

@@ -20,6 +20,7 @@
 
 #include "base/worker.h"
 #include "channel/channel_priv.h"
+#include "store/store.h"
 #include "certs.h"
 #include "event_tap.h"
 
@@ -53,6 +54,9 @@ struct rig {
 	struct channel_shared shared;
 	struct rig_protocol protocol[RIG_WORKERS];
 	struct auth_file *auth;
+	struct store *store;
+	struct identity *identity;
+	char directory[64], database[80];
 	struct test_cert ca, server, device;
 	char plain[120], tls[120];	/* addresses */
 

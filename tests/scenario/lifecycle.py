@@ -253,9 +253,10 @@ def test_bad_reloads(scene):
 
 
 def test_reload_tokens(scene):
-    """tokens come and go by a reload; who is online stays"""
+    """tokens come and go by a reload, and so does who was let in by one"""
     d = start(scene)
     live = Device(d, 'live')
+    stays = Device(d, 'other')
     new = d.token('new')
     try:
         Device(d, 'new')
@@ -271,8 +272,9 @@ def test_reload_tokens(scene):
         raise AssertionError('a token that was removed')
     except AssertionError as e:
         check('authentication failed' in str(e), str(e))
-    well(live)
-    live.close()
+    equal(live.expect_close()[0], 4005, 'let in by a token that is gone')
+    well(stays)
+    stays.close()
     d.stop()
 
 

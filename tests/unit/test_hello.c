@@ -13,6 +13,7 @@
 
 #include "../lib/channel_rig.h"
 #include "channel/auth.h"
+#include "channel/identity.h"
 #include "tls/digest.h"
 
 static struct rig rig;
@@ -135,12 +136,12 @@ the_file_of_tokens_can_be_replaced(void **state)
 	(void)state;
 	rig_start(&rig);
 	assert_int_equal(auth_file_load(NULL, why, &none), 0);
-	channel_worker_set_auth(rig.cw[0], none);
+	identity_set_file(rig.identity, none);
 	auth_file_unref(&none);
 	dial(NULL, NULL);
 	assert_true(rig_send_text(&client, "hello dev-1 " RIG_TOKEN));
 	rig_expect_text(&client, "no -13");
-	channel_worker_set_auth(rig.cw[0], rig.auth);
+	identity_set_file(rig.identity, rig.auth);
 	dial(NULL, NULL);
 	(void)rig_hello(&client, "dev-1");
 }
@@ -189,7 +190,7 @@ an_identity_can_be_the_fingerprint(void **state)
 	char line[100], hex[65];
 
 	(void)state;
-	rig.limits.identity_is_fingerprint = true;
+	rig.limits.cert_id = CERT_ID_FINGERPRINT;
 	rig_start(&rig);
 	dial(RIG_TLS13, &rig.device);
 	digest_hex(the_channel()->cert->sha256, 32, hex);

@@ -52,7 +52,7 @@ limits_are_the_configured_ones(void **state)
 	assert_int_equal(c.send_queue, 9 * 1024);
 	assert_int_equal(c.retry_min_ms, 2000);
 	assert_int_equal(c.retry_max_ms, 180000);
-	assert_false(c.identity_is_fingerprint);
+	assert_int_equal(c.cert_id, CERT_ID_CN);
 	conf_unref(&conf);
 }
 

@@ -105,7 +105,8 @@ authenticate(int error)
 		.channel = 7, .epoch = 3, .security = CLEAT_SECURITY_WSS,
 		.ping_ms = 20000, .dead_ms = 35000, .retry_min_ms = 500,
 		.retry_max_ms = 30000, .max_message = 65536,
-		.telemetry_seq = 41
+		.telemetry_seq = 41,
+		.enrolled_token = "", .fingerprint = ""
 	};
 
 	fake_chan_clear(chan);

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The working copy: members by id, their credentials, and whether what somebody
+ * shows is one of them.  The comparison takes the same steps for an id that is
+ * not there.
+ */
+#include "channel/identity_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "channel/auth.h"
+#include "tls/digest.h"
+
+#define FIRST_BUCKETS 64
+#define USED_EVERY_MS 60000		/* the last use is stored that often */
+
+/* ---- members --------------------------------------------------------------- */
+
+static size_t
+place_of(const struct identity *in, const char *id)
+{
+	uint32_t h = 2166136261u;	/* FNV-1a */
+
+	for (; *id != '\0'; id++)
+		h = (h ^ (uint8_t)*id) * 16777619u;
+	return (h ^ (h >> 15)) & (in->buckets - 1);
+}
+
+struct member *
+member_find(const struct identity *in, const char *id)
+{
+	struct member *m = NULL;
+
+	if (in->buckets > 0)
+		m = in->bucket[place_of(in, id)];
+	while (m != NULL && strcmp(m->id, id) != 0)
+		m = m->next;
+	return m;
+}
+
+/* Doubles the buckets when they are full on average. */
+static int
+grow(struct identity *in)
+{
+	size_t old_n = in->buckets, n = old_n == 0 ? FIRST_BUCKETS : old_n * 2;
+	struct member **old = in->bucket, **fresh, *m, *next, **to;
+
+	if (in->count < old_n)
+		return 0;
+	if ((fresh = mem_calloc(n, sizeof(*fresh))) == NULL)
+		return old == NULL ? -ENOMEM : 0;
+	in->bucket = fresh;
+	in->buckets = n;
+	for (size_t i = 0; i < old_n; i++)
+		for (m = old[i]; m != NULL; m = next) {
+			next = m->next;
+			to = &in->bucket[place_of(in, m->id)];
+			m->next = *to;
+			*to = m;
+		}
+	mem_free(old);
+	return 0;
+}
+
+struct member *
+member_get(struct identity *in, const char *id, int64_t now_ms)
+{
+	struct member *m = member_find(in, id), **to;
+	size_t n = strlen(id) + 1;
+
+	if (m != NULL || grow(in) != 0 ||
+	    (m = mem_calloc(1, sizeof(*m) + n)) == NULL)
+		return m;
+	memcpy(m->id, id, n);
+	m->created_ms = now_ms;
+	m->status = STORE_ACTIVE;
+	to = &in->bucket[place_of(in, id)];
+	m->next = *to;
+	*to = m;
+	in->count++;
+	return m;
+}
+
+void
+member_set_status(struct identity *in, struct member *m,
+    enum store_status status)
+{
+	in->pending -= m->status == STORE_PENDING;
+	in->denied -= m->status == STORE_DENIED;
+	m->status = (uint8_t)status;
+	in->pending += m->status == STORE_PENDING;
+	in->denied += m->status == STORE_DENIED;
+}
+
+static void
+member_free(struct member *m)
+{
+	struct credential *c, *next;
+
+	for (c = m->first; c != NULL; c = next) {
+		next = c->next;
+		mem_free_wiped(c, sizeof(*c));
+	}
+	mem_free(m);
+}
+
+void
+member_remove(struct identity *in, struct member *m)
+{
+	struct member **at = &in->bucket[place_of(in, m->id)];
+
+	while (*at != m)
+		at = &(*at)->next;
+	*at = m->next;
+	member_set_status(in, m, STORE_ACTIVE);
+	for (struct credential *c = m->first; c != NULL; c = c->next)
+		in->credentials--;
+	in->count--;
+	member_free(m);
+}
+
+struct credential *
+member_credential(const struct member *m, enum store_cred_kind kind,
+    const uint8_t value[32])
+{
+	struct credential *c = m->first;
+
+	while (c != NULL && (c->kind != kind ||
+	    !digest_equal(c->value, value, 32)))
+		c = c->next;
+	return c;
+}
+
+int
+member_add(struct identity *in, struct member *m,
+    const struct store_credential *s)
+{
+	struct credential *c = mem_alloc(sizeof(*c));
+
+	if (c == NULL)
+		return -ENOMEM;
+	*c = (struct credential){
+		.next = m->first, .number = s->number,
+		.expires_ms = s->expires_ms, .used_ms = s->used_ms,
+		.kind = (uint8_t)s->kind, .revoked = s->revoked
+	};
+	memcpy(c->value, s->value, sizeof(c->value));
+	m->first = c;
+	in->credentials++;
+	return 0;
+}
+
+/* ---- reading the store ------------------------------------------------------- */
+
+struct reading {
+	struct identity *in;
+	int error;
+};
+
+static bool
+read_endpoint(void *ctx, const struct store_endpoint *e)
+{
+	struct reading *r = ctx;
+	struct member *m = member_get(r->in, e->presence.id, e->created_ms);
+
+	if (m == NULL)
+		r->error = -ENOMEM;
+	else
+		member_set_status(r->in, m, e->status);
+	return m != NULL;
+}
+
+static void
+read_credential(void *ctx, const struct store_credential *c)
+{
+	struct reading *r = ctx;
+	struct member *m = member_find(r->in, c->endpoint);
+
+	if (m != NULL && r->error == 0)
+		r->error = member_add(r->in, m, c);
+}
+
+static int
+read_all(struct identity *in)
+{
+	struct store_endpoint_filter all = { .after = "", .prefix = "",
+	    .group = "", .state = -1, .status = -1, .limit = INT32_MAX };
+	struct store_db *db = store_reader(in->deps.store);
+	struct reading r = { .in = in };
+	int e = store_endpoint_list(db, &all, read_endpoint, &r);
+
+	if (e == 0 && r.error == 0)
+		e = store_credential_each(db, NULL, read_credential, &r);
+	return e != 0 ? e : r.error;
+}
+
+int
+identity_new(const struct identity_deps *deps,
+    const struct identity_rules *rules, char *why, struct identity **ret)
+{
+	struct identity *in = mem_calloc(1, sizeof(*in));
+	int r = -ENOMEM;
+
+	if (in != NULL) {
+		(void)pthread_mutex_init(&in->lock, NULL);
+		in->deps = *deps;
+		in->rules = *rules;
+		r = digest_random(&in->addresses.salt, sizeof(uint64_t));
+		in->identities.salt = in->enrolments.salt =
+		    in->addresses.salt;
+		if (r == 0)
+			r = read_all(in);
+	}
+	if (r != 0) {
+		(void)snprintf(why, 256, "identities cannot be read: %s",
+		    strerror(-r));
+		identity_free(&in);
+		return r;
+	}
+	*ret = in;
+	return 0;
+}
+
+void
+identity_free(struct identity **pi)
+{
+	struct identity *in = *pi;
+	struct member *m, *next;
+
+	*pi = NULL;
+	if (in == NULL)
+		return;
+	for (size_t i = 0; i < in->buckets; i++)
+		for (m = in->bucket[i]; m != NULL; m = next) {
+			next = m->next;
+			member_free(m);
+		}
+	mem_free(in->bucket);
+	auth_file_unref(&in->file);
+	(void)pthread_mutex_destroy(&in->lock);
+	mem_free(in);
+}
+
+void
+identity_set_rules(struct identity *in, const struct identity_rules *rules)
+{
+	(void)pthread_mutex_lock(&in->lock);
+	in->rules = *rules;
+	(void)pthread_mutex_unlock(&in->lock);
+}
+
+/* ---- the decision ------------------------------------------------------------ */
+
+static uint64_t
+file_number(const uint8_t sha256[32])
+{
+	uint64_t n;
+
+	memcpy(&n, sha256, sizeof(n));
+	return (n & (IDENTITY_FILE_BIT - 1)) | IDENTITY_FILE_BIT;
+}
+
+/* As many comparisons for somebody unknown as for one with one credential. */
+static struct credential *
+compare(const struct member *m, const struct identity_proof *p,
+    int64_t now_ms)
+{
+	static const uint8_t nobody[32];
+	struct credential *found = NULL, *c = m == NULL ? NULL : m->first;
+
+	if (c == NULL)
+		(void)digest_equal(nobody, p->value, 32);
+	for (; c != NULL; c = c->next)
+		if (digest_equal(c->value, p->value, 32) &&
+		    c->kind == p->kind && !c->revoked &&
+		    (c->expires_ms == 0 || c->expires_ms > now_ms))
+			found = c;
+	return found;
+}
+
+/* Under the lock. */
+static int
+decide(struct identity *in, const char *endpoint,
+    const struct identity_proof *p, int64_t now_ms, uint64_t *ret_number,
+    struct credential **ret_used)
+{
+	struct member *m = member_find(in, endpoint);
+	struct credential *c = compare(m, p, now_ms);
+	bool in_file = p->kind == STORE_CRED_TOKEN && in->file != NULL &&
+	    auth_file_has(in->file, endpoint, p->value);
+
+	if (m != NULL && m->status == STORE_DENIED)
+		return -EACCES;
+	if (m != NULL && m->status == STORE_PENDING)
+		return c != NULL ? -EINPROGRESS : -EACCES;
+	if (c != NULL) {
+		*ret_number = c->number;
+		*ret_used = c;
+		return 0;
+	}
+	if (in_file) {
+		*ret_number = file_number(p->value);
+		return 0;
+	}
+	/* The CA of the listener vouches; unless this one was revoked. */
+	if (p->kind == STORE_CRED_CERT && in->rules.cert_admits &&
+	    (m == NULL || member_credential(m, p->kind, p->value) == NULL))
+		return -ENOENT;
+	return -EACCES;
+}
+
+struct used {
+	struct store_job job;
+	uint64_t number;
+	int64_t at_ms;
+};
+
+static int
+store_used(struct store_job *j, struct store_db *db)
+{
+	struct used *u = CT_CONTAINER(j, struct used, job);
+	int r = store_credential_used(db, u->number, u->at_ms);
+
+	return r == -ENOENT ? 0 : r;	/* forgotten meanwhile */
+}
+
+static void
+stored_used(struct store_job *j)
+{
+	mem_free(CT_CONTAINER(j, struct used, job));
+}
+
+/* Nobody waits for this; what cannot be stored now is stored the next time. */
+static void
+note_use(struct identity *in, uint64_t number, int64_t at_ms)
+{
+	struct used *u = mem_calloc(1, sizeof(*u));
+
+	if (u == NULL)
+		return;
+	u->job.run = store_used;
+	u->job.done = stored_used;
+	u->job.bytes = sizeof(*u);
+	u->number = number;
+	u->at_ms = at_ms;
+	if (store_submit(in->deps.store, &u->job) != 0)
+		mem_free(u);
+}
+
+static bool
+throttled(struct identity *in, const char *endpoint, bool guessable,
+    const char *address, uint64_t now)
+{
+	bool full = throttle_full(&in->addresses, address,
+	    in->rules.failures_address, now) || (guessable &&
+	    throttle_full(&in->identities, endpoint,
+	    in->rules.failures_identity, now));
+
+	if (full)
+		atomic_fetch_add(&in->throttled, 1);
+	return full;
+}
+
+static void
+count_failure(struct identity *in, const char *endpoint, const char *address,
+    uint64_t now)
+{
+	atomic_fetch_add(&in->refused, 1);
+	throttle_count(&in->addresses, address, in->rules.failures_address,
+	    now);
+	if (endpoint != NULL)
+		throttle_count(&in->identities, endpoint,
+		    in->rules.failures_identity, now);
+}
+
+int
+identity_check(struct identity *in, const char *endpoint,
+    const struct identity_proof *p, const char *address, uint64_t *ret_number)
+{
+	bool guessable = p->kind == STORE_CRED_TOKEN, note = false;
+	int64_t wall = clock_wall_ms();
+	uint64_t now = clock_mono_ms();
+	struct credential *c = NULL;
+	int r = -EDQUOT;
+
+	(void)pthread_mutex_lock(&in->lock);
+	if (!throttled(in, endpoint, guessable, address, now)) {
+		r = decide(in, endpoint, p, wall, ret_number, &c);
+		if (r == -EACCES)
+			count_failure(in, guessable ? endpoint : NULL,
+			    address, now);
+	}
+	if (c != NULL && wall - c->used_ms > USED_EVERY_MS) {
+		c->used_ms = wall;
+		note = true;
+	}
+	(void)pthread_mutex_unlock(&in->lock);
+	if (note)
+		note_use(in, *ret_number, wall);
+	return r;
+}
+
+void
+identity_failed(struct identity *in, const char *address)
+{
+	(void)pthread_mutex_lock(&in->lock);
+	count_failure(in, NULL, address, clock_mono_ms());
+	(void)pthread_mutex_unlock(&in->lock);
+}
+
+static bool
+file_holds(const struct auth_file *f, const char *endpoint, uint64_t number)
+{
+	const uint8_t *sha256;
+	const char *id;
+
+	if (f == NULL)
+		return false;
+	for (size_t i = auth_file_find(f, endpoint); auth_file_entry(f, i,
+	    &id, &sha256) && strcmp(id, endpoint) == 0; i++)
+		if (file_number(sha256) == number)
+			return true;
+	return false;
+}
+
+static bool
+holds(const struct identity *in, const char *endpoint, uint64_t number)
+{
+	const struct member *m = member_find(in, endpoint);
+	const struct credential *c = m == NULL ? NULL : m->first;
+
+	if (m != NULL && m->status != STORE_ACTIVE)
+		return false;
+	if ((number & IDENTITY_FILE_BIT) != 0)
+		return file_holds(in->file, endpoint, number);
+	while (c != NULL && c->number != number)
+		c = c->next;
+	return c != NULL && !c->revoked;
+}
+
+/* Whoever was let in by a token that is gone has to go too. */
+static void
+kick_gone(struct identity *in, const struct auth_file *old,
+    const struct auth_file *fresh)
+{
+	const uint8_t *sha256;
+	const char *id;
+
+	for (size_t i = 0; old != NULL && auth_file_entry(old, i, &id,
+	    &sha256); i++)
+		if (!auth_file_has(fresh, id, sha256))
+			(void)endpoint_kick_credential(in->deps.endpoints, id,
+			    file_number(sha256));
+}
+
+void
+identity_set_file(struct identity *in, struct auth_file *f)
+{
+	struct auth_file *old;
+
+	(void)pthread_mutex_lock(&in->lock);
+	old = in->file;
+	in->file = auth_file_ref(f);
+	(void)pthread_mutex_unlock(&in->lock);
+	kick_gone(in, old, f);
+	auth_file_unref(&old);
+}
+
+bool
+identity_holds(struct identity *in, const char *endpoint, uint64_t number)
+{
+	bool ok;
+
+	(void)pthread_mutex_lock(&in->lock);
+	ok = holds(in, endpoint, number);
+	(void)pthread_mutex_unlock(&in->lock);
+	return ok;
+}
+
+void
+identity_figures(struct identity *in, struct identity_figures *ret)
+{
+	(void)pthread_mutex_lock(&in->lock);
+	*ret = (struct identity_figures){
+		.known = in->count, .pending = in->pending,
+		.denied = in->denied, .credentials = in->credentials,
+		.refused = atomic_load(&in->refused),
+		.throttled = atomic_load(&in->throttled)
+	};
+	(void)pthread_mutex_unlock(&in->lock);
+}

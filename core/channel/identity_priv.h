@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What identity.c (the working copy, the decision) and identity_op.c (what is
+ * changed and stored) share. */
+#ifndef CT_CHANNEL_IDENTITY_PRIV_H
+#define CT_CHANNEL_IDENTITY_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "channel/identity.h"
+#include "channel/throttle.h"
+#include "store/store.h"
+
+struct credential {
+	struct credential *next;
+	uint64_t number;
+	int64_t expires_ms;		/* 0 never */
+	int64_t used_ms;		/* as it is stored */
+	uint8_t value[32];
+	uint8_t kind;			/* enum store_cred_kind */
+	bool revoked;
+};
+
+struct member {
+	struct member *next;		/* in its bucket */
+	struct credential *first;
+	int64_t created_ms;
+	uint8_t status;			/* enum store_status */
+	char id[];
+};
+
+struct identity {
+	struct identity_deps deps;
+	_Atomic uint64_t refused, throttled;
+
+	pthread_mutex_t lock;		/* guards all below */
+	struct identity_rules rules;
+	struct auth_file *file;
+	struct member **bucket;
+	size_t buckets, count, pending, denied, credentials;
+	struct throttle addresses, identities, enrolments;
+};
+
+/* All under the lock. */
+struct member *member_find(const struct identity *, const char *id);
+/* Finds or makes it (active).  NULL: no memory. */
+struct member *member_get(struct identity *, const char *id, int64_t now_ms);
+void member_set_status(struct identity *, struct member *, enum store_status);
+void member_remove(struct identity *, struct member *);
+struct credential *member_credential(const struct member *,
+    enum store_cred_kind, const uint8_t value[32]);
+/* -ENOMEM. */
+int member_add(struct identity *, struct member *,
+    const struct store_credential *);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Buckets that leak: see throttle.h. */
+#include "channel/throttle.h"
+
+#define TRY 1024u
+
+static struct throttle_place *
+place_of(struct throttle *t, const char *key)
+{
+	uint64_t h = t->salt ^ 0xcbf29ce484222325u;	/* FNV-1a, salted */
+
+	for (; *key != '\0'; key++)
+		h = (h ^ (uint8_t)*key) * 0x100000001b3u;
+	h ^= h >> 29;
+	h *= 0xbf58476d1ce4e5b9u;
+	return &t->place[(h ^ (h >> 32)) % THROTTLE_PLACES];
+}
+
+/* What is left of it after the time that has passed. */
+static void
+leak(struct throttle_place *p, uint32_t per_minute, uint64_t now_ms)
+{
+	uint64_t passed = now_ms - p->at_ms;
+	uint64_t gone = passed > 60000 ? UINT32_MAX :
+	    passed * per_minute * TRY / 60000;
+
+	if (gone == 0)
+		return;			/* keeps the fraction */
+	p->used = gone >= p->used ? 0 : p->used - (uint32_t)gone;
+	p->at_ms = now_ms;
+}
+
+bool
+throttle_full(struct throttle *t, const char *key, uint32_t per_minute,
+    uint64_t now_ms)
+{
+	struct throttle_place *p = place_of(t, key);
+
+	leak(p, per_minute, now_ms);
+	return p->used + TRY > (uint64_t)per_minute * TRY;
+}
+
+void
+throttle_count(struct throttle *t, const char *key, uint32_t per_minute,
+    uint64_t now_ms)
+{
+	struct throttle_place *p = place_of(t, key);
+
+	leak(p, per_minute, now_ms);
+	if (p->used == 0)
+		p->at_ms = now_ms;
+	if (p->used < (uint64_t)per_minute * TRY)
+		p->used += TRY;
+}
