@@ -436,7 +436,7 @@ rig_start(struct rig *r)
 	char why[256];
 
 	atomic_store(&fake_ms, 1000000);
-	clock_replace(rig_now_ms, fake_wall);
+	clock_replace(r->mono != NULL ? r->mono : rig_now_ms, fake_wall);
 	make_certificates(r);
 	make_tokens(r);
 	NEED(event_tap_start(&r->tap) == 0);

@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "channel/command_check.h"
 #include "channel/completion.h"
+#include "store/endpoints.h"
+#include "store/telemetry.h"
 
 static struct product p;
 
@@ -619,6 +621,51 @@ short_memory_at_an_add_leaves_nothing(void **state)
 	assert_int_equal(command_table_open(p.commands), 1);
 }
 
+/* The tables of a daemon that starts, from a store with something in it. */
+static void
+short_memory_at_a_start_is_told_and_leaves_nothing(void **state)
+{
+	struct store_command row = { .id = "c-1", .endpoint = "dev-1",
+	    .verb = "reboot", .args = "{}", .by = "", .deadline_ms = 1 };
+	struct store_opts o = { .path = ":memory:", .queue_jobs = 16,
+	    .queue_bytes = 4096, .telemetry_rows = 10,
+	    .telemetry_bytes = 1000 };
+	struct command_deps deps = { .endpoints = p.rig.endpoints };
+	struct telemetry_table *telemetry = NULL;
+	struct command_table *commands = NULL;
+	uint64_t number, last, cursor;
+	int r = -ENOMEM;
+
+	(void)state;
+	assert_int_equal(store_open(&o, p.why, &deps.store), 0);
+	assert_int_equal(store_command_add(store_reader(deps.store), &row,
+	    &number), 0);
+	assert_int_equal(store_endpoint_admit(store_reader(deps.store),
+	    "dev-1", STORE_ACTIVE, 1), 0);
+	assert_int_equal(store_telemetry_put(store_reader(deps.store),
+	    "dev-1", 4, 1, "[]", 2, &last, &cursor), 0);
+	for (unsigned long n = 1; r == -ENOMEM; n++) {
+		(void)mem_fail_nth(n);
+		r = telemetry_table_new(deps.store, NULL, p.why, &telemetry);
+		(void)mem_fail_nth(0);
+		assert_true((r == 0) == (telemetry != NULL));
+	}
+	assert_int_equal(r, 0);
+	for (r = -ENOMEM, number = 1; r == -ENOMEM; number++) {
+		(void)mem_fail_nth(number);
+		r = command_table_new(&deps, &p.rules, p.why, &commands);
+		(void)mem_fail_nth(0);
+		assert_true((r == 0) == (commands != NULL));
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(command_table_open(commands), 1);
+	command_table_forget(commands, "dev-1");
+	assert_int_equal(command_table_open(commands), 0);
+	command_table_free(&commands);
+	telemetry_table_free(&telemetry);
+	store_free(&deps.store);
+}
+
 static void
 text_is_cut_between_characters(void **state)
 {
@@ -664,6 +711,7 @@ main(void)
 		TEST(an_end_of_the_channel_loses_no_outcome),
 		TEST(no_more_than_some_outcomes_wait),
 		TEST(short_memory_at_an_add_leaves_nothing),
+		TEST(short_memory_at_a_start_is_told_and_leaves_nothing),
 		cmocka_unit_test(text_is_cut_between_characters),
 	};
 
