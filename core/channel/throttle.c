@@ -3,6 +3,7 @@
 #include "channel/throttle.h"
 
 #define TRY 1024u
+#define MINUTE 60000u			/* ms */
 
 static struct throttle_place *
 place_of(struct throttle *t, const char *key)
@@ -16,18 +17,21 @@ place_of(struct throttle *t, const char *key)
 	return &t->place[(h ^ (h >> 32)) % THROTTLE_PLACES];
 }
 
-/* What is left of it after the time that has passed. */
+/* What is left of it after the time that has passed.  Only the time that made a
+ * difference is used up: many looks lose no fractions. */
 static void
 leak(struct throttle_place *p, uint32_t per_minute, uint64_t now_ms)
 {
-	uint64_t passed = now_ms - p->at_ms;
-	uint64_t gone = passed > 60000 ? UINT32_MAX :
-	    passed * per_minute * TRY / 60000;
+	uint64_t passed = now_ms - p->at_ms, rate = per_minute * TRY;
+	uint64_t gone = passed > MINUTE ? p->used : passed * rate / MINUTE;
 
-	if (gone == 0)
-		return;			/* keeps the fraction */
-	p->used = gone >= p->used ? 0 : p->used - (uint32_t)gone;
-	p->at_ms = now_ms;
+	if (gone >= p->used) {
+		p->used = 0;
+		p->at_ms = now_ms;
+	} else {
+		p->used -= (uint32_t)gone;
+		p->at_ms += gone * MINUTE / rate;
+	}
 }
 
 bool
@@ -47,8 +51,6 @@ throttle_count(struct throttle *t, const char *key, uint32_t per_minute,
 	struct throttle_place *p = place_of(t, key);
 
 	leak(p, per_minute, now_ms);
-	if (p->used == 0)
-		p->at_ms = now_ms;
 	if (p->used < (uint64_t)per_minute * TRY)
 		p->used += TRY;
 }

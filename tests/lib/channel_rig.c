@@ -119,12 +119,27 @@ ask(struct channel *c, const char *text)
 		.endpoint = id, .token = token, .method = AUTH_TOKEN,
 		.boot_id = "", .agent = "rig"
 	};
-	int n = sscanf(text, "%*s %128s %128s", id, token), r;
-	char answer[32];
+	char answer[32], key[65] = "", signature[129] = "", bound[2] = "";
+	uint8_t key_bytes[32], signature_bytes[64];
+	int n = sscanf(text, "%*s %128s %128s %64s %128s %1s", id, token, key,
+	    signature, bound), r;
 
+	NEED(n >= 1);
 	if (text[0] == 'c')
 		h.method = AUTH_CERTIFICATE;
-	NEED(n >= 1);
+	else if (text[0] == 'k')
+		h.method = AUTH_KEY;
+	else if (text[0] == 'e')
+		h.method = AUTH_ENROL;
+	if (strcmp(token, "-") == 0)
+		h.token = NULL;
+	if (n == 5) {
+		NEED(digest_hex_decode(key, key_bytes, 32) == 0);
+		NEED(digest_hex_decode(signature, signature_bytes, 64) == 0);
+		h.public_key = key_bytes;
+		h.signature = signature_bytes;
+		h.bound = bound[0] == '1';
+	}
 	r = channel_authenticate(c, &h);
 	if (r != 0) {
 		(void)snprintf(answer, sizeof(answer), "refused %d", r);
@@ -136,7 +151,7 @@ static void
 on_message(struct channel *c, uint8_t *p, size_t n, bool text)
 {
 	struct rig *r = rig_of(c);
-	char line[300];
+	char line[600];
 
 	r->messages++;
 	r->last_n = n;
@@ -148,7 +163,9 @@ on_message(struct channel *c, uint8_t *p, size_t n, bool text)
 		numbered(r, c, p, n);
 	} else if (text && n < sizeof(line) &&
 	    ((n > 6 && memcmp(p, "hello ", 6) == 0) ||
-	    (n > 5 && memcmp(p, "cert ", 5) == 0))) {
+	    (n > 5 && memcmp(p, "cert ", 5) == 0) ||
+	    (n > 4 && memcmp(p, "key ", 4) == 0) ||
+	    (n > 6 && memcmp(p, "enrol ", 6) == 0))) {
 		memcpy(line, p, n);
 		line[n] = '\0';
 		ask(c, line);
@@ -174,6 +191,7 @@ on_authenticated(struct channel *c, const struct channel_auth_result *a)
 	char line[64];
 
 	r->authenticated++;
+	(void)snprintf(r->enrolled, sizeof(r->enrolled), "%s", a->enrolled);
 	if (r->on_authenticated != NULL) {
 		r->on_authenticated(r, c, a);
 		return;

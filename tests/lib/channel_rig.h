@@ -6,7 +6,8 @@
  * the other side are sockets and, over TLS, GnuTLS.
  *
  * The protocol echoes; "hello ID TOKEN" and "cert ID" authenticate and are
- * answered with "ok NUMBER SECURITY" or "no ERROR".  When `numbered` is set,
+ * answered with "ok NUMBER SECURITY" or "no ERROR"; so do "key ID - KEY SIGNATURE
+ * BOUND" and "enrol ID TOKEN [KEY SIGNATURE BOUND]" ("-": no token).  When `numbered` is set,
  * messages are 8 bytes that count from 1, checked and answered with our count.
  */
 #ifndef CT_TEST_CHANNEL_RIG_H
@@ -79,6 +80,7 @@ struct rig {
 	size_t last_n, max_n;
 	uint16_t close_code;
 	uint64_t last_id;
+	char enrolled[64];		/* the last token that was made */
 	void *arg;			/* the test's */
 };
 

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/channel/identity.c, identity_op.c and throttle.c, through real channels:
+ * keys bound to their TLS connection, enrolment, revocation, and what failing
+ * often leads to.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../lib/channel_rig.h"
+#include "base/mem.h"
+#include "channel/identity.h"
+#include "channel/throttle.h"
+#include "tls/digest.h"
+#include "tls/ed25519.h"
+
+static struct rig rig;
+static struct rig_client client, other;
+static struct identity_rules rules = {
+	.enrol = ENROL_CLOSED, .pending_max = 2, .pending_ms = 1000,
+	.open_max = 3, .enrol_per_minute = 1000, .failures_address = 1000,
+	.failures_identity = 1000, .cert_admits = true
+};
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	rig_init(&rig);
+	for (int i = 0; i < RIG_WORKERS; i++)
+		rig.protocol[i].base.anonymous = false;
+	client = other = (struct rig_client){ .fd = -1, .rig = &rig };
+	rig_start(&rig);
+	identity_set_rules(rig.identity, &rules);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	rig_hang_up(&client);
+	rig_hang_up(&other);
+	rig_stop(&rig);
+	return 0;
+}
+
+static struct channel *
+the_channel(void)
+{
+	return channel_find(rig.cw[0], rig.last_id);
+}
+
+static void
+dial(struct rig_client *c, const char *priority, const struct test_cert *cert)
+{
+	struct rig_dial d = { .priority = priority, .cert = cert };
+
+	rig_hang_up(c);
+	rig_dial(&rig, &d, c);
+}
+
+/* ---- keys ----------------------------------------------------------------- */
+
+struct key {
+	uint8_t seed[32], public_key[32];
+};
+
+static void
+exporter_of(const struct rig_client *c, uint8_t ret[32])
+{
+	gnutls_datum_t cb = { NULL, 0 };
+
+	assert_true(gnutls_session_channel_binding(c->tls,
+	    GNUTLS_CB_TLS_EXPORTER, &cb) >= 0);
+	assert_int_equal(cb.size, 32);
+	memcpy(ret, cb.data, 32);
+	gnutls_free(cb.data);
+}
+
+/* What a device says; exporter NULL: not bound.  nonce: of the channel. */
+static void
+say(struct rig_client *c, const char *verb, const char *id,
+    const char *token, const struct key *k, const uint8_t nonce[32],
+    const uint8_t *exporter)
+{
+	uint8_t text[ED25519_HELLO_MAX], signature[64];
+	char line[600], hex[65], sign[129];
+	size_t n = ed25519_hello(nonce, exporter, id, text);
+
+	assert_int_equal(ed25519_sign(k->seed, text, n, signature), 0);
+	digest_hex(k->public_key, 32, hex);
+	digest_hex(signature, 64, sign);
+	(void)snprintf(line, sizeof(line), "%s %s %s %s %s %d", verb, id,
+	    token, hex, sign, exporter != NULL);
+	assert_true(rig_send_text(c, line));
+}
+
+static void
+new_key(struct key *k)
+{
+	assert_int_equal(ed25519_generate(k->seed, k->public_key), 0);
+}
+
+struct op {
+	struct identity_op op;
+	bool done;
+};
+
+static void
+op_done(struct identity_op *o)
+{
+	((struct op *)o)->done = true;
+}
+
+static struct op
+op_new(void)
+{
+	return (struct op){ .op = { .done = op_done,
+	    .home = &rig.worker[0].mailbox } };
+}
+
+static int
+finish(struct op *o, int r)
+{
+	assert_int_equal(r, 0);
+	while (!o->done)
+		rig_turn(&rig);
+	return o->op.error;
+}
+
+static uint64_t
+know(const char *id, const struct key *k)
+{
+	struct store_credential c = { .endpoint = id, .kind = STORE_CRED_KEY,
+	    .label = "" };
+	struct op o = op_new();
+
+	assert_int_equal(finish(&o, identity_admit(rig.identity, id, &o.op)),
+	    0);
+	memcpy(c.value, k->public_key, 32);
+	o = op_new();
+	assert_int_equal(finish(&o, identity_add(rig.identity, &c, &o.op)),
+	    0);
+	assert_true(o.op.number > 0);
+	return o.op.number;
+}
+
+static void
+a_bound_signature_is_wss_safe_and_one_that_is_not_is_wss(void **state)
+{
+	uint8_t nonce[32], exporter[32];
+	struct key k;
+
+	(void)state;
+	new_key(&k);
+	(void)know("till-1", &k);
+	dial(&client, RIG_TLS13, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	exporter_of(&client, exporter);
+	say(&client, "key", "till-1", "-", &k, nonce, exporter);
+	rig_expect_text(&client, "ok 1 wss-safe");
+	dial(&client, RIG_TLS12, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	exporter_of(&client, exporter);
+	say(&client, "key", "till-1", "-", &k, nonce, exporter);
+	rig_expect_text(&client, "ok 2 wss-safe");
+	dial(&client, RIG_TLS13, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	say(&client, "key", "till-1", "-", &k, nonce, NULL);
+	rig_expect_text(&client, "ok 3 wss");
+	dial(&client, NULL, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	say(&client, "key", "till-1", "-", &k, nonce, NULL);
+	rig_expect_text(&client, "ok 4 ws");
+}
+
+/* Somebody with a valid certificate has one connection with the device and
+ * another with us, and hands everything on. */
+static void
+who_sits_in_between_cannot_hand_a_signature_on(void **state)
+{
+	uint8_t nonce[32], theirs[32];
+	struct key k;
+
+	(void)state;
+	new_key(&k);
+	(void)know("till-1", &k);
+	dial(&other, RIG_TLS13, NULL);	/* what the device is connected to */
+	exporter_of(&other, theirs);
+	dial(&client, RIG_TLS13, NULL);	/* what we are connected to */
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	say(&client, "key", "till-1", "-", &k, nonce, theirs);
+	rig_expect_text(&client, "no -13");
+}
+
+static void
+a_signature_is_for_one_challenge_one_id_and_one_key(void **state)
+{
+	uint8_t nonce[32], exporter[32], old[32];
+	struct key k, stranger;
+
+	(void)state;
+	new_key(&k);
+	new_key(&stranger);
+	(void)know("till-1", &k);
+	(void)know("till-2", &stranger);
+	dial(&client, RIG_TLS13, NULL);
+	assert_int_equal(channel_challenge(the_channel(), old), 0);
+	dial(&client, RIG_TLS13, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	exporter_of(&client, exporter);
+	say(&client, "key", "till-1", "-", &k, old, exporter);
+	rig_expect_text(&client, "no -13");
+	dial(&client, RIG_TLS13, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	exporter_of(&client, exporter);
+	say(&client, "key", "till-2", "-", &k, nonce, exporter);
+	rig_expect_text(&client, "no -13");
+	dial(&client, RIG_TLS12_NO_EMS, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	memset(exporter, 0, sizeof(exporter));
+	say(&client, "key", "till-1", "-", &k, nonce, exporter);
+	rig_expect_text(&client, "no -13");
+}
+
+/* ---- revocation ------------------------------------------------------------- */
+
+static void
+revoking_ends_who_was_let_in_by_it_and_nobody_else(void **state)
+{
+	uint8_t nonce[32];
+	struct key k;
+	uint64_t number;
+	struct op o;
+
+	(void)state;
+	new_key(&k);
+	number = know("till-1", &k);
+	dial(&other, NULL, NULL);
+	(void)rig_hello(&other, "dev-1");
+	dial(&client, NULL, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	say(&client, "key", "till-1", "-", &k, nonce, NULL);
+	rig_expect_text(&client, "ok 1 ws");
+	o = op_new();
+	assert_int_equal(finish(&o, identity_revoke(rig.identity, number,
+	    &o.op)), 0);
+	rig_expect_close(&client, 4005);
+	assert_true(rig_send_text(&other, "still here"));
+	rig_expect_text(&other, "still here");
+	dial(&client, NULL, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	say(&client, "key", "till-1", "-", &k, nonce, NULL);
+	rig_expect_text(&client, "no -13");
+	assert_int_equal(identity_revoke(rig.identity, 4711, &o.op), -ENOENT);
+}
+
+static void
+a_certificate_is_a_credential_from_its_first_use(void **state)
+{
+	struct identity_figures f;
+	struct op o = op_new();
+
+	(void)state;
+	dial(&client, RIG_TLS13, &rig.device);
+	assert_true(rig_send_text(&client, "cert dev-1"));
+	rig_expect_text(&client, "ok 1 wss-safe");
+	identity_figures(rig.identity, &f);
+	assert_int_equal(f.credentials, 1);
+	assert_int_equal(finish(&o, identity_revoke(rig.identity, 1, &o.op)),
+	    0);
+	rig_expect_close(&client, 4005);
+	dial(&client, RIG_TLS13, &rig.device);
+	assert_true(rig_send_text(&client, "cert dev-1"));
+	rig_expect_text(&client, "no -13");
+}
+
+static void
+who_is_denied_is_out_by_any_credential_until_approved(void **state)
+{
+	struct op o = op_new();
+
+	(void)state;
+	dial(&client, NULL, NULL);
+	(void)rig_hello(&client, "dev-1");
+	assert_int_equal(finish(&o, identity_deny(rig.identity, "dev-1",
+	    &o.op)), 0);
+	rig_expect_close(&client, 4005);
+	dial(&client, NULL, NULL);
+	assert_true(rig_send_text(&client, "hello dev-1 " RIG_TOKEN));
+	rig_expect_text(&client, "no -13");
+	o = op_new();
+	assert_int_equal(finish(&o, identity_approve(rig.identity, "dev-1",
+	    &o.op)), 0);
+	dial(&client, NULL, NULL);
+	(void)rig_hello(&client, "dev-1");
+}
+
+/* ---- enrolment ---------------------------------------------------------------- */
+
+static void
+enrol(struct rig_client *c, const char *id, const char *token,
+    const struct key *k, const char *answer)
+{
+	uint8_t nonce[32];
+
+	dial(c, NULL, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	say(c, "enrol", id, token, k, nonce, NULL);
+	rig_expect_text(c, answer);
+}
+
+static void
+closed_lets_in_by_a_one_time_token_only_and_once(void **state)
+{
+	struct store_enrolment e = { .endpoint = "", .group = "tills",
+	    .uses_left = 1 };
+	struct op o = op_new();
+	struct key k, late;
+
+	(void)state;
+	new_key(&k);
+	new_key(&late);
+	enrol(&client, "till-1", "-", &k, "no -13");
+	enrol(&client, "till-1", "some-token-that-is-none", &k, "no -13");
+	assert_int_equal(finish(&o, identity_token_add(rig.identity, &e,
+	    &o.op)), 0);
+	assert_int_equal(strlen(o.op.secret), 43);
+	enrol(&client, "till-1", o.op.secret, &k, "ok 1 ws");
+	/* The answer may have been lost: the same key is let in again. */
+	enrol(&client, "till-1", o.op.secret, &k, "ok 2 ws");
+	enrol(&client, "till-2", o.op.secret, &late, "no -13");
+	/* And nobody becomes somebody who is there. */
+	e.uses_left = 9;
+	o = op_new();
+	assert_int_equal(finish(&o, identity_token_add(rig.identity, &e,
+	    &o.op)), 0);
+	enrol(&client, "till-1", o.op.secret, &late, "no -13");
+	enrol(&client, "dev-1", o.op.secret, &late, "no -13");
+}
+
+static void
+without_a_key_a_token_is_made(void **state)
+{
+	struct store_enrolment e = { .endpoint = "", .group = "",
+	    .uses_left = 1 };
+	struct op o = op_new();
+	char line[200];
+
+	(void)state;
+	assert_int_equal(finish(&o, identity_token_add(rig.identity, &e,
+	    &o.op)), 0);
+	dial(&client, RIG_TLS13, NULL);
+	(void)snprintf(line, sizeof(line), "enrol till-1 %s", o.op.secret);
+	assert_true(rig_send_text(&client, line));
+	rig_expect_text(&client, "ok 1 wss");
+	assert_int_equal(strlen(rig.enrolled), 43);
+	dial(&client, RIG_TLS13, NULL);
+	(void)snprintf(line, sizeof(line), "hello till-1 %s", rig.enrolled);
+	assert_true(rig_send_text(&client, line));
+	rig_expect_text(&client, "ok 2 wss");
+}
+
+static void
+approve_makes_a_device_wait_within_limits(void **state)
+{
+	struct identity_rules r = rules;
+	struct identity_figures f;
+	struct op o = op_new();
+	struct key k[3];
+
+	(void)state;
+	r.enrol = ENROL_APPROVE;
+	identity_set_rules(rig.identity, &r);
+	for (int i = 0; i < 3; i++)
+		new_key(&k[i]);
+	enrol(&client, "a", "-", &k[0], "no -115");
+	enrol(&client, "b", "-", &k[1], "no -115");
+	enrol(&client, "c", "-", &k[2], "no -122");	/* pending_max */
+	enrol(&client, "a", "-", &k[0], "no -115");
+	enrol(&client, "a", "-", &k[2], "no -13");	/* another key */
+	identity_figures(rig.identity, &f);
+	assert_int_equal(f.pending, 2);
+	assert_int_equal(finish(&o, identity_approve(rig.identity, "a",
+	    &o.op)), 0);
+	enrol(&client, "a", "-", &k[0], "ok 1 ws");
+	rig_advance(&rig, 1001);
+	identity_sweep(rig.identity, INT64_MAX - 1000);
+	identity_figures(rig.identity, &f);
+	assert_int_equal(f.pending, 0);
+	assert_int_equal(f.known, 1);
+}
+
+static void
+open_lets_in_until_so_many_are_known(void **state)
+{
+	struct identity_rules r = rules;
+	struct key k;
+	char id[16];
+
+	(void)state;
+	r.enrol = ENROL_OPEN;
+	identity_set_rules(rig.identity, &r);
+	for (int i = 0; i < 4; i++) {
+		new_key(&k);
+		(void)snprintf(id, sizeof(id), "o-%d", i);
+		enrol(&client, id, "-", &k, i < 3 ? "ok 1 ws" : "no -122");
+	}
+}
+
+/* ---- throttling ---------------------------------------------------------------- */
+
+static void
+wrong_tokens_are_looked_at_so_often_and_keys_always(void **state)
+{
+	struct identity_rules r = rules;
+	uint8_t nonce[32];
+	struct key k;
+
+	(void)state;
+	r.failures_identity = 3;
+	identity_set_rules(rig.identity, &r);
+	new_key(&k);
+	(void)know("dev-2", &k);
+	for (int i = 0; i < 3; i++) {
+		dial(&client, NULL, NULL);
+		assert_true(rig_send_text(&client,
+		    "hello dev-2 wrong-wrong-wrong-wrong"));
+		rig_expect_text(&client, "no -13");
+	}
+	dial(&client, NULL, NULL);
+	assert_true(rig_send_text(&client, "hello dev-2 " RIG_TOKEN));
+	rig_expect_text(&client, "no -122");
+	dial(&client, NULL, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	say(&client, "key", "dev-2", "-", &k, nonce, NULL);
+	rig_expect_text(&client, "ok 1 ws");
+	rig_advance(&rig, 21000);	/* a third of a minute: one more */
+	dial(&client, NULL, NULL);
+	assert_true(rig_send_text(&client, "hello dev-2 " RIG_TOKEN));
+	rig_expect_text(&client, "ok 2 ws");
+}
+
+static void
+a_bucket_fills_leaks_and_is_nobody_elses(void **state)
+{
+	static struct throttle t;
+
+	(void)state;
+	memset(&t, 0, sizeof(t));
+	t.salt = 42;
+	for (int i = 0; i < 10; i++) {
+		assert_false(throttle_full(&t, "a", 10, 1000));
+		throttle_count(&t, "a", 10, 1000);
+	}
+	assert_true(throttle_full(&t, "a", 10, 1000));
+	assert_false(throttle_full(&t, "b", 10, 1000));
+	assert_true(throttle_full(&t, "a", 10, 6900));
+	assert_false(throttle_full(&t, "a", 10, 7100));
+	throttle_count(&t, "a", 10, 7100);
+	assert_true(throttle_full(&t, "a", 10, 7100));
+	assert_false(throttle_full(&t, "a", 10, 7100 + 60001));
+	/* Many looks do not lose fractions. */
+	for (uint64_t now = 80000; now < 80000 + 6100; now += 10)
+		(void)throttle_full(&t, "c", 10, now);
+	for (int i = 0; i < 10; i++)
+		throttle_count(&t, "c", 10, 90000);
+	for (uint64_t now = 90000; now < 90000 + 6100; now += 10)
+		(void)throttle_full(&t, "c", 10, now);
+	assert_false(throttle_full(&t, "c", 10, 96200));
+}
+
+static void
+memory_may_run_out_at_any_point(void **state)
+{
+	uint8_t nonce[32];
+	struct key k;
+	struct op o;
+	int r = -1;
+
+	(void)state;
+	new_key(&k);
+	(void)know("till-1", &k);
+	for (unsigned long n = 1; r != 0; n++) {
+		o = op_new();
+		(void)mem_fail_nth(n);
+		r = identity_deny(rig.identity, "till-1", &o.op);
+		(void)mem_fail_nth(0);
+		assert_true(r == 0 || r == -ENOMEM);
+	}
+	assert_int_equal(finish(&o, r), 0);
+	dial(&client, NULL, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	say(&client, "key", "till-1", "-", &k, nonce, NULL);
+	rig_expect_text(&client, "no -13");
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_bound_signature_is_wss_safe_and_one_that_is_not_is_wss),
+		TEST(who_sits_in_between_cannot_hand_a_signature_on),
+		TEST(a_signature_is_for_one_challenge_one_id_and_one_key),
+		TEST(revoking_ends_who_was_let_in_by_it_and_nobody_else),
+		TEST(a_certificate_is_a_credential_from_its_first_use),
+		TEST(who_is_denied_is_out_by_any_credential_until_approved),
+		TEST(closed_lets_in_by_a_one_time_token_only_and_once),
+		TEST(without_a_key_a_token_is_made),
+		TEST(approve_makes_a_device_wait_within_limits),
+		TEST(open_lets_in_until_so_many_are_known),
+		TEST(wrong_tokens_are_looked_at_so_often_and_keys_always),
+		cmocka_unit_test(a_bucket_fills_leaks_and_is_nobody_elses),
+		TEST(memory_may_run_out_at_any_point),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
