@@ -123,7 +123,7 @@ static int
 begin(struct store_db *db, sqlite3_stmt **ret, const char *text,
     const char *format, va_list ap)
 {
-	sqlite3_stmt *s;
+	sqlite3_stmt *s = NULL;
 	int r = prepare(db, text, &s);
 
 	if (r != 0)

@@ -28,7 +28,7 @@ static size_t rows;
 static unsigned saves;
 static int fail_save;			/* this save fails, counted from 1 */
 static _Atomic unsigned nudges;
-static uint64_t mono = 1000;
+static _Atomic uint64_t mono = 1000;	/* the publisher reads it */
 
 static void
 nudge(void *ctx)
