@@ -246,16 +246,18 @@ a_kick_closes_the_live_channel_with_its_code(void **state)
 static void
 a_revoked_credential_ends_what_it_let_in(void **state)
 {
+	struct endpoint_facts f;
 	size_t n;
 
 	(void)state;
 	rig_start(&rig);
 	rig_dial(&rig, &plain, &client);
 	(void)rig_hello(&client, "dev-1");
-	assert_int_equal(endpoint_kick_credential(rig.endpoints, "dev-1", 5),
-	    -ENOENT);
-	assert_int_equal(endpoint_kick_credential(rig.endpoints, "dev-1", 0),
-	    0);
+	assert_int_equal(endpoint_get(rig.endpoints, "dev-1", &f), 0);
+	assert_int_equal(endpoint_kick_credential(rig.endpoints, "dev-1",
+	    f.credential + 1), -ENOENT);
+	assert_int_equal(endpoint_kick_credential(rig.endpoints, "dev-1",
+	    f.credential), 0);
 	rig_expect_close(&client, 4005);
 	n = event_tap_sync(&rig.tap);
 	assert_int_equal(rig.tap.got[n - 1].reason, REASON_REVOKED);
