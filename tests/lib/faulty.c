@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preloaded into the daemon by tests: makes chosen allocations fail, and socket
- * calls short, interrupted or not ready.  Steered through a file that both sides
+ * Preloaded into the daemon by tests: makes chosen allocations fail, socket calls
+ * short, interrupted or not ready, the disk slow, and the wall clock wrong.  Steered through a file that both sides
  * map (CLEAT_FAULTY), so that a test can begin and end at any moment.
  *
  * Libraries that end the process when memory is short can be left out by name
@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The layout is known to faulty.py. */
@@ -30,6 +31,8 @@ struct steering {
 	_Atomic uint64_t failed;
 	_Atomic uint64_t io;		/* per mille of socket calls */
 	_Atomic uint64_t io_hit;
+	_Atomic uint64_t sync_ms;	/* each fsync() takes so much longer */
+	_Atomic int64_t wall_ms;	/* the wall clock is off by so much */
 };
 
 #define EXPORT __attribute__((visibility("default")))
@@ -54,10 +57,13 @@ union next {
 	ssize_t (*recv)(int, void *, size_t, int);
 	ssize_t (*send)(int, const void *, size_t, int);
 	int (*accept4)(int, struct sockaddr *, socklen_t *, int);
+	int (*sync)(int);
+	int (*clock_gettime)(clockid_t, struct timespec *);
 };
 
 static union next real_malloc, real_calloc, real_realloc, real_free;
 static union next real_recv, real_send, real_accept4;
+static union next real_fsync, real_fdatasync, real_clock_gettime;
 
 static void *
 early_get(size_t n)
@@ -99,6 +105,9 @@ ready(void)
 		real_recv.p = next_of("recv");
 		real_send.p = next_of("send");
 		real_accept4.p = next_of("accept4");
+		real_fsync.p = next_of("fsync");
+		real_fdatasync.p = next_of("fdatasync");
+		real_clock_gettime.p = next_of("clock_gettime");
 		real_free.p = next_of("free");
 		asking = false;
 	}
@@ -274,4 +283,51 @@ accept4(int fd, struct sockaddr *a, socklen_t *n, int flags)
 	if (!ready() || disturb(fd, 1, __builtin_return_address(0)) < 0)
 		return -1;
 	return real_accept4.accept4(fd, a, n, flags);
+}
+
+/* ---- disk and clock -------------------------------------------------------- */
+
+/* In small steps, so that the end of a stall is the end of the waiting. */
+static void
+stall(void)
+{
+	const struct timespec step = { .tv_nsec = 10 * 1000 * 1000 };
+
+	for (uint64_t ms = 0; ms < atomic_load(&steering->sync_ms); ms += 10)
+		(void)nanosleep(&step, NULL);
+}
+
+EXPORT int
+fsync(int fd)
+{
+	if (!ready())
+		return -1;
+	stall();
+	return real_fsync.sync(fd);
+}
+
+EXPORT int
+fdatasync(int fd)
+{
+	if (!ready())
+		return -1;
+	stall();
+	return real_fdatasync.sync(fd);
+}
+
+EXPORT int
+clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	int64_t off = atomic_load(&steering->wall_ms), ms;
+	int r;
+
+	if (!ready())
+		return -1;
+	r = real_clock_gettime.clock_gettime(clock, ret);
+	if (r == 0 && off != 0 && clock == CLOCK_REALTIME) {
+		ms = ret->tv_nsec / 1000000 + off % 1000 + 1000;
+		ret->tv_sec += off / 1000 + ms / 1000 - 1;
+		ret->tv_nsec = ret->tv_nsec % 1000000 + ms % 1000 * 1000000;
+	}
+	return r;
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steers tests/lib/faulty.c in a daemon: which allocations fail, how many socket
-calls are disturbed.  Standard library only."""
+calls are disturbed, how slow the disk and how wrong the clock is.  Standard library only."""
 import mmap
 import os
 import struct
@@ -9,7 +9,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import BUILDDIR, Skip  # noqa: E402
 
-FIELDS = ('count', 'fail_at', 'fail_for', 'failed', 'io', 'io_hit')
+FIELDS = ('count', 'fail_at', 'fail_for', 'failed', 'io', 'io_hit',
+          'sync_ms', 'wall_ms')
 
 
 class Faulty:
@@ -35,7 +36,8 @@ class Faulty:
 
     def __setitem__(self, field, value):
         at = FIELDS.index(field) * 8
-        self.map[at:at + 8] = struct.pack('=Q', value)
+        self.map[at:at + 8] = struct.pack('=q' if value < 0 else '=Q',
+                                          value)
 
     def fail(self, n, how_many=1):
         """The n-th allocation from now, and how_many in all, fail."""
