@@ -18,6 +18,7 @@
 #include "base/mailbox.h"
 
 struct channel_counters;
+struct command_table;
 struct conf;
 struct control;
 struct endpoint_table;
@@ -25,6 +26,7 @@ struct event;
 struct event_bus;
 struct plugs;
 struct store;
+struct telemetry_table;
 
 #define CONTROL_WHY_SIZE 512
 #define CONTROL_WHO_MAX 64
@@ -96,6 +98,8 @@ struct control_deps {
 	struct event_bus *bus;
 	struct store *store;
 	struct endpoint_table *endpoints;
+	struct command_table *commands;
+	struct telemetry_table *telemetry;
 	const struct plugs *plugs;
 	const struct channel_counters *channels;
 	struct control_hooks hooks;

@@ -59,6 +59,11 @@ bool label_valid(const char *, size_t max);
 /* Up to 64 of A-Z a-z 0-9 . _ : @ -, or none. */
 bool group_valid(const char *);
 
+/* Pages. */
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX 1000
+#define PAGE_BYTES (4u << 20)		/* one that is longer ends */
+
 struct member {
 	const char *name;
 	json_type type;
@@ -69,6 +74,8 @@ struct member {
 bool body_members(struct exchange *, const struct member *, json_t **ret);
 /* Parameters of the request; NULL: not there. */
 const char *param_of(const struct exchange *, const char *name);
+/* An endpoint's id, or the beginning of one; not there is fine.  false: told. */
+bool id_param_valid(struct exchange *, const char *name);
 /* false: the problem is told. */
 bool param_number(struct exchange *, const char *name, uint64_t otherwise,
     uint64_t min, uint64_t max, uint64_t *ret);
@@ -200,9 +207,12 @@ struct exchange {
 	char id[ENDPOINT_ID_MAX + 1];	/* what stood for {} in the path */
 	char last[ENDPOINT_ID_MAX + 1], next[ENDPOINT_ID_MAX + 1];
 	int state, status_wanted;	/* -1: any */
-	uint64_t number, limit;
+	uint64_t number, limit, last_cursor;
 	unsigned seen, found, wanted;
-	bool more, pending;
+	bool more, pending, final;
+	char tag[80], first_tag[80];
+	const char *name, *group;	/* in json */
+	struct command_added added;
 
 	/* Long poll, wait.c. */
 	struct list wait;		/* control->waiting */
@@ -236,6 +246,14 @@ void system_log_level_put(struct exchange *);
 void endpoints_list(struct exchange *);
 void endpoint_show(struct exchange *);
 void endpoint_kick_it(struct exchange *);
+void endpoint_patch(struct exchange *);
+void endpoint_delete(struct exchange *);
+void command_show(struct exchange *);
+void commands_list(struct exchange *);
+void command_post(struct exchange *);
+void command_cancel_it(struct exchange *);
+void telemetry_get(struct exchange *);
+void inventory_show(struct exchange *);
 /* The endpoint x->id is the answer. */
 void endpoint_answer(struct exchange *, unsigned status);
 void sse_get(struct exchange *);

@@ -14,8 +14,6 @@
 #include "store/endpoints.h"
 #include "tls/digest.h"
 
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX 1000
 #define SCAN_MAX 5000			/* rows that one page looks at */
 
 static const char *const statuses[] = {
@@ -203,19 +201,6 @@ static const char *
 status_word(unsigned i)
 {
 	return statuses[i];
-}
-
-/* An id, or the beginning of one. */
-static bool
-id_param_valid(struct exchange *x, const char *name)
-{
-	const char *s = param_of(x, name);
-
-	if (s == NULL || endpoint_id_valid(s))
-		return true;
-	exchange_problem(x, PROBLEM_INVALID, name,
-	    "%s: an endpoint id is expected", name);
-	return false;
 }
 
 void

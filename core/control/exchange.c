@@ -521,6 +521,6 @@ exchange_hung_up(struct exchange *x)
 {
 	if (x->stream != NULL)
 		sse_hung_up(x);
-	else if (x->waits)
+	else if (x->look != NULL)
 		wait_over(x);
 }

@@ -188,6 +188,18 @@ param_number(struct exchange *x, const char *name, uint64_t otherwise,
 	return false;
 }
 
+bool
+id_param_valid(struct exchange *x, const char *name)
+{
+	const char *s = param_of(x, name);
+
+	if (s == NULL || endpoint_id_valid(s))
+		return true;
+	exchange_problem(x, PROBLEM_INVALID, name,
+	    "%s: an endpoint id is expected", name);
+	return false;
+}
+
 static const char *
 type_name(json_type t)
 {

@@ -198,6 +198,9 @@ system_status(struct exchange *x)
 	write_store(j, c);
 	write_bus(j, c);
 	write_recovery(j, c);
+	jout_object(j, "commands");
+	jout_uint(j, "open", command_table_open(c->deps.commands));
+	jout_object_end(j);
 	write_control(j, c);
 	jout_object_end(j);
 	exchange_answer(x, 200);

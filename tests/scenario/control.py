@@ -420,6 +420,190 @@ def test_dead_stream(scene):
     d.stop()
 
 
+def reply(device, method):
+    """Waits for a request of the server and answers it."""
+    while True:
+        message = json.loads(device.recv())
+        if message.get('method') == method:
+            device.send_json({'jsonrpc': '2.0', 'id': message['id'],
+                              'result': {}})
+            return message['params']
+
+
+def test_commands(scene):
+    """a command is followed from its order to its outcome"""
+    d = start(scene, ['a', 'b'])
+    c = d.control
+    events = d.bus()
+    a = Device(d, 'a')
+    events.expect('endpoint.online', 'a')
+    made = c.request('POST', '/v1/commands', {
+        'endpoint': 'a', 'verb': 'x-do', 'args': {'n': [1, None]},
+        'deadline_ms': 60000, 'id': 'c1'})
+    equal(made.status, 201)
+    equal(made.headers['location'], '/v1/commands/c1')
+    made = made.json()
+    equal((made['args'], made['by'], made['final']),
+          ({'n': [1, None]}, f'uid:{os.geteuid()}', False))
+    equal(reply(a, 'command')['command_id'], 'c1')
+
+    def until(state):
+        now = c.get('/v1/commands/c1')
+        while now['state'] != state:
+            now = c.get('/v1/commands/c1', wait_ms=30000, seen=now['tag'])
+        return now
+    now = until('accepted')
+    a.notify('progress', {'command_id': 'c1', 'percent': 40,
+                          'text': 'half "way"'})
+    while 'progress' not in now:
+        now = c.get('/v1/commands/c1', wait_ms=30000, seen=now['tag'])
+    equal(now['progress'], {'percent': 40.0, 'text': 'half "way"'})
+    waiting = []
+    other = Control(d)
+    thread = threading.Thread(target=lambda: waiting.append(
+        other.get('/v1/commands/c1', wait_ms=60000, seen=now['tag'])))
+    thread.start()
+    equal(a.call('outcome', {'command_id': 'c1', 'outcome': 'ok',
+                             'result': {'x': 5}})['final'], 'ok')
+    thread.join(60)
+    equal((waiting[0]['state'], waiting[0]['result'], waiting[0]['final']),
+          ('ok', {'x': 5}, True))
+    refused(lambda: c.post('/v1/commands/c1/cancel'), 409, 'final')
+    refused(lambda: c.post('/v1/commands/c2/cancel'), 404, 'not-found')
+    refused(lambda: c.get('/v1/commands/c2'), 404, 'not-found')
+    new = {'endpoint': 'a', 'verb': 'x-do', 'deadline_ms': 60000}
+    refused(lambda: c.post('/v1/commands', {**new, 'id': 'c1'}), 409,
+            'exists')
+    refused(lambda: c.post('/v1/commands', {**new, 'endpoint': 'z'}), 404,
+            'not-found')
+    for bad in ({'verb': 'dance'}, {'verb': ''}, {'id': ''}, {'id': 'a b'},
+                {'deadline_ms': 0}, {'deadline_ms': 2 ** 62},
+                {'verb': 'message', 'args': {'text': 5}}):
+        refused(lambda: c.request('POST', '/v1/commands', {**new, **bad},
+                                  wrong=True), 400, 'invalid')
+    a.close()
+    events.expect('endpoint.disconnected', 'a')
+    ids = [c.post('/v1/commands', new)['id'] for _ in range(5)]
+    equal([x['id'] for x in c.pages('/v1/commands', 'commands', limit=2,
+                                    open='true', endpoint='a')], ids)
+    equal([x['id'] for x in c.pages('/v1/commands', 'commands', limit=4)],
+          ['c1'] + ids)
+    equal(c.post(f'/v1/commands/{ids[0]}/cancel')['state'], 'cancelled')
+    equal(c.get('/v1/status')['commands'], {'open': 4})
+    begun = time.monotonic()
+    equal(c.get(f'/v1/commands/{ids[1]}', wait_ms=300)['state'], 'queued')
+    check(time.monotonic() - begun > 0.25, 'it did not wait')
+    c.close()
+    other.close()
+    d.stop()
+
+
+def test_reports(scene):
+    """telemetry is read by cursor, inventory with its revision"""
+    d = start(scene, ['a', 'b'])
+    c = d.control
+    a, b = Device(d, 'a'), Device(d, 'b')
+    empty = c.get('/v1/telemetry')
+    equal((empty['telemetry'], empty['next']), ([], 0))
+    for n in range(1, 6):
+        a.call('telemetry', {'seq': n, 'data': [n, {'x': 'ä'}]})
+    b.call('telemetry', {'seq': 1, 'data': []})
+    one = c.get('/v1/telemetry', limit=4)
+    two = c.get('/v1/telemetry', limit=4, after=one['next'])
+    both = one['telemetry'] + two['telemetry']
+    equal([(t['endpoint'], t['seq']) for t in both],
+          [('a', n) for n in range(1, 6)] + [('b', 1)])
+    equal(both[0]['data'], [1, {'x': 'ä'}])
+    equal([t['seq'] for t in c.get('/v1/telemetry', endpoint='b')[
+        'telemetry']], [1])
+    waiting = []
+    other = Control(d)
+    thread = threading.Thread(target=lambda: waiting.append(other.get(
+        '/v1/telemetry', endpoint='b', after=two['next'], wait_ms=60000)))
+    thread.start()
+    a.call('telemetry', {'seq': 6, 'data': []})
+    b.call('telemetry', {'seq': 9, 'data': [True]})
+    thread.join(60)
+    equal([t['seq'] for t in waiting[0]['telemetry']], [9])
+    refused(lambda: c.get('/v1/endpoints/a/inventory'), 404, 'not-found')
+    revision = a.call('inventory', {'patch': {'model': 'm', 'n': {'x': 1}}})[
+        'revision']
+    got = c.request('GET', '/v1/endpoints/a/inventory')
+    equal(got.json()['inventory'], {'model': 'm', 'n': {'x': 1}})
+    equal(got.json()['revision'], revision)
+    tag = got.headers['etag']
+    equal(c.request('GET', '/v1/endpoints/a/inventory',
+                    headers={'If-None-Match': tag}).status, 304)
+    a.call('inventory', {'patch': {'n': None}})
+    equal(c.request('GET', '/v1/endpoints/a/inventory', headers={
+        'If-None-Match': tag}).json()['inventory'], {'model': 'm'})
+    other.close()
+    a.close()
+    b.close()
+    c.close()
+    d.stop()
+
+
+def test_describe_and_forget(scene):
+    """an endpoint gets name and group, and is forgotten with all it had"""
+    d = start(scene, ['a'])
+    c = d.control
+    events = d.bus()
+    a = Device(d, 'a')
+    events.expect('endpoint.online', 'a')
+    a.call('telemetry', {'seq': 1, 'data': []})
+    a.call('inventory', {'patch': {'x': 1}})
+    equal(c.patch('/v1/endpoints/a', {'name': 'Till "1"',
+                                      'group': 'shop'})['name'], 'Till "1"')
+    equal(c.patch('/v1/endpoints/a', {'name': ''})['group'], 'shop')
+    equal([e['id'] for e in c.get('/v1/endpoints', group='shop')[
+        'endpoints']], ['a'])
+    refused(lambda: c.patch('/v1/endpoints/b', {'name': 'x'}), 404,
+            'not-found')
+    for body in ({}, {'group': 'a b'}, {'name': 'x' * 129},
+                 {'name': 'a\nb'}):
+        refused(lambda: c.request('PATCH', '/v1/endpoints/a', body,
+                                  wrong=True), 400, 'invalid')
+    c.delete('/v1/endpoints/a')
+    equal(a.expect_close()[0], 4004)
+    refused(lambda: c.get('/v1/endpoints/a'), 404, 'not-found')
+    refused(lambda: c.delete('/v1/endpoints/a'), 404, 'not-found')
+    equal(c.get('/v1/telemetry')['telemetry'], [])
+    refused(lambda: c.get('/v1/endpoints/a/inventory'), 404, 'not-found')
+    c.close()
+    d.stop()
+
+
+def test_drain(scene):
+    """drain asks every device to connect again"""
+    d = start(scene, ['a', 'b'])
+    c = d.control
+    events = d.bus()
+    devices = [Device(d, n) for n in 'ab']
+    for n in 'ab':
+        events.expect('endpoint.online', n)
+    equal(c.post('/v1/drain', {'window_ms': 60000, 'why': 'moved',
+                               'servers': ['wss://x.example/v1/channel']}),
+          {'channels': 2})
+    for device in devices:
+        while True:
+            said = json.loads(device.recv())
+            if said.get('method') == 'drain':
+                break
+        check(0 <= said['params'].pop('window_ms') <= 60000, 'window')
+        equal(said['params'], {'why': 'moved',
+                               'servers': ['wss://x.example/v1/channel']})
+        device.close()
+    for bad in ({'window_ms': -1}, {'window_ms': 1, 'why': 'x'},
+                {'window_ms': 1, 'servers': ['http://x']},
+                {'window_ms': 1, 'servers': [5]},
+                {'window_ms': 1, 'servers': ['wss://a,b']}):
+        refused(lambda: c.request('POST', '/v1/drain', bad, wrong=True),
+                400, 'invalid')
+    c.close()
+    d.stop()
+
+
 AS_NOBODY = '''
 import http.client, json, socket, sys
 class C(http.client.HTTPConnection):
