@@ -69,7 +69,6 @@ struct rig {
 	void (*on_authenticated)(struct rig *, struct channel *,
 	    const struct channel_auth_result *);
 	void (*on_closed)(struct rig *, struct channel *, uint16_t code);
-	uint64_t (*mono)(void);		/* NULL: rig_now_ms for all threads */
 	bool numbered, untrusted, cannot_export;
 	bool threaded;			/* the workers run: do not turn */
 	int import_error;

@@ -94,16 +94,6 @@ on_authenticated(struct rig *r, struct channel *c,
 	(void)channel_send(c, line, strlen(line), true);
 }
 
-/* The store's thread waits in real time: only the test's stands still. */
-static pthread_t test_thread;
-
-static uint64_t
-mono(void)
-{
-	return pthread_equal(pthread_self(), test_thread) ? rig_now_ms() :
-	    rig_real_ms();
-}
-
 /* ---- life --------------------------------------------------------------------- */
 
 static void
@@ -176,8 +166,6 @@ start_rig(struct product *p)
 		b->drain = on_drain;
 		b->completed = on_completed;
 	}
-	test_thread = pthread_self();
-	p->rig.mono = mono;
 	rig_start(&p->rig);
 	p->client = p->other = (struct rig_client){ .fd = -1, .rig = &p->rig };
 }
