@@ -166,7 +166,7 @@ db_end(sqlite3_stmt *s)
 int
 db_run(struct store_db *db, const char *text, const char *format, ...)
 {
-	sqlite3_stmt *s;
+	sqlite3_stmt *s = NULL;
 	va_list ap;
 	int r;
 
@@ -185,7 +185,7 @@ int
 db_number(struct store_db *db, int64_t *ret, const char *text,
     const char *format, ...)
 {
-	sqlite3_stmt *s;
+	sqlite3_stmt *s = NULL;
 	va_list ap;
 	int r;
 
