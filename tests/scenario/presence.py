@@ -320,6 +320,7 @@ def test_first_in_wins_either_goes(scene):
                                            'token': d.token('a')}}
         waits.send_json({'jsonrpc': '2.0', 'id': 1, 'method': 'hello',
                          'params': hello})
+        old.recv_frame()        # the question, which it does not answer
         waits.abort()           # the newcomer
         bus.expect('endpoint.online', 'a')
         bus.expect('endpoint.disconnected', 'a', timeout=30)
@@ -328,6 +329,7 @@ def test_first_in_wins_either_goes(scene):
         waits = Device(d, 'a', hello=False)
         waits.send_json({'jsonrpc': '2.0', 'id': 1, 'method': 'hello',
                          'params': hello})
+        old.recv_frame()
         old.abort()             # the holder
         begin = time.monotonic()
         answer = {}
