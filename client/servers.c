@@ -126,8 +126,13 @@ servers_name(struct servers *s, const char *text, const char *file)
 
 	if (text[strspn(text, SEPARATORS)] != '\0')
 		r = servers_parse(text, &list, &n);
-	if (r != 0)
+	for (unsigned i = 0; i < n && s->own[0].tls; i++)
+		if (!list[i].tls)
+			r = -EINVAL;	/* nobody talks us into plain text */
+	if (r != 0) {
+		mem_free(list);
 		return r;
+	}
 	mem_free(s->named);
 	s->named = list;
 	s->named_n = n;

@@ -171,9 +171,8 @@ forgiven(const struct tls_client *c, unsigned status, gnutls_x509_crt_t leaf)
 	if (c->policy->any_chain)
 		return status & GNUTLS_CERT_UNEXPECTED_OWNER;
 	if (c->policy->self_signed && gnutls_x509_crt_check_issuer(leaf,
-	    leaf) != 0 && signed_by(leaf, leaf) &&
-	    (status & ~(issuer | GNUTLS_CERT_INVALID)) == 0)
-		return 0;
+	    leaf) != 0 && signed_by(leaf, leaf))
+		return status & ~(issuer | GNUTLS_CERT_INVALID);
 	return status;
 }
 

@@ -1,0 +1,656 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""cleat-agent against a server that does what a test says: enrolment, commands
+across kill -9, telemetry, several servers, drain, proxies; and its pins against
+the real daemon."""
+import base64
+import hashlib
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.environ['CLEAT_SRCDIR'], 'tests/lib'))
+import harness  # noqa: E402
+from harness import (BUILDDIR, CLOSE, PATIENCE, PING, PONG, TEXT, Closed,
+                     Failure, WebSocket, check, equal, wait_until)  # noqa
+
+NONCE = '5a' * 32
+
+
+class Peer(WebSocket):
+    """The server's end of one channel."""
+
+    def __init__(self, sock):
+        super().__init__(sock, '', upgrade=False)
+        while b'\r\n\r\n' not in self.buffer:
+            more = sock.recv(65536)
+            if not more:
+                raise Closed(1006)
+            self.buffer += more
+        head, _, rest = bytes(self.buffer).partition(b'\r\n\r\n')
+        self.buffer = bytearray(rest)
+        key = re.search(rb'Sec-WebSocket-Key: (\S+)', head).group(1)
+        accept = base64.b64encode(hashlib.sha1(
+            key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest())
+        sock.sendall(b'HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n'
+                     b'Connection: Upgrade\r\nSec-WebSocket-Accept: ' +
+                     accept + b'\r\nSec-WebSocket-Protocol: '
+                     b'cleat.v1.jsonrpc\r\n\r\n')
+        self.counter = 0
+        self.notify('challenge', {'nonce': NONCE})
+
+    def send_frame(self, opcode, payload):
+        self.sock.sendall(self.frame(opcode, payload, mask=None))
+
+    def recv_frame(self):
+        self._need(2)
+        first, n = self.buffer[0], self.buffer[1]
+        check(n >= 128, 'a device masks')
+        n -= 128
+        at = 2
+        if n == 126:
+            self._need(4)
+            n, at = int.from_bytes(self.buffer[2:4], 'big'), 4
+        elif n == 127:
+            self._need(10)
+            n, at = int.from_bytes(self.buffer[2:10], 'big'), 10
+        self._need(at + 4 + n)
+        mask = self.buffer[at:at + 4]
+        body = bytes(b ^ mask[i % 4] for i, b in enumerate(
+            self.buffer[at + 4:at + 4 + n]))
+        del self.buffer[:at + 4 + n]
+        return first & 15, body
+
+    def get(self):
+        """The next message as an object."""
+        while True:
+            opcode, payload = self.recv_frame()
+            if opcode == PING:
+                self.send_frame(PONG, payload)
+            elif opcode == CLOSE:
+                raise Closed(int.from_bytes(payload[:2], 'big'))
+            elif opcode == TEXT:
+                return json.loads(payload)
+
+    def expect(self, method):
+        """The next call of this method; others are answered with {}."""
+        while True:
+            m = self.get()
+            if m.get('method') == method:
+                return m
+            if 'id' in m and 'method' in m:
+                self.result(m, {})
+
+    def send_json(self, o):
+        self.send_frame(TEXT, json.dumps(o).encode())
+
+    def notify(self, method, params):
+        self.send_json({'jsonrpc': '2.0', 'method': method,
+                        'params': params})
+
+    def result(self, m, result):
+        self.send_json({'jsonrpc': '2.0', 'id': m['id'], 'result': result})
+
+    def error(self, m, code, **data):
+        self.send_json({'jsonrpc': '2.0', 'id': m['id'], 'error': {
+            'code': code, 'message': 'no', 'data': data}})
+
+    def end(self, code):
+        self.send_frame(CLOSE, code.to_bytes(2, 'big'))
+        self.sock.close()
+
+    def call(self, method, params):
+        """Our request's answer."""
+        self.counter += 1
+        self.send_json({'jsonrpc': '2.0', 'id': self.counter,
+                        'method': method, 'params': params})
+        while True:
+            m = self.get()
+            if 'method' not in m and m.get('id') == self.counter:
+                return m
+            if 'id' in m and 'method' in m:
+                self.result(m, {})
+
+    def hello(self, **more):
+        m = self.expect('hello')
+        self.result(m, dict({
+            'channel': 1, 'epoch': 1, 'endpoint': m['params']['endpoint'],
+            'security': 'ws', 'ping_ms': 20000, 'dead_ms': 35000,
+            'max_message': 65536, 'time': 0, 'servers': [],
+            'retry': {'min_ms': 20, 'max_ms': 100}, 'telemetry_seq': 0},
+            **more))
+        return m['params']
+
+
+class Server:
+    def __init__(self):
+        self.sock = socket.create_server(('127.0.0.1', 0))
+        self.sock.settimeout(PATIENCE)
+        self.port = self.sock.getsockname()[1]
+        self.url = f'ws://127.0.0.1:{self.port}'
+
+    def accept(self):
+        sock, _ = self.sock.accept()
+        sock.settimeout(PATIENCE)
+        return Peer(sock)
+
+
+class Agent:
+    def __init__(self, scene, url, *args, token=True, env=None):
+        state = scene.path('agent')
+        if token:
+            with open(scene.path('token'), 'w') as f:
+                f.write('0123456789abcdef\n')
+            args += ('--token-file', scene.path('token'))
+        clean = {k: v for k, v in os.environ.items()
+                 if not k.lower().endswith('_proxy')}
+        self.args = [os.path.join(BUILDDIR, 'cleat-agent'), '-s', url, '-e',
+                     'dev-1', '--state-dir', state, '--retry-min-ms', '20',
+                     '--retry-max-ms', '100', *args]
+        self.env = dict(clean, **(env or {}))
+        self.scene = scene
+        self.log = []
+        self.start()
+
+    def start(self):
+        self.lines = queue.Queue()
+        self.process = self.scene.spawn(
+            *self.args, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, errors='replace', env=self.env)
+        self.reader = threading.Thread(target=harness.endless, daemon=True,
+                                       args=(self.process.stderr, self.lines,
+                                             self.log))
+        self.reader.start()
+
+    def says(self, pattern):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                line = self.lines.get(
+                    timeout=max(0.01, deadline - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if time.monotonic() > deadline:
+                line = None
+            if line is None:
+                raise Failure(f'the agent never said {pattern!r}:\n' +
+                              '\n'.join(self.log[-15:]))
+            if re.search(pattern, line):
+                return line
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        equal(self.process.wait(PATIENCE), 0, 'exit status of the agent:\n' +
+              '\n'.join(self.log[-30:]))
+
+
+def script(scene, name, text):
+    path = scene.path(name)
+    with open(path, 'w') as f:
+        f.write('#!/bin/sh\n' + text)
+    os.chmod(path, 0o755)
+    return path
+
+
+def command(peer, command_id, verb, args=None, deadline=60000, **more):
+    return peer.call('command', dict({
+        'command_id': command_id, 'verb': verb, 'args': args or {},
+        'deadline_ms': deadline}, **more))
+
+
+def outcome(peer, answer=True):
+    m = peer.expect('outcome')
+    if answer:
+        peer.result(m, {'final': m['params']['outcome']})
+    return m['params']
+
+
+# ---- identity ------------------------------------------------------------------
+
+def verify(scene, params):
+    """The signature, as openssl sees it."""
+    auth = params['auth']
+    der = bytes.fromhex('302a300506032b6570032100' + auth['public_key'])
+    text = (b'cleat hello v1\0' + bytes.fromhex(NONCE) + b'\0' +
+            params['endpoint'].encode())
+    equal(auth['binding'], 'none', 'binding without TLS')
+    for name, data in (('k.der', der), ('text', text),
+                       ('sig', bytes.fromhex(auth['signature']))):
+        with open(scene.path(name), 'wb') as f:
+            f.write(data)
+    good = subprocess.run(
+        ['openssl', 'pkeyutl', '-verify', '-pubin', '-keyform', 'DER',
+         '-inkey', scene.path('k.der'), '-rawin', '-in', scene.path('text'),
+         '-sigfile', scene.path('sig')], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True)
+    equal(good.returncode, 0, good.stdout)
+
+
+def test_enrol(scene):
+    """a key is made once, 0600; enrolment waits for approval, then it is key"""
+    server = Server()
+    a = Agent(scene, server.url, '--enrol', '--approval-ms', '50',
+              token=False)
+    keys = set()
+    for _ in range(2):
+        peer = server.accept()
+        m = peer.expect('hello')
+        equal(m['params']['auth']['method'], 'enrol', 'method')
+        check('token' not in m['params']['auth'], 'there is no token')
+        verify(scene, m['params'])
+        keys.add(m['params']['auth']['public_key'])
+        peer.error(m, -32006, fingerprint='ab' * 32)
+        peer.end(1013)
+        a.says('waiting for approval fingerprint=abab')
+    peer = server.accept()
+    keys.add(peer.hello()['auth']['public_key'])
+    a.says('enrolled as dev-1')
+    a.says('online')
+    a.kill()
+    mode = stat.S_IMODE(os.stat(scene.path('agent', 'identity')).st_mode)
+    equal(mode, 0o600, 'mode of the key')
+    a.start()
+    again = server.accept().hello()
+    equal(again['auth']['method'], 'key', 'method after enrolment')
+    keys.add(again['auth']['public_key'])
+    equal(len(keys), 1, 'keys')
+    verify(scene, again)
+    a.stop()
+
+
+def test_enrol_token(scene):
+    """a one-time token goes with the enrolment, and no further"""
+    with open(scene.path('once'), 'w') as f:
+        f.write('one-time-token-1\n')
+    server = Server()
+    a = Agent(scene, server.url, '--enrol-token-file', scene.path('once'),
+              token=False)
+    peer = server.accept()
+    equal(peer.hello()['auth']['token'], 'one-time-token-1', 'token')
+    a.says('online')
+    peer.end(1001)
+    os.unlink(scene.path('once'))
+    check('token' not in server.accept().hello()['auth'], 'token again')
+    a.kill()
+    a.start()
+    check('token' not in server.accept().hello()['auth'], 'token once more')
+    a.stop()
+
+
+# ---- commands --------------------------------------------------------------------
+
+def test_command(scene):
+    """an executable gets its arguments, a clean environment, and is reported"""
+    path = script(scene, 'x', 'read line\necho "progress 40 half" >&3\n'
+                  'printf \'{"in":%s,"id":"%s","more":"%s"}\' "$line" '
+                  '"$CLEAT_COMMAND_ID" "$SECRET"\n')
+    bad = script(scene, 'bad', 'echo no; exit 3\n')
+    server = Server()
+    a = Agent(scene, server.url, '--command', 'x-do=' + path, '--command',
+              'x-bad=' + bad, env={'SECRET': 'no'})
+    peer = server.accept()
+    peer.hello()
+    equal(command(peer, 'c1', 'x-none')['error']['code'], -32601, 'unknown')
+    equal(command(peer, 'c2', 'x-do', {'a': [1]})['result'], {}, 'taken')
+    p = peer.expect('progress')['params']
+    equal(p, {'command_id': 'c2', 'percent': 40, 'text': 'half'}, 'progress')
+    equal(outcome(peer), {'command_id': 'c2', 'outcome': 'ok', 'result': {
+        'in': {'a': [1]}, 'id': 'c2', 'more': ''}}, 'outcome')
+    command(peer, 'c3', 'x-bad')
+    got = outcome(peer, answer=False)
+    equal((got['outcome'], got['message'], got['result']),
+          ('error', 'exit status 3', {'text': 'no\n'}), 'outcome')
+    # Not answered: told again on the next channel; nothing is done twice.
+    peer.end(1001)
+    peer = server.accept()
+    peer.hello()
+    equal(outcome(peer), got, 'the same outcome')
+    equal(command(peer, 'c3', 'x-bad', again=True)['result'], {}, 'again')
+    equal(peer.call('cancel', {'command_id': 'c3'})['result'], {}, 'cancel')
+    a.stop()
+    equal(sum('id=c3 verb' in line for line in a.log), 1, 'times taken')
+
+
+def test_interrupted(scene):
+    """kill -9 in the middle: interrupted, and not done again"""
+    runs = scene.path('runs')
+    path = script(scene, 'slow', f'echo $$ >>{runs}\nexec sleep 1000\n')
+    server = Server()
+    a = Agent(scene, server.url, '--command', 'x-slow=' + path)
+    peer = server.accept()
+    peer.hello()
+    command(peer, 'c1', 'x-slow')
+    command(peer, 'c2', 'x-slow')
+    wait_until('it runs', lambda: os.path.exists(runs) and
+               os.path.getsize(runs))
+    a.kill()
+    with open(runs) as f:
+        pids = f.read().split()
+    os.kill(int(pids[0]), signal.SIGKILL)   # nobody's child any more
+    a.start()
+    peer = server.accept()
+    peer.hello()
+    got = [outcome(peer), outcome(peer)]
+    equal([(o['command_id'], o['outcome']) for o in got],
+          [('c1', 'interrupted'), ('c2', 'interrupted')], 'outcomes')
+    equal(command(peer, 'c1', 'x-slow', again=True)['result'], {}, 'again')
+    a.stop()
+    with open(runs) as f:
+        equal(len(f.read().split()), 1, 'runs')
+
+
+def test_cancel(scene):
+    """cancel ends the whole process group; a waiting command never begins"""
+    pid = scene.path('pid')
+    path = script(scene, 'slow', f'sleep 1000 & echo $! >{pid}.n\n'
+                  f'mv {pid}.n {pid}\nwait\n')
+    server = Server()
+    a = Agent(scene, server.url, '--command', 'x-slow=' + path)
+    peer = server.accept()
+    peer.hello()
+    command(peer, 'c1', 'x-slow')
+    command(peer, 'c2', 'x-slow')
+    wait_until('it runs', lambda: os.path.exists(pid))
+    with open(pid) as f:
+        grandchild = int(f.read())
+    peer.send_json({'jsonrpc': '2.0', 'id': 'a', 'method': 'cancel',
+                    'params': {'command_id': 'c2'}})
+    equal(outcome(peer), {'command_id': 'c2', 'outcome': 'cancelled'}, 'c2')
+    peer.send_json({'jsonrpc': '2.0', 'id': 'b', 'method': 'cancel',
+                    'params': {'command_id': 'c1'}})
+    equal(outcome(peer), {'command_id': 'c1', 'outcome': 'cancelled'}, 'c1')
+
+    def gone():
+        try:
+            with open(f'/proc/{grandchild}/stat') as f:
+                return f.read().rsplit(')', 1)[1].split()[0] == 'Z'
+        except FileNotFoundError:
+            return True
+    wait_until('the grandchild is gone', gone)
+    a.stop()
+
+
+def test_deadline(scene):
+    """what does not end before its deadline is ended"""
+    path = script(scene, 'slow', 'exec sleep 1000\n')
+    server = Server()
+    a = Agent(scene, server.url, '--command', 'x-slow=' + path)
+    peer = server.accept()
+    peer.hello()
+    command(peer, 'c1', 'x-slow', deadline=100)
+    got = outcome(peer)
+    equal(got['outcome'], 'error', 'outcome')
+    check('deadline' in got['message'], got['message'])
+    a.stop()
+
+
+def test_power(scene):
+    """reboot: the outcome is told first, then the state, then it is done"""
+    done = scene.path('done')
+    path = script(scene, 'reboot', f'touch {done}\n')
+    server = Server()
+    a = Agent(scene, server.url, '--command', 'reboot=' + path)
+    peer = server.accept()
+    peer.hello()
+    command(peer, 'c1', 'reboot')
+    m = peer.expect('outcome')
+    check(not os.path.exists(done), 'not before the outcome is durable')
+    peer.result(m, {'final': 'ok'})
+    m = peer.expect('state')
+    equal(m['params'], {'power': 'rebooting'}, 'state')
+    wait_until('done', lambda: os.path.exists(done))
+    a.stop()
+
+
+# ---- telemetry ---------------------------------------------------------------------
+
+def feed(scene, *lines):
+    fifo = scene.path('fifo')
+    wait_until('the fifo', lambda: os.path.exists(fifo))
+    with open(fifo, 'w') as f:
+        for line in lines:
+            f.write(line + '\n')
+
+
+def test_telemetry(scene):
+    """telemetry outlives kill -9, keeps its numbers, and ends when stored"""
+    server = Server()
+    a = Agent(scene, server.url, '--telemetry', scene.path('fifo'))
+    peer = server.accept()          # not answered: offline
+    feed(scene, '{"t":1}', '[1,2]', 'nonsense')
+    a.says('no JSON array or object')
+    a.kill()
+    a.start()
+    server.accept()
+    a.kill()
+    a.start()
+    peer = server.accept()
+    peer.hello(telemetry_seq=40)
+    one, two = peer.expect('telemetry'), peer.expect('telemetry')
+    equal((one['params'], two['params']), (
+        {'seq': 41, 'data': [{'t': 1}]}, {'seq': 42, 'data': [1, 2]}), 'data')
+    peer.result(one, {'stored': 41})
+    feed(scene, '{"t":3}')
+    equal(peer.expect('telemetry')['params']['seq'], 43, 'next')
+    peer.end(1001)
+    peer = server.accept()
+    peer.hello(telemetry_seq=42)
+    last = peer.expect('telemetry')
+    equal(last['params'], {'seq': 43, 'data': [{'t': 3}]}, 'what is left')
+    peer.result(last, {'stored': 43})
+    a.stop()
+
+
+# ---- servers and proxies ------------------------------------------------------------
+
+def test_failover(scene):
+    """the next server when the first is away; what hello names is kept"""
+    first, second = Server(), Server()
+    first.sock.close()
+    a = Agent(scene, first.url + ',' + second.url)
+    third = Server()
+    peer = second.accept()
+    peer.hello(servers=[third.url])
+    a.says('online')
+    peer.end(1001)
+    peer = third.accept()
+    peer.hello()
+    a.says('online')
+    a.kill()
+    a.start()
+    peer = third.accept()
+    peer.hello()
+    a.says('online')
+    peer.notify('drain', {'window_ms': 50, 'servers': [second.url],
+                          'why': 'moved'})
+    bye = peer.expect('bye')
+    equal(bye['params'], {'reason': 'drain'}, 'bye')
+    peer.sock.close()
+    second.accept().hello()
+    a.stop()
+
+
+class Proxy:
+    """CONNECT with basic or digest authentication (RFC 7616, SHA-256)."""
+
+    def __init__(self, how):
+        self.how = how
+        self.sock = socket.create_server(('127.0.0.1', 0))
+        self.port = self.sock.getsockname()[1]
+        self.heads = []
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                s, _ = self.sock.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(s,),
+                             daemon=True).start()
+
+    def wanted(self, head):
+        if self.how == 'basic':
+            return 'Basic ' + base64.b64encode(b'me:s"cret').decode()
+        m = re.search(r'Proxy-Authorization: Digest (.*)', head)
+        if not m:
+            return None
+        v = dict(re.findall(r'(\w+)="?([^",\r]*)"?', m.group(1)))
+
+        def h(text):
+            return hashlib.sha256(text.encode()).hexdigest()
+        a1 = h('me:the realm:s"cret')
+        a2 = h('CONNECT:' + v['uri'])
+        good = h(':'.join([a1, 'nonce1', v['nc'], v['cnonce'], 'auth', a2]))
+        return m.group(0).split(': ', 1)[1] if v['response'] == good else None
+
+    def serve(self, s):
+        head = b''
+        while b'\r\n\r\n' not in head:
+            more = s.recv(4096)
+            if not more:
+                return
+            head += more
+        head = head.decode()
+        self.heads.append(head)
+        m = re.search(r'Proxy-Authorization: (.*)\r', head)
+        if self.how == 'closed':
+            s.sendall(b'HTTP/1.1 503 Gone fishing\r\n\r\n')
+        elif not m or m.group(1) != (self.wanted(head) or '').rstrip('\r'):
+            s.sendall(b'HTTP/1.1 407 Who?\r\nProxy-Authenticate: ' + (
+                b'Basic realm="x"' if self.how == 'basic' else
+                b'Digest realm="the realm", nonce="nonce1", qop="auth", '
+                b'algorithm=MD5\r\nProxy-Authenticate: Digest realm="the '
+                b'realm", nonce="nonce1", qop="auth,auth-int", '
+                b'algorithm=SHA-256') + b'\r\n\r\n')
+        else:
+            host, port = head.split()[1].rsplit(':', 1)
+            up = socket.create_connection((host, int(port)))
+            s.sendall(b'HTTP/1.1 200 Go\r\n\r\n')
+            threading.Thread(target=pump, args=(up, s), daemon=True).start()
+            pump(s, up)
+        s.close()
+
+
+def pump(a, b):
+    try:
+        while True:
+            data = a.recv(65536)
+            if not data:
+                break
+            b.sendall(data)
+        b.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def test_proxy(scene):
+    """HTTP CONNECT with basic and digest; secrets are not in the log"""
+    for how in ('basic', 'digest'):
+        server, proxy = Server(), Proxy(how)
+        a = Agent(scene, server.url, '--log-level', 'debug', env={
+            'https_proxy': f'http://me:s%22cret@127.0.0.1:{proxy.port}'})
+        server.accept().hello()
+        a.says('online')
+        equal(len(proxy.heads), 2, 'connections to the proxy')
+        check('Authorization' not in proxy.heads[0], 'credentials unasked')
+        a.stop()
+        check(not any('cret' in line for line in a.log), 'secret in the log')
+
+
+def test_proxy_errors(scene):
+    """what the proxy says is told apart from what the server says"""
+    server = Server()
+    basic, closed = Proxy('basic'), Proxy('closed')
+    for proxy, args, text in (
+            (basic, (), 'proxy 127.0.0.1 wants authentication: no user'),
+            (basic, ('--proxy-user', 'me'), 'refuses user and password'),
+            (basic, ('--proxy-user', 'me', '--proxy-auth', 'digest'),
+             'not known or not allowed'),
+            (closed, (), 'proxy 127.0.0.1 answered 503 Gone fishing')):
+        a = Agent(scene, server.url, '--proxy',
+                  f'http://127.0.0.1:{proxy.port}', *args)
+        a.says(text)
+        a.stop()
+    a = Agent(scene, server.url, env={
+        'https_proxy': f'http://127.0.0.1:{closed.port}',
+        'no_proxy': 'example.org,127.0.0.1'})
+    server.accept().hello()
+    a.says('online')
+    a.stop()
+
+
+# ---- the real daemon ------------------------------------------------------------------
+
+def spki(path):
+    public = subprocess.run(['openssl', 'x509', '-in', path, '-noout',
+                             '-pubkey'], check=True, stdout=subprocess.PIPE)
+    der = subprocess.run(['openssl', 'pkey', '-pubin', '-outform', 'DER'],
+                         check=True, input=public.stdout,
+                         stdout=subprocess.PIPE)
+    return 'sha256/' + base64.b64encode(
+        hashlib.sha256(der.stdout).digest()).decode()
+
+
+def test_pins(scene):
+    """pins: server's key, authority, backup; a mismatch says what it saw"""
+    d = scene.daemon().start()
+    token = scene.path('real-token')
+    with open(token, 'w') as f:
+        f.write(d.token('dev-1') + '\n')
+    check(d.reload(), 'reload')
+    crt, _ = scene.server_cert()
+    mine, ca = spki(crt), spki(scene.pki.ca)
+    other = 'sha256/' + base64.b64encode(b'x' * 32).decode()
+    trust = ('--ca', scene.pki.ca)
+    for args, text in (
+            ((*trust, '--pins', f'{other} {mine}'), 'online'),
+            ((*trust, '--pins', f'{other},ca:{ca}'), 'online'),
+            (('--no-verify-chain', '--pins', f'{mine} {other}'), 'online'),
+            (('--no-verify-chain', '--pins', f'ca:{mine} {other}'),
+             re.escape(f'seen {mine}, expected ca:{mine} or {other}')),
+            ((*trust, '--pins', f'{other} ca:{mine}'),
+             re.escape(f'seen {mine}, expected {other} or ca:{mine}')),
+            ((*trust, '--pins', other), 'no backup pin'),
+            (('--no-verify-chain',), 'WEAKENED.*anybody'),
+            (('--no-verify-chain', '--no-verify-host'), 'WEAKENED.*name'),
+            (('--allow-self-signed',), 'unknown issuer')):
+        a = Agent(scene, d.url(), '--token-file', token, *args, token=False)
+        a.says(text)
+        a.stop()
+
+
+def test_self_signed(scene):
+    """a certificate signed by itself passes by its switch alone, name checked"""
+    d = scene.daemon(conf={'listener.two': {
+        'address': '127.0.0.2:0'}, 'plugin.cert': {
+        'chain': None, 'key': None, 'self_signed': 'yes',
+        'self_signed_names': None}}).start()
+    token = scene.path('real-token')
+    with open(token, 'w') as f:
+        f.write(d.token('dev-1') + '\n')
+    check(d.reload(), 'reload')
+    for url, args, text in (
+            (d.url(), ('--allow-self-signed',), 'online'),
+            (d.url(), ('--ca', scene.pki.ca), 'unknown issuer'),
+            ('wss://127.0.0.2:%d' % d.address('two')[1],
+             ('--allow-self-signed',), 'for another name')):
+        a = Agent(scene, url, '--token-file', token, *args, token=False)
+        a.says(text)
+        a.stop()
+
+
+if __name__ == '__main__':
+    harness.main()

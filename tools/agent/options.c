@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line and the file that says the same, one option a line. */
+#include "config.h"
+
+#include "agent.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#define FILE_MAX_BYTES 65536
+
+enum {
+	OPT_TOKEN_FILE = 256, OPT_CA, OPT_CERT, OPT_KEY, OPT_EVENT,
+	OPT_NO_VERIFY_HOST, OPT_NO_VERIFY_CHAIN, OPT_SELF_SIGNED,
+	OPT_RETRY_MIN, OPT_RETRY_MAX, OPT_APPROVAL, OPT_BOOT_ID, OPT_LOG,
+	OPT_VERSION, OPT_STATE_DIR, OPT_IDENTITY, OPT_ENROL, OPT_ENROL_TOKEN,
+	OPT_PINS, OPT_PROXY, OPT_PROXY_USER, OPT_PROXY_PASSWORD,
+	OPT_PROXY_AUTH, OPT_TELEMETRY, OPT_TELEMETRY_MAX, OPT_INVENTORY,
+	OPT_WAKE, OPT_COMMAND
+};
+
+static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "server", required_argument, NULL, 's' },
+	{ "endpoint", required_argument, NULL, 'e' },
+	{ "state-dir", required_argument, NULL, OPT_STATE_DIR },
+	{ "token-file", required_argument, NULL, OPT_TOKEN_FILE },
+	{ "cert", required_argument, NULL, OPT_CERT },
+	{ "key", required_argument, NULL, OPT_KEY },
+	{ "identity", required_argument, NULL, OPT_IDENTITY },
+	{ "enrol", no_argument, NULL, OPT_ENROL },
+	{ "enrol-token-file", required_argument, NULL, OPT_ENROL_TOKEN },
+	{ "ca", required_argument, NULL, OPT_CA },
+	{ "pins", required_argument, NULL, OPT_PINS },
+	{ "no-verify-host", no_argument, NULL, OPT_NO_VERIFY_HOST },
+	{ "no-verify-chain", no_argument, NULL, OPT_NO_VERIFY_CHAIN },
+	{ "allow-self-signed", no_argument, NULL, OPT_SELF_SIGNED },
+	{ "proxy", required_argument, NULL, OPT_PROXY },
+	{ "proxy-user", required_argument, NULL, OPT_PROXY_USER },
+	{ "proxy-password-file", required_argument, NULL,
+	    OPT_PROXY_PASSWORD },
+	{ "proxy-auth", required_argument, NULL, OPT_PROXY_AUTH },
+	{ "command", required_argument, NULL, OPT_COMMAND },
+	{ "wake", no_argument, NULL, OPT_WAKE },
+	{ "telemetry", required_argument, NULL, OPT_TELEMETRY },
+	{ "telemetry-max", required_argument, NULL, OPT_TELEMETRY_MAX },
+	{ "inventory", required_argument, NULL, OPT_INVENTORY },
+	{ "event", required_argument, NULL, OPT_EVENT },
+	{ "boot-id", required_argument, NULL, OPT_BOOT_ID },
+	{ "retry-min-ms", required_argument, NULL, OPT_RETRY_MIN },
+	{ "retry-max-ms", required_argument, NULL, OPT_RETRY_MAX },
+	{ "approval-ms", required_argument, NULL, OPT_APPROVAL },
+	{ "log-level", required_argument, NULL, OPT_LOG },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 }
+};
+
+static void
+usage(FILE *to)
+{
+	(void)fprintf(to,
+	    "usage: cleat-agent [-c FILE] -s wss://HOST[:PORT] -e ENDPOINT "
+	    "[OPTIONS]\n"
+	    "who it is, one of\n"
+	    "  --token-file FILE       a token\n"
+	    "  --cert FILE --key FILE  a certificate\n"
+	    "  --identity FILE         a key of its own, made if it is not "
+	    "there\n"
+	    "    --enrol, --enrol-token-file FILE\n"
+	    "                          that the server does not know yet\n"
+	    "  --state-dir DIR         where it keeps what must not be lost\n"
+	    "  --ca FILE               authorities of the server (default: "
+	    "the system's)\n"
+	    "  --pins LIST             keys that the server must have\n"
+	    "  --proxy URL             of an HTTP proxy; none\n"
+	    "  --command VERB=PATH     an executable for commands\n"
+	    "  --telemetry FIFO        lines of JSON to be reported\n"
+	    "  --inventory FILE        JSON; facts (default); none\n"
+	    "  --event JSON            an object to send each time it is "
+	    "online\n"
+	    "  --log-level LEVEL       error warning notice info debug\n"
+	    "It runs until SIGTERM, then says goodbye.  Everything else is in "
+	    "cleat-agent(1).\n");
+}
+
+static int
+number(const char *text, uint32_t *ret)
+{
+	char *end;
+	unsigned long v;
+
+	errno = 0;
+	v = strtoul(text, &end, 10);
+	if (errno != 0 || *end != '\0' || *text < '0' || *text > '9' ||
+	    v == 0 || v > UINT32_MAX) {
+		(void)fprintf(stderr, "cleat-agent: %s is not a number above "
+		    "0\n", text);
+		return -EINVAL;
+	}
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+/* VERB=PATH; the text stays. */
+static int
+take_verb(const char *value, struct agent_opts *a)
+{
+	const char *mark = strchr(value, '=');
+	struct verb *v = &a->verbs[a->verbs_n];
+	size_t n = mark == NULL ? 0 : (size_t)(mark - value);
+
+	if (n == 0 || n > 64 || mark[1] != '/' ||
+	    a->verbs_n == AGENT_VERBS_MAX) {
+		(void)fprintf(stderr, "cleat-agent: command %s: VERB=/PATH is "
+		    "expected, at most %d\n", value, AGENT_VERBS_MAX);
+		return -EINVAL;
+	}
+	v->name = mem_dup(value, n + 1);
+	v->path = mem_strdup(mark + 1);
+	a->verbs_n++;
+	if (v->name == NULL || v->path == NULL)
+		return -ENOMEM;
+	v->name[n] = '\0';
+	return 0;
+}
+
+static int
+take_value(int o, const char *value, struct agent_opts *a)
+{
+	struct cleat_client_opts *c = &a->client;
+
+	switch (o) {
+	case 's': c->server = value; break;
+	case 'e': c->endpoint = value; break;
+	case OPT_CA: c->ca_file = value; break;
+	case OPT_CERT: c->cert_file = value; break;
+	case OPT_KEY: c->key_file = value; break;
+	case OPT_IDENTITY: c->identity_file = value; break;
+	case OPT_PINS: c->pins = value; break;
+	case OPT_PROXY: c->proxy = value; break;
+	case OPT_PROXY_USER: c->proxy_user = value; break;
+	case OPT_PROXY_AUTH: c->proxy_auth = value; break;
+	case OPT_BOOT_ID: c->boot_id = value; break;
+	case OPT_RETRY_MIN: return number(value, &c->retry_min_ms);
+	case OPT_RETRY_MAX: return number(value, &c->retry_max_ms);
+	case OPT_APPROVAL: return number(value, &c->approval_ms);
+	case OPT_PROXY_PASSWORD: a->proxy_password_file = value; break;
+	case OPT_TOKEN_FILE: a->token_file = value; break;
+	case OPT_ENROL_TOKEN:
+		a->enrol_token_file = value;
+		c->enrol = true;
+		break;
+	case OPT_STATE_DIR: a->state_dir = value; break;
+	case OPT_TELEMETRY: a->telemetry = value; break;
+	case OPT_TELEMETRY_MAX: return number(value, &a->telemetry_max);
+	case OPT_INVENTORY: a->inventory = value; break;
+	case OPT_EVENT: a->event = value; break;
+	case OPT_LOG: a->log_level = value; break;
+	case OPT_COMMAND: return take_verb(value, a);
+	default: return -ENOENT;
+	}
+	return 0;
+}
+
+static int
+take_switch(int o, struct agent_opts *a)
+{
+	switch (o) {
+	case OPT_NO_VERIFY_HOST: a->client.no_verify_host = true; break;
+	case OPT_NO_VERIFY_CHAIN: a->client.no_verify_chain = true; break;
+	case OPT_SELF_SIGNED: a->client.allow_self_signed = true; break;
+	case OPT_ENROL: a->client.enrol = true; break;
+	case OPT_WAKE: a->wake = true; break;
+	case OPT_VERSION:
+		(void)printf("cleat-agent %s\n", PACKAGE_VERSION);
+		return 1;
+	case 'h':
+		usage(stdout);
+		return 1;
+	default: return -ENOENT;
+	}
+	return 0;
+}
+
+/* ---- the file ------------------------------------------------------------------------ */
+
+/* Kept until the end: options point into it. */
+static const char *
+keep(struct agent_opts *a, const char *p, size_t n)
+{
+	char *text;
+
+	if (a->texts_n == sizeof(a->texts) / sizeof(a->texts[0]))
+		return NULL;
+	text = mem_alloc(n + 1);
+	if (text == NULL)
+		return NULL;
+	memcpy(text, p, n);
+	text[n] = '\0';
+	a->texts[a->texts_n++] = text;
+	return text;
+}
+
+static char *
+trim(char *p)
+{
+	size_t n;
+
+	p += strspn(p, " \t\r");
+	n = strlen(p);
+	while (n > 0 && strchr(" \t\r", p[n - 1]) != NULL)
+		p[--n] = '\0';
+	return p;
+}
+
+/* "command.VERB = PATH" as command VERB=PATH */
+static int
+take_command_key(struct agent_opts *a, const char *verb, const char *path)
+{
+	char both[4096];
+	int n = snprintf(both, sizeof(both), "%s=%s", verb, path);
+
+	return n < 0 || (size_t)n >= sizeof(both) ? -EINVAL :
+	    take_verb(both, a);
+}
+
+static int
+take_key(struct agent_opts *a, const char *key, const char *value)
+{
+	const char *text;
+
+	if (strncmp(key, "command.", 8) == 0)
+		return take_command_key(a, key + 8, value);
+	for (const struct option *o = options; o->name != NULL; o++) {
+		if (strcmp(o->name, key) != 0 || o->val == 'c' ||
+		    o->val == 'h' || o->val == OPT_VERSION)
+			continue;
+		if (o->has_arg == no_argument) {
+			if (strcmp(value, "no") == 0)
+				return 0;
+			return strcmp(value, "yes") == 0 ?
+			    take_switch(o->val, a) : -EINVAL;
+		}
+		text = keep(a, value, strlen(value));
+		return text == NULL ? -ENOMEM : take_value(o->val, text, a);
+	}
+	return -ENOENT;
+}
+
+static int
+take_line(struct agent_opts *a, char *line)
+{
+	char *mark;
+
+	line = trim(line);
+	if (*line == '\0' || *line == '#')
+		return 0;
+	mark = strchr(line, '=');
+	if (mark == NULL)
+		return -EINVAL;
+	*mark = '\0';
+	return take_key(a, trim(line), trim(mark + 1));
+}
+
+static int
+read_file(const char *path, struct agent_opts *a)
+{
+	uint8_t *text;
+	char *line, *next;
+	size_t n;
+	unsigned number_of = 0;
+	int r = file_read(path, FILE_MAX_BYTES, &text, &n);
+
+	if (r != 0) {
+		(void)fprintf(stderr, "cleat-agent: %s: %s\n", path,
+		    strerror(-r));
+		return r;
+	}
+	for (line = (char *)text; r == 0 && line != NULL; line = next) {
+		next = strchr(line, '\n');
+		if (next != NULL)
+			*next++ = '\0';
+		number_of++;
+		r = take_line(a, line);
+	}
+	mem_free_wiped(text, n);
+	if (r != 0)
+		(void)fprintf(stderr, "cleat-agent: %s:%u: %s\n", path,
+		    number_of, r == -ENOENT ? "there is no such option" :
+		    r == -EINVAL ? "OPTION = VALUE is expected, for switches "
+		    "yes or no" : strerror(-r));
+	return r;
+}
+
+static int
+take_option(int o, const char *value, struct agent_opts *a)
+{
+	int r;
+
+	if (o == '?') {
+		usage(stderr);
+		return -EINVAL;
+	}
+	if (o == 'c')
+		return 0;		/* was read before */
+	r = value != NULL ? take_value(o, value, a) : take_switch(o, a);
+	return r;
+}
+
+/* The file first: the command line has the last word. */
+static int
+find_file(int argc, char **argv, struct agent_opts *a)
+{
+	int o, r = 0;
+
+	opterr = 0;
+	while (r == 0 && (o = getopt_long(argc, argv, "c:s:e:h", options,
+	    NULL)) != -1)
+		if (o == 'c')
+			r = read_file(optarg, a);
+	opterr = 1;
+	optind = 0;			/* glibc: begin again */
+	return r;
+}
+
+int
+agent_options(int argc, char **argv, struct agent_opts *a)
+{
+	int o, r = find_file(argc, argv, a);
+
+	while (r == 0 && (o = getopt_long(argc, argv, "c:s:e:h", options,
+	    NULL)) != -1)
+		r = take_option(o, optarg, a);
+	if (r == 0 && optind < argc) {
+		usage(stderr);
+		r = -EINVAL;
+	}
+	return r;
+}
+
+void
+agent_options_free(struct agent_opts *a)
+{
+	for (size_t i = 0; i < a->verbs_n; i++) {
+		mem_free(a->verbs[i].name);
+		mem_free(a->verbs[i].path);
+	}
+	for (size_t i = 0; i < a->texts_n; i++)
+		mem_free(a->texts[i]);
+}

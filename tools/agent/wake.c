@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Wake-on-LAN for a neighbour (doc/protocol.md, verb `wake`). */
+#include "agent.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tls/digest.h"
+
+#define WAKE_PORT 9
+
+/* "00:11:22:33:44:55", "-" instead of ":" too. */
+static int
+parse_mac(const char *text, uint8_t *to)
+{
+	char hex[13];
+
+	if (text == NULL || strlen(text) != 17)
+		return -EINVAL;
+	for (size_t i = 0; i < 6; i++) {
+		hex[2 * i] = text[3 * i];
+		hex[2 * i + 1] = text[3 * i + 1];
+		if (i < 5 && text[3 * i + 2] != ':' && text[3 * i + 2] != '-')
+			return -EINVAL;
+	}
+	hex[12] = '\0';
+	return digest_hex_decode(hex, to, 6);
+}
+
+int
+agent_wake(const char *mac, const char *address)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(WAKE_PORT)
+	};
+	uint8_t packet[6 + 16 * 6];
+	int one = 1, fd, r = 0;
+
+	memset(packet, 0xff, 6);
+	if (parse_mac(mac, packet + 6) != 0 || inet_pton(AF_INET,
+	    address == NULL ? "255.255.255.255" : address, &to.sin_addr) != 1)
+		return -EINVAL;
+	for (size_t i = 1; i < 16; i++)
+		memcpy(packet + 6 + 6 * i, packet + 6, 6);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)) != 0 ||
+	    sendto(fd, packet, sizeof(packet), 0, (struct sockaddr *)&to,
+	    sizeof(to)) != (ssize_t)sizeof(packet))
+		r = -errno;
+	(void)close(fd);
+	return r;
+}
