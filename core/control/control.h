@@ -24,6 +24,7 @@ struct control;
 struct endpoint_table;
 struct event;
 struct event_bus;
+struct identity;
 struct plugs;
 struct store;
 struct telemetry_table;
@@ -99,6 +100,7 @@ struct control_deps {
 	struct store *store;
 	struct endpoint_table *endpoints;
 	struct command_table *commands;
+	struct identity *identity;
 	struct telemetry_table *telemetry;
 	const struct plugs *plugs;
 	const struct channel_counters *channels;

@@ -16,6 +16,7 @@
 #include "base/worker.h"
 #include "channel/command.h"
 #include "channel/endpoint.h"
+#include "channel/identity.h"
 #include "control/control.h"
 #include "store/store.h"
 
@@ -213,6 +214,8 @@ struct exchange {
 	char tag[80], first_tag[80];
 	const char *name, *group;	/* in json */
 	struct command_added added;
+	struct identity_op op;
+	void (*op_then)(struct exchange *);
 
 	/* Long poll, wait.c. */
 	struct list wait;		/* control->waiting */
@@ -233,6 +236,11 @@ void exchange_store(struct exchange *,
 /* One thing is out, or back. */
 void exchange_out(struct exchange *);
 void exchange_back(struct control *);
+/* An operation of channel/identity; then() when it is durable. */
+struct identity_op *exchange_op(struct exchange *,
+    void (*then)(struct exchange *));
+/* What the call that got it returned. */
+void exchange_op_begun(struct exchange *, int r);
 /* Fills and starts the text.  false: no memory, told. */
 bool exchange_text(struct exchange *);
 
@@ -248,6 +256,15 @@ void endpoint_show(struct exchange *);
 void endpoint_kick_it(struct exchange *);
 void endpoint_patch(struct exchange *);
 void endpoint_delete(struct exchange *);
+void endpoint_post(struct exchange *);
+void endpoint_approve(struct exchange *);
+void endpoint_deny(struct exchange *);
+void credentials_list(struct exchange *);
+void credential_post(struct exchange *);
+void credential_revoke(struct exchange *);
+void enrolment_tokens_list(struct exchange *);
+void enrolment_token_post(struct exchange *);
+void enrolment_token_delete(struct exchange *);
 void command_show(struct exchange *);
 void commands_list(struct exchange *);
 void command_post(struct exchange *);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators change about an endpoint: made known, described, forgotten. */
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "base/clock.h"
 #include "channel/telemetry.h"
 #include "control/exchange.h"
 #include "store/endpoints.h"
@@ -68,32 +65,55 @@ endpoint_patch(struct exchange *x)
 
 /* ---- DELETE ------------------------------------------------------------------------- */
 
-static int
-forget_run(struct exchange *x, struct store_db *db)
-{
-	return store_endpoint_forget(db, x->id);
-}
-
 static void
-forgotten(struct exchange *x, int error)
+forgotten(struct exchange *x)
 {
-	if (error != 0)
-		exchange_error(x, error, x->id);
-	else if (exchange_text(x))
+	telemetry_forget(x->control->deps.telemetry, x->id);
+	command_table_forget(x->control->deps.commands, x->id);
+	if (exchange_text(x))
 		exchange_answer(x, 204);
 }
 
-/* Memory first: what comes later must not find what the store lost already. */
 void
 endpoint_delete(struct exchange *x)
 {
-	int r = endpoint_forget(x->control->deps.endpoints, x->id);
+	exchange_op_begun(x, identity_forget(x->control->deps.identity, x->id,
+	    exchange_op(x, forgotten)));
+}
 
-	if (r != 0 && r != -ENOENT) {
-		exchange_error(x, r, x->id);
+/* ---- POST --------------------------------------------------------------------------- */
+
+static void
+admitted(struct exchange *x)
+{
+	if (x->name == NULL && x->group == NULL)
+		endpoint_answer(x, 201);
+	else
+		exchange_store(x, describe_run, described, false);
+}
+
+void
+endpoint_post(struct exchange *x)
+{
+	static const struct member members[] = {
+		{ "id", JSON_STRING, true }, { "name", JSON_STRING, false },
+		{ "group", JSON_STRING, false }, { NULL, JSON_NULL, false }
+	};
+	json_t *m[3];
+	const char *id;
+
+	if (!body_members(x, members, m) || !description_valid(x, m[1], m[2]))
+		return;
+	id = json_string_value(m[0]);
+	if (!endpoint_id_valid(id)) {
+		exchange_problem(x, PROBLEM_INVALID, "id", "id: 1 to 128 of "
+		    "A-Z a-z 0-9 . _ : @ - are expected");
 		return;
 	}
-	telemetry_forget(x->control->deps.telemetry, x->id);
-	command_table_forget(x->control->deps.commands, x->id);
-	exchange_store(x, forget_run, forgotten, false);
+	(void)snprintf(x->id, sizeof(x->id), "%s", id);
+	(void)snprintf(x->location, sizeof(x->location), "/v1/endpoints/%s",
+	    id);
+	x->wanted = 201;
+	exchange_op_begun(x, identity_admit(x->control->deps.identity, x->id,
+	    exchange_op(x, admitted)));
 }

@@ -512,6 +512,7 @@ exchange_on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 	text_fini(&x->text);
 	mem_free(x->errand);
 	mem_free(x->target);
+	mem_wipe(x->op.secret, sizeof(x->op.secret));
 	x->magic = 0;
 	mem_free(x);
 }

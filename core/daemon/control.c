@@ -113,7 +113,8 @@ daemon_control_open(struct daemon *d, char *why)
 	struct control_deps deps = {
 		.path = path, .version = PACKAGE_VERSION, .epoch = d->epoch,
 		.bus = d->bus, .store = d->store, .endpoints = d->endpoints,
-		.commands = d->commands, .telemetry = d->telemetry,
+		.commands = d->commands, .identity = d->identity,
+		.telemetry = d->telemetry,
 		.plugs = atomic_load(&d->plugs),
 		.channels = &d->channel_counters,
 		.hooks = { .ctx = d, .ask = ask, .certificates = certificates,

@@ -574,6 +574,70 @@ def test_describe_and_forget(scene):
     d.stop()
 
 
+def test_credentials(scene):
+    """credentials are made, told once, listed, and bite when revoked"""
+    d = start(scene)
+    c = d.control
+    made = c.post('/v1/endpoints', {'id': 'n1', 'name': 'N', 'group': 'g'})
+    equal((made['status'], made['state'], made['name'], made['group']),
+          ('active', 'unlinked', 'N', 'g'))
+    refused(lambda: c.post('/v1/endpoints', {'id': 'n1'}), 409, 'exists')
+    refused(lambda: c.request('POST', '/v1/endpoints', {'id': 'a b'},
+                              wrong=True), 400, 'invalid', 'id')
+    equal(c.get('/v1/endpoints/n1/credentials'), {'credentials': []})
+    token = c.post('/v1/endpoints/n1/credentials', {
+        'kind': 'token', 'label': 'first', 'expires': '2999-01-01T00:00:00Z'})
+    check(len(token['token']) >= 22, 'token')
+    c.post('/v1/endpoints/n1/credentials',
+           {'kind': 'key', 'public_key': 'ab' * 32})
+    c.post('/v1/endpoints/n1/credentials',
+           {'kind': 'certificate', 'sha256': 'CD' * 32})
+    rows = c.get('/v1/endpoints/n1/credentials')['credentials']
+    equal([r['kind'] for r in rows], ['token', 'key', 'certificate'])
+    check(all('token' not in r for r in rows), 'a token is told again')
+    equal(rows[0]['expires'], '2999-01-01T00:00:00.000Z')
+    equal(rows[2]['fingerprint'], 'cd' * 32)
+    events = d.bus()
+    device = Device(d, 'n1', token=token['token'])
+    events.expect('endpoint.online', 'n1')
+    c.delete(f'/v1/credentials/{token["number"]}')
+    equal(device.expect_close()[0], 4005)
+    check(c.get('/v1/endpoints/n1/credentials')['credentials'][0]['revoked'],
+          'not revoked')
+    for bad in ({'kind': 'x'}, {'kind': 'key'},
+                {'kind': 'key', 'public_key': 'zz' * 32},
+                {'kind': 'token', 'sha256': 'ab' * 32},
+                {'kind': 'token', 'expires': '2001-01-01T00:00:00Z'},
+                {'kind': 'token', 'expires': 'soon'},
+                {'kind': 'token', 'label': 'x' * 200}):
+        refused(lambda: c.request('POST', '/v1/endpoints/n1/credentials',
+                                  bad, wrong=True), 400, 'invalid')
+    refused(lambda: c.post('/v1/endpoints/zz/credentials',
+                           {'kind': 'token'}), 404, 'not-found')
+    refused(lambda: c.get('/v1/endpoints/zz/credentials'), 404, 'not-found')
+    refused(lambda: c.delete('/v1/credentials/999'), 404, 'not-found')
+    refused(lambda: c.request('DELETE', '/v1/credentials/x', wrong=True),
+            404, 'not-found')
+    equal(c.post('/v1/endpoints/n1/deny')['status'], 'denied')
+    equal(c.post('/v1/endpoints/n1/approve')['status'], 'active')
+    refused(lambda: c.post('/v1/endpoints/zz/deny'), 404, 'not-found')
+    refused(lambda: c.post('/v1/endpoints/zz/approve'), 404, 'not-found')
+    one = c.post('/v1/enrolment-tokens', {'endpoint': 'n2', 'uses': 3})
+    c.post('/v1/enrolment-tokens', {'group': 'g'})
+    rows = c.get('/v1/enrolment-tokens')['enrolment_tokens']
+    equal([(r.get('endpoint'), r['uses_left']) for r in rows],
+          [('n2', 3), (None, 1)])
+    check(all('token' not in r for r in rows), 'a token is told again')
+    c.delete(f'/v1/enrolment-tokens/{one["number"]}')
+    refused(lambda: c.delete(f'/v1/enrolment-tokens/{one["number"]}'), 404,
+            'not-found')
+    for bad in ({'uses': 0}, {'endpoint': 'a b'}, {'group': 'a b'}):
+        refused(lambda: c.request('POST', '/v1/enrolment-tokens', bad,
+                                  wrong=True), 400, 'invalid')
+    c.close()
+    d.stop()
+
+
 def test_drain(scene):
     """drain asks every device to connect again"""
     d = start(scene, ['a', 'b'])
