@@ -652,5 +652,18 @@ def test_self_signed(scene):
         a.stop()
 
 
+def test_enrol_for_real(scene):
+    """enrolled with the real daemon, the key makes the channel wss-safe"""
+    d = scene.daemon(conf={'auth': {'enrol': 'open'}}).start()
+    args = ('--enrol', '--ca', scene.pki.ca)
+    a = Agent(scene, d.url(), *args, token=False)
+    a.says('enrolled as dev-1')
+    a.says('online: channel 1, security wss-safe')
+    a.kill()
+    a.start()
+    a.says('online: channel 2, security wss-safe')
+    a.stop()
+
+
 if __name__ == '__main__':
     harness.main()
