@@ -31,12 +31,25 @@ SOFT_MS = 3000
 
 class Endpoint:
     def __init__(self):
-        self.conns = {}             # number: channel, of those that were up
+        self.channels = set()       # numbers that were given, ever
+        self.conns = {}             # number: channel; without what is past
         self.down = {}              # number: (t, how, code)
         self.tried = {}             # number: t, of those without an answer
         self.said = {}              # number: (t, bye|sleep, until)
-        self.sent, self.stored = {}, 0
+        self.sent, self.stored = {}, 0      # sent: not seen stored yet
+        self.kept = 0               # last seq seen stored
+        self.strange = {}           # stored, and not known to be sent
         self.up_t = {}
+
+    def forget_past(self):
+        """Connections that were over before the newest one."""
+        newest = max(self.conns, key=lambda c: self.conns[c])
+        for c in [c for c in self.conns if c != newest and c in self.down]:
+            for d in (self.conns, self.down, self.said, self.up_t):
+                d.pop(c, None)
+        for c in [c for c, t in self.tried.items()
+                  if t < self.up_t[newest]]:
+            del self.tried[c]
 
 
 class Judge:
@@ -51,7 +64,7 @@ class Judge:
         self.alive = (0, 0)
         self.now_epoch, self.now_seq = 0, 0
         self.ran, self.finals = {}, {}
-        self.events = 0
+        self.events = self.row = self.rows = 0
         self.hard = []              # found while reading; never mended
 
     # ---- reading
@@ -90,10 +103,11 @@ class Judge:
     def device(self, e, d):
         what = d['what']
         if what == 'up':
-            if d['channel'] in e.conns.values():
+            if d['channel'] in e.channels:
                 self.hard.append(f'channel: {d["id"]} was given number '
                                  f'{d["channel"]} twice: {d}')
             e.conns[d['conn']] = d['channel']
+            e.channels.add(d['channel'])
             e.up_t[d['conn']] = d['t']
             e.tried.pop(d['conn'], None)
         elif what == 'try':
@@ -160,6 +174,7 @@ class Judge:
         if not e.conns:
             return ('unlinked', 'disconnected', 'unknown') if not e.tried \
                 else ('unlinked', 'disconnected'), None, 'never let in'
+        e.forget_past()
         newest = max(e.conns, key=lambda c: e.conns[c])
         number = e.conns[newest]
         if live:
@@ -203,9 +218,9 @@ class Judge:
             elif channel is not None and got['channel'] != channel:
                 bad.append(f'channel: {name}: the device has channel '
                            f'{channel}, the snapshot {got}')
-            elif e.conns and got['channel'] < max(e.conns.values()):
+            elif e.conns and got['channel'] < max(e.channels):
                 bad.append(f'channel: {name} had channel '
-                           f'{max(e.conns.values())}, the snapshot has {got}')
+                           f'{max(e.channels)}, the snapshot has {got}')
         for name in there:
             if name not in self.endpoints:
                 bad.append(f'state: nobody ever was {name}: {there[name]}')
@@ -245,27 +260,36 @@ class Judge:
             db.close()
 
     def judge_telemetry(self, db):
+        """Each row is read once; rows that vanish later show in their number
+        (a campaign's daemon is told to keep all)."""
+        for row, name, seq, text in db.execute(
+                'SELECT rowid, endpoint, seq, json FROM telemetry '
+                'WHERE rowid > ? ORDER BY rowid', (self.row,)):
+            self.row = row
+            self.rows += 1
+            e = self.endpoints.setdefault(name, Endpoint())
+            if seq <= e.kept:
+                self.hard.append(f'telemetry: {name} has {seq} behind '
+                                 f'{e.kept}')
+            e.kept = max(e.kept, seq)
+            e.strange[seq] = text
         bad = []
-        rows = {}
-        for name, seq, text in db.execute(
-                'SELECT endpoint, seq, json FROM telemetry'):
-            if seq in rows.setdefault(name, {}):
-                bad.append(f'telemetry: {name} has {seq} twice')
-            rows[name][seq] = text
+        (there,) = db.execute('SELECT count(*) FROM telemetry').fetchone()
+        if there < self.rows:
+            bad.append(f'telemetry: {self.rows} rows were seen, there are '
+                       f'{there}')
         for name, e in self.endpoints.items():
-            have = rows.get(name, {})
-            for seq in e.sent:
-                if seq > e.stored:
-                    continue
-                if seq not in have:
-                    bad.append(f'telemetry: {name}: {seq} was acknowledged '
-                               f'(up to {e.stored}) and is not stored')
-                elif json.loads(have[seq]) != e.sent[seq]:
-                    bad.append(f'telemetry: {name}: {seq} is {have[seq]}, '
-                               f'was {e.sent[seq]}')
-            for seq in set(have) - set(e.sent):
-                bad.append(f'telemetry: {name} never sent {seq}')
-        return bad
+            for seq in [s for s in e.strange if s in e.sent]:
+                text, was = e.strange.pop(seq), e.sent.pop(seq)
+                if json.loads(text) != was:
+                    self.hard.append(f'telemetry: {name}: {seq} is {text}, '
+                                     f'was {was}')
+            bad += [f'telemetry: {name} never sent {seq}'
+                    for seq in e.strange]
+            bad += [f'telemetry: {name}: {seq} was acknowledged (up to '
+                    f'{e.stored}) and is not stored'
+                    for seq in e.sent if seq <= e.stored]
+        return bad + [x for x in self.hard if x.startswith('telemetry')]
 
     def judge_commands(self, db):
         bad = []
@@ -290,11 +314,9 @@ class Judge:
         """What was looked at, for the report."""
         all_of = self.endpoints.values()
         return {'endpoints': len(self.endpoints),
-                'channels': sum(len(e.conns) for e in all_of),
+                'channels': sum(len(e.channels) for e in all_of),
                 'events': self.events,
-                'telemetry acknowledged': sum(
-                    len([s for s in e.sent if s <= e.stored])
-                    for e in all_of),
+                'telemetry stored': self.rows,
                 'commands run': len(self.ran)}
 
     def judge(self, snapshot, database):

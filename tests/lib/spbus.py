@@ -60,7 +60,10 @@ class _Peer:
 
     def _fill(self, deadline):
         left = deadline - time.monotonic()
-        if not select.select([self._socket], [], [], max(0, left))[0]:
+        # Not select(): descriptors of a campaign go beyond 1024.
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if not poll.poll(max(0, left) * 1000):
             raise BusTimeout('nothing came in time')
         try:
             data = self._socket.recv(1 << 16)
