@@ -36,6 +36,7 @@ class Endpoint:
         self.down = {}              # number: (t, how, code)
         self.tried = {}             # number: t, of those without an answer
         self.said = {}              # number: (t, bye|sleep, until)
+        self.asked = {}             # number: bye|sleep, answered or not
         self.sent, self.stored = {}, 0      # sent: not seen stored yet
         self.kept = 0               # last seq seen stored
         self.strange = {}           # stored, and not known to be sent
@@ -45,7 +46,8 @@ class Endpoint:
         """Connections that were over before the newest one."""
         newest = max(self.conns, key=lambda c: self.conns[c])
         for c in [c for c in self.conns if c != newest and c in self.down]:
-            for d in (self.conns, self.down, self.said, self.up_t):
+            for d in (self.conns, self.down, self.said, self.asked,
+                      self.up_t):
                 d.pop(c, None)
         for c in [c for c, t in self.tried.items()
                   if t < self.up_t[newest]]:
@@ -63,8 +65,9 @@ class Judge:
         self.newest = {}            # endpoint: (revision, channel, epoch)
         self.alive = (0, 0)
         self.now_epoch, self.now_seq = 0, 0
-        self.ran, self.finals = {}, {}
+        self.ordered, self.ran, self.finals = {}, {}, {}
         self.events = self.row = self.rows = 0
+        self.online = set()
         self.hard = []              # found while reading; never mended
 
     # ---- reading
@@ -97,6 +100,8 @@ class Judge:
                                  f'{self.epochs[-1]}')
             self.epochs.append(w['epoch'])
             self.starts.append(w['t'])
+        elif w['what'] == 'ordered':
+            self.ordered[w['cid']] = w['id']
         elif w['what'] == 'killed':
             self.kills.append(w['t'])
 
@@ -116,6 +121,8 @@ class Judge:
             e.down[d['conn']] = (d['t'], d['how'], d['code'])
         elif what in ('bye', 'sleep'):
             e.said[d['conn']] = (d['t'], what, d.get('until', 0))
+        elif what == 'asks':
+            e.asked[d['conn']] = d['method']
         elif what == 'sent':
             e.sent[d['seq']] = d['data']
         elif what == 'stored':
@@ -194,10 +201,9 @@ class Judge:
         # One that had no answer may have been let in all the same.
         if any(e.up_t[newest] <= at for at in e.tried.values()):
             states += ('disconnected',)
-        # The answer to a farewell was on its way when the channel broke.
-        elif how not in ('bye', 'sleep', 'reset'):
-            states += tuple(s for s in ('offline', 'asleep')
-                            if how == 'lost' and newest in e.said)
+        # A farewell without an answer may have been heard.
+        if newest in e.asked and newest not in e.said:
+            states += ('offline' if e.asked[newest] == 'bye' else 'asleep',)
         return states, None, why
 
     def judge_states(self, snapshot):
@@ -225,6 +231,10 @@ class Judge:
             if name not in self.endpoints:
                 bad.append(f'state: nobody ever was {name}: {there[name]}')
         return bad
+
+    def note_online(self, snapshot):
+        self.online = {s['endpoint'] for s in snapshot['endpoints']
+                       if s['state'] == 'online'}
 
     def judge_events(self, snapshot):
         bad = []
@@ -295,6 +305,13 @@ class Judge:
         bad = []
         rows = {r[0]: (r[1], r[2]) for r in db.execute(
             'SELECT id, endpoint, state FROM command')}
+        for cid, name in self.ordered.items():
+            if cid not in rows:
+                bad.append(f'command: {cid} for {name} was taken and is not '
+                           f'in the database')
+            elif rows[cid][1] not in OUTCOMES and name in self.online:
+                bad.append(f'command: {cid} is open, though {name} is '
+                           f'online')
         for cid, final in self.finals.items():
             row = rows.get(cid)
             kept = OUTCOMES.get(row[1]) if row else None
@@ -317,11 +334,14 @@ class Judge:
                 'channels': sum(len(e.channels) for e in all_of),
                 'events': self.events,
                 'telemetry stored': self.rows,
-                'commands run': len(self.ran)}
+                'commands taken': len(self.ordered),
+                'commands run': len(self.ran),
+                'outcomes answered': len(self.finals)}
 
     def judge(self, snapshot, database):
         """Everything that is wrong, one line each."""
         self.read()
+        self.note_online(snapshot)
         bad = self.hard + self.judge_states(snapshot) + \
             self.judge_events(snapshot)
         # The database grows; while the rest is not right it can wait.
@@ -333,7 +353,9 @@ class Judge:
 
 def small():
     """A campaign of three devices in which all is well."""
-    world = [{'t': 0, 'what': 'started', 'epoch': 1}]
+    world = [{'t': 0, 'what': 'started', 'epoch': 1},
+             {'t': 8, 'what': 'ordered', 'cid': 'k', 'id': 'a'},
+             {'t': 8, 'what': 'ordered', 'cid': 'l', 'id': 'c'}]
     devices = [
         {'t': 1, 'dev': 0, 'id': 'a', 'what': 'try', 'conn': 1},
         {'t': 2, 'dev': 0, 'id': 'a', 'what': 'up', 'conn': 1, 'channel': 1,
@@ -373,7 +395,7 @@ def small():
          'seq': 4},
         {'endpoint': 'c', 'state': 'disconnected', 'channel': 1,
          'revision': 2, 'seq': 6}]}
-    tables = {'telemetry': [('a', 1, '[1]')], 'command': [('k', 'a', 2)]}
+    tables = {'telemetry': [('a', 1, '[1]')], 'command': [('k', 'a', 2), ('l', 'c', 0)]}
     return world, devices, events, snapshot, tables
 
 
@@ -440,7 +462,13 @@ PLANTED = [
     ('command', 'another outcome in the database',
      lambda w, d, e, s, t: t['command'].__setitem__(0, ('k', 'a', 4))),
     ('command', 'a command that is not in the database',
-     lambda w, d, e, s, t: t['command'].clear()),
+     lambda w, d, e, s, t: t['command'].pop(0)),
+    ('command', 'one that was taken and lost before it was run',
+     lambda w, d, e, s, t: t['command'].pop(1)),
+    ('command', 'one that stays open though the device is online',
+     lambda w, d, e, s, t: (w.append({'t': 9, 'what': 'ordered', 'cid': 'm',
+                                      'id': 'a'}),
+                            t['command'].append(('m', 'a', 1)))),
     ('command', 'a command run by another device',
      lambda w, d, e, s, t: t['command'].__setitem__(0, ('k', 'b', 2))),
 ]
@@ -452,6 +480,10 @@ ALLOWED = [
     ('a farewell just before a kill',
      lambda w, d, e, s, t: (w.append({'t': 5, 'what': 'killed'}),
                             _state(1, 'disconnected')(w, d, e, s, t))),
+    ('a farewell that was heard and not answered',
+     lambda w, d, e, s, t: (
+         d.append({'t': 5, 'dev': 2, 'id': 'c', 'what': 'asks', 'conn': 3,
+                   'method': 'sleep'}), _state(2, 'asleep')(w, d, e, s, t))),
     ('telemetry that was stored and its answer lost',
      lambda w, d, e, s, t: d.__delitem__(8)),
 ]

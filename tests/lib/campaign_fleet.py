@@ -251,6 +251,7 @@ class Device:
         conn = self.conn
         if conn is None or conn.over:
             return
+        self.log('asks', conn=conn.number, method=method)
         answer = await self.call(method, params)
         if answer is not None and 'result' in answer:
             self.log(method, conn=conn.number, **params)

@@ -2,11 +2,13 @@
 """The world of a campaign: the daemon, a subscriber that writes down all it hears,
 and what is done to them in a round.  Every draw comes from one seed."""
 import asyncio
+import http.client
 import json
 import os
 import random
 import re
 import signal
+import socket
 import ssl
 import sys
 import threading
@@ -191,7 +193,11 @@ class World:
         self.twins = {}
         for i in range(0, n, 25):
             name = f'd-{i}'
-            self.twins[i] = self.fleet.add(name, self.token(name), 'plain')
+            twin = self.fleet.add(name, self.token(name), 'plain')
+            # Both work off one disk: what one has recorded both know.
+            base = self.fleet.devices[i]
+            twin.commands, twin.unreported = base.commands, base.unreported
+            self.twins[i] = twin
         self.daemon.write_tokens()
 
     def token(self, name):
@@ -284,6 +290,37 @@ class World:
             for _ in range(self.random.randrange(1, 4)):
                 d.measure()
 
+    def order(self, names):
+        """An operator asks for something to be done, over the control socket.
+        What is answered with 201 has to be kept."""
+        for name, verb in names:
+            text = json.dumps({'endpoint': name, 'verb': verb, 'args': {},
+                               'deadline_ms': 3 * 86400 * 1000})
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(PATIENCE)
+                try:
+                    s.connect(os.path.join(self.daemon.runtime,
+                                           'control.sock'))
+                    c = http.client.HTTPConnection('localhost')
+                    c.sock = s
+                    c.request('POST', '/v1/commands', text,
+                              {'Content-Type': 'application/json'})
+                    r = c.getresponse()
+                    answer = json.loads(r.read())
+                except (OSError, http.client.HTTPException, ValueError):
+                    return      # it is down just now: nobody was answered
+            if r.status == 201:
+                self.say('ordered', cid=answer['id'], id=name)
+            elif r.status in (400, 403, 405, 415):
+                raise Failure(f'command refused: {answer}')
+
+    async def orders(self):
+        names = [(d.endpoint, self.random.choice(('x-do', 'x-fail')))
+                 for d in self.random.sample(
+                     self.fleet.devices[:self.opts.devices], 10)
+                 if d.seq or d.conn is not None]
+        await self.off_loop(self.order, names)
+
     ACTIONS = ('resets', 'farewells', 'naps', 'takeovers', 'twins_meet',
                'cut', 'slow_disk', 'clock', 'stalled_subscriber', 'reload',
                'kill', 'restart')
@@ -295,6 +332,7 @@ class World:
         while not end.is_set():
             if self.opts.telemetry:
                 await self.measures()
+            await self.orders()
             away = [d for d in self.fleet.devices[:self.opts.devices]
                     if not d.wanted and d.number not in self.fleet.stay_away]
             for d in self.random.sample(away, len(away) // 4):
