@@ -62,13 +62,22 @@ follow(struct model *m, const struct event *ev, uint64_t seq, unsigned *count)
 }
 
 static void
+forget(struct model *m, const struct event *ev)
+{
+	if (m->there) {
+		m->state = VIEW_FORGOTTEN;
+		m->revision = ev->revision;
+	}
+}
+
+static void
 compare(const struct view *v, const struct model *model, unsigned count)
 {
 	uint32_t by_state[PRESENCE_STATES] = { 0 }, at;
 	uint32_t by_security[SECURITY_WSS_SAFE + 1] = { 0 };
 	const struct view_endpoint *e;
 	char id[EVENT_ID_MAX + 1];
-	unsigned i;
+	unsigned i, forgotten = 0;
 
 	must(v->endpoints == count);
 	for (i = 0; i < IDS; i++) {
@@ -88,10 +97,15 @@ compare(const struct view *v, const struct model *model, unsigned count)
 		must(e->changed_ms == m->changed_ms);
 		must(e->peer_n == strlen(m->peer) && e->peer_n <= e->peer_cap);
 		must(memcmp(e->text + e->id_n, m->peer, e->peer_n) == 0);
+		if (m->state == VIEW_FORGOTTEN) {
+			forgotten++;
+			continue;
+		}
 		by_state[m->state]++;
 		if (m->state == PRESENCE_ONLINE || m->state == PRESENCE_SUSPECT)
 			by_security[m->security]++;
 	}
+	must(v->forgotten == forgotten);
 	must(memcmp(by_state, v->by_state, sizeof(by_state)) == 0);
 	must(memcmp(by_security, v->by_security, sizeof(by_security)) == 0);
 }
@@ -123,6 +137,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		must(view_apply(v, &ev, ++seq) == 0);
 		if (event_is_presence(ev.type))
 			follow(&model[data[1] % IDS], &ev, seq, &count);
+		else if (ev.type == EVENT_ENDPOINT_FORGOTTEN)
+			forget(&model[data[1] % IDS], &ev);
 		must(v->seq == seq);
 	}
 	compare(v, model, count);
