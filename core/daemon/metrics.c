@@ -140,6 +140,9 @@ static const struct row channel_rows[] = {
 	    CHANNEL(closed), false },
 	{ "cleat_channels_moved_total", "Channels moved between workers.", "",
 	    CHANNEL(moved), false },
+	{ "cleat_channels_replaced_total",
+	    "Channels that another one of the same endpoint took over.", "",
+	    CHANNEL(replaced), false },
 	{ AUTH, "result=\"accepted\"", CHANNEL(authenticated), false },
 	{ AUTH, "result=\"refused\"", CHANNEL(auth_failed), false },
 	{ AUTH, "result=\"timeout\"", CHANNEL(auth_timeouts), false },
@@ -209,6 +212,29 @@ put_endpoints(struct metrics *m, struct endpoint_table *t)
 		    "Endpoints with a channel, by what it is worth.", labels,
 		    (double)f.live[i]);
 	}
+}
+
+static void
+put_product(struct metrics *m, struct daemon *d)
+{
+	struct identity_figures f;
+
+	identity_figures(d->identity, &f);
+	metrics_now(m, "cleat_endpoints_pending",
+	    "Endpoints that wait for an operator's approval.", "",
+	    (double)f.pending);
+	metrics_now(m, "cleat_endpoints_denied",
+	    "Endpoints that must not connect.", "", (double)f.denied);
+	metrics_now(m, "cleat_credentials", "Credentials of endpoints.", "",
+	    (double)f.credentials);
+	metrics_total(m, "cleat_identity_refused_total",
+	    "Proofs of identity that were refused.", "", (double)f.refused);
+	metrics_total(m, "cleat_identity_throttled_total",
+	    "Attempts refused because there were too many.", "",
+	    (double)f.throttled);
+	metrics_now(m, "cleat_commands_open",
+	    "Commands that have no outcome yet.", "",
+	    (double)command_table_open(d->commands));
 }
 
 static void
@@ -422,6 +448,7 @@ daemon_metrics(void *ctx, void (*fn)(void *, const struct cleat_metric *),
 		return r;
 	put_build(&m, d);
 	put_endpoints(&m, d->endpoints);
+	put_product(&m, d);
 	put_channels(&m, &d->channel_counters);
 	put_rows(&m, net_counters(d->net), net_rows,
 	    sizeof(net_rows) / sizeof(net_rows[0]));
