@@ -238,6 +238,7 @@ fill(struct channel *c, const struct net_upgrade *u)
 		return -ENOMEM;
 	c->pre->deadline = c->last_rx + c->owner->limits.auth_ms;
 	c->pre->trusted = r->trusted;
+	c->pre->listener = r->listener == NULL ? NULL : r->listener->name;
 	(void)addr_text((const struct sockaddr *)&r->peer, c->pre->peer);
 	if (r->tls_peer != NULL) {
 		memcpy(c->pre->exporter, r->tls_peer->exporter, 32);

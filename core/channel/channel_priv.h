@@ -66,6 +66,7 @@ struct channel_pre {
 	char enrolled[64];		/* the token that was made; "" none */
 	char fingerprint[65];		/* of the key that was shown; "" none */
 	struct hello_wait *wait;	/* for the store; NULL not */
+	const char *listener;		/* its name; outlives the channel */
 };
 
 /* Of a verified client certificate; kept for revocation. */

@@ -334,6 +334,9 @@ answer(struct channel *c, int error, uint64_t number)
 	memcpy(enrolled, c->pre->enrolled, sizeof(enrolled));
 	if (error == 0) {
 		COUNT(c->owner, authenticated, 1);
+		identity_note_hello(c->owner->shared.identity,
+		    c->pre->endpoint, c->pre->agent, c->pre->boot_id,
+		    c->pre->peer, c->pre->listener);
 		c->security = (uint8_t)c->pre->security;
 		result.fingerprint = "";
 		channel_pre_free(c);

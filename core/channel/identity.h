@@ -74,6 +74,11 @@ int identity_check(struct identity *, const char *endpoint,
     const struct identity_proof *, const char *address, uint64_t *ret_number);
 /* A proof that did not even verify (a wrong signature): counts like a refusal. */
 void identity_failed(struct identity *, const char *address);
+/* What a device said of itself when it was let in, and where it came from: stored
+ * when there is time.  listener may be NULL. */
+void identity_note_hello(struct identity *, const char *endpoint,
+    const char *agent, const char *boot_id, const char *peer,
+    const char *listener);
 /* Whether it still holds: asked once more after the channel became live. */
 bool identity_holds(struct identity *, const char *endpoint, uint64_t number);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -558,6 +559,50 @@ identity_token_remove(struct identity *in, uint64_t number,
 	if (c != NULL)
 		c->number = number;
 	return submit(c);
+}
+
+/* ---- what devices say of themselves ----------------------------------------------- */
+
+struct note {
+	struct store_job job;
+	char endpoint[ENDPOINT_ID_MAX + 1];
+	char agent[129], boot_id[129], peer[ADDR_TEXT_SIZE], listener[65];
+};
+
+static int
+run_note(struct store_job *j, struct store_db *db)
+{
+	const struct note *n = CT_CONTAINER(j, struct note, job);
+
+	return store_endpoint_hello(db, n->endpoint, n->agent, n->boot_id,
+	    n->peer, n->listener);
+}
+
+static void
+note_done(struct store_job *j)
+{
+	mem_free(CT_CONTAINER(j, struct note, job));
+}
+
+void
+identity_note_hello(struct identity *in, const char *endpoint,
+    const char *agent, const char *boot_id, const char *peer,
+    const char *listener)
+{
+	struct note *n = mem_alloc(sizeof(*n));
+
+	if (n == NULL)
+		return;			/* the next hello says it again */
+	n->job = (struct store_job){ .run = run_note, .done = note_done,
+	    .bytes = sizeof(*n) };
+	(void)snprintf(n->endpoint, sizeof(n->endpoint), "%s", endpoint);
+	(void)snprintf(n->agent, sizeof(n->agent), "%s", agent);
+	(void)snprintf(n->boot_id, sizeof(n->boot_id), "%s", boot_id);
+	(void)snprintf(n->peer, sizeof(n->peer), "%s", peer);
+	(void)snprintf(n->listener, sizeof(n->listener), "%s",
+	    listener == NULL ? "" : listener);
+	if (store_submit(in->deps.store, &n->job) != 0)
+		mem_free(n);
 }
 
 /* ---- time ------------------------------------------------------------------------ */

@@ -50,9 +50,12 @@ int
 store_endpoint_hello(struct store_db *db, const char *id, const char *agent,
     const char *boot_id, const char *peer, const char *listener)
 {
-	return one_changed(db, db_run(db, "UPDATE endpoint SET agent = ?,"
-	    " boot_id = ?, peer = ?, listener = ? WHERE id = ?", "ttttt",
-	    agent, boot_id, peer, listener, id));
+	return db_run(db, "INSERT INTO endpoint (id, agent, boot_id, peer,"
+	    " listener, created_ms) VALUES (?,?,?,?,?,?)"
+	    " ON CONFLICT (id) DO UPDATE SET agent = excluded.agent,"
+	    " boot_id = excluded.boot_id, peer = excluded.peer,"
+	    " listener = excluded.listener", "ttttti", id, agent, boot_id,
+	    peer, listener, clock_wall_ms());
 }
 
 int
