@@ -452,9 +452,10 @@ store_start(struct store *s)
 void
 store_stop(struct store *s)
 {
-	struct store_job *first = s->first;
+	struct store_job *first;
 
-	if (!s->started) {
+	if (!s->started) {		/* or stopped already */
+		first = s->first;
 		s->first = NULL;
 		s->stop = true;
 		finish(s, first, -ESHUTDOWN);
