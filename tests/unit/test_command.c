@@ -627,7 +627,8 @@ short_memory_at_a_start_is_told_and_leaves_nothing(void **state)
 {
 	struct store_command row = { .id = "c-1", .endpoint = "dev-1",
 	    .verb = "reboot", .args = "{}", .by = "", .deadline_ms = 1 };
-	struct store_opts o = { .path = ":memory:", .queue_jobs = 16,
+	char path[sizeof(p.path) + 8];
+	struct store_opts o = { .path = path, .queue_jobs = 16,
 	    .queue_bytes = 4096, .telemetry_rows = 10,
 	    .telemetry_bytes = 1000 };
 	struct command_deps deps = { .endpoints = p.rig.endpoints };
@@ -637,6 +638,7 @@ short_memory_at_a_start_is_told_and_leaves_nothing(void **state)
 	int r = -ENOMEM;
 
 	(void)state;
+	(void)snprintf(path, sizeof(path), "%s.start", p.path);
 	assert_int_equal(store_open(&o, p.why, &deps.store), 0);
 	assert_int_equal(store_command_add(store_reader(deps.store), &row,
 	    &number), 0);
