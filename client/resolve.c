@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -20,6 +23,8 @@ struct resolve {
 	int epoll;
 	bool done;
 	int status;			/* ares's, when done */
+	bool local;			/* localhost, asked of the hosts file */
+	char port[8];
 	struct ares_addrinfo *answer;
 };
 
@@ -40,12 +45,41 @@ watch(void *ctx, ares_socket_t fd, int readable, int writable)
 		(void)epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
+static void answered(void *ctx, int status, int timeouts,
+    struct ares_addrinfo *answer);
+
+static void
+ask(struct resolve *s, const char *host)
+{
+	struct ares_addrinfo_hints hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+		.ai_flags = ARES_AI_NUMERICSERV
+	};
+
+	ares_getaddrinfo(s->channel, host, s->port, &hints, answered, s);
+}
+
+/* RFC 6761 6.3: never asked of a server, and always there. */
+static bool
+is_localhost(const char *host)
+{
+	const char *dot = strrchr(host, '.');
+
+	return strcasecmp(dot == NULL ? host : dot + 1, "localhost") == 0;
+}
+
 static void
 answered(void *ctx, int status, int timeouts, struct ares_addrinfo *answer)
 {
 	struct resolve *s = ctx;
 
 	(void)timeouts;
+	if (s->local && (status == ARES_ENOTFOUND ||
+	    status == ARES_ENODATA || status == ARES_ECONNREFUSED)) {
+		s->local = false;	/* the hosts file does not have it */
+		ask(s, "127.0.0.1");
+		return;
+	}
 	s->done = true;
 	s->status = status;
 	s->answer = answer;
@@ -54,11 +88,8 @@ answered(void *ctx, int status, int timeouts, struct ares_addrinfo *answer)
 int
 resolve_new(const char *host, const char *port, struct resolve **ret)
 {
-	struct ares_addrinfo_hints hints = {
-		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
-		.ai_flags = ARES_AI_NUMERICSERV
-	};
-	struct ares_options o = { .sock_state_cb = watch };
+	static char files[] = "f";
+	struct ares_options o = { .sock_state_cb = watch, .lookups = files };
 	struct resolve *s = mem_calloc(1, sizeof(*s));
 	int r = 0;
 
@@ -70,7 +101,10 @@ resolve_new(const char *host, const char *port, struct resolve **ret)
 	o.sock_state_cb_data = s;
 	if (r == 0) {
 		/* Reads resolv.conf each time: networks change. */
-		r = ares_init_options(&s->channel, &o, ARES_OPT_SOCK_STATE_CB);
+		s->local = is_localhost(host);
+		(void)snprintf(s->port, sizeof(s->port), "%s", port);
+		r = ares_init_options(&s->channel, &o, ARES_OPT_SOCK_STATE_CB |
+		    (s->local ? ARES_OPT_LOOKUPS : 0));
 		s->open = r == ARES_SUCCESS;
 		r = r == ARES_SUCCESS ? 0 : r == ARES_ENOMEM ? -ENOMEM : -EIO;
 	}
@@ -78,7 +112,7 @@ resolve_new(const char *host, const char *port, struct resolve **ret)
 		resolve_free(&s);
 		return r;
 	}
-	ares_getaddrinfo(s->channel, host, port, &hints, answered, s);
+	ask(s, host);
 	*ret = s;
 	return 0;
 }

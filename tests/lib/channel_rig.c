@@ -139,7 +139,6 @@ ask(struct channel *c, const char *text)
 	int n = sscanf(text, "%*s %128s %128s %64s %128s %1s", id, token, key,
 	    signature, bound), r;
 
-	NEED(n >= 1);
 	if (text[0] == 'c')
 		h.method = AUTH_CERTIFICATE;
 	else if (text[0] == 'k')
@@ -148,9 +147,8 @@ ask(struct channel *c, const char *text)
 		h.method = AUTH_ENROL;
 	if (strcmp(token, "-") == 0)
 		h.token = NULL;
-	if (n == 5) {
-		NEED(digest_hex_decode(key, key_bytes, 32) == 0);
-		NEED(digest_hex_decode(signature, signature_bytes, 64) == 0);
+	if (n == 5 && digest_hex_decode(key, key_bytes, 32) == 0 &&
+	    digest_hex_decode(signature, signature_bytes, 64) == 0) {
 		h.public_key = key_bytes;
 		h.signature = signature_bytes;
 		h.bound = bound[0] == '1';

@@ -63,7 +63,9 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	rows = saves = nudges = 0;
+	rows = 0;
+	saves = 0;
+	nudges = 0;
 	fail_save = 0;
 	mono = 1000;
 	clock_replace(fake_mono, fake_wall);

@@ -369,7 +369,7 @@ a_reload_commits_everywhere(void **state)
 	assert_null(plugs_route(p, 1, NULL, "/new", NULL, &sub));
 	plugs_commit(p, &st);
 	assert_null(st);
-	assert_non_null(strstr(notes("s"), "prepare 2 commit 2 "));
+	wait_note("s", "prepare 2 commit 2 ");
 	assert_int_equal(times(notes("p"), "commit 3 "), WORKERS);
 	assert_non_null(plugs_route(p, 1, NULL, "/new", NULL, &sub));
 	assert_int_equal(plugs_route(p, 1, NULL, "/new", NULL,
