@@ -362,6 +362,7 @@ a_reload_commits_everywhere(void **state)
 	const char *sub;
 
 	(void)state;
+	wait_note("s", "timer");	/* not between the two */
 	if (prepare(p, "[plugin.s]\n" STATUS "value = 2\n[plugin.p]\n" PROTO
 	    "value = 3\npaths = /new\nmax_message = 1MiB\n", why, &st) != 0)
 		fail_msg("%s", why);
@@ -369,7 +370,7 @@ a_reload_commits_everywhere(void **state)
 	assert_null(plugs_route(p, 1, NULL, "/new", NULL, &sub));
 	plugs_commit(p, &st);
 	assert_null(st);
-	wait_note("s", "prepare 2 commit 2 ");
+	assert_non_null(strstr(notes("s"), "prepare 2 commit 2 "));
 	assert_int_equal(times(notes("p"), "commit 3 "), WORKERS);
 	assert_non_null(plugs_route(p, 1, NULL, "/new", NULL, &sub));
 	assert_int_equal(plugs_route(p, 1, NULL, "/new", NULL,
