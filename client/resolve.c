@@ -2,6 +2,7 @@
 /* The resolver.  c-ares calls back from ares_*() calls of ours only. */
 #include "resolve.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -48,11 +49,23 @@ watch(void *ctx, ares_socket_t fd, int readable, int writable)
 static void answered(void *ctx, int status, int timeouts,
     struct ares_addrinfo *answer);
 
+/* c-ares 1.18 asks a server for an address written as one, unless it is told of
+ * which family it is. */
+static int
+family_of(const char *host)
+{
+	struct in6_addr any;
+
+	if (inet_pton(AF_INET, host, &any) == 1)
+		return AF_INET;
+	return inet_pton(AF_INET6, host, &any) == 1 ? AF_INET6 : AF_UNSPEC;
+}
+
 static void
 ask(struct resolve *s, const char *host)
 {
 	struct ares_addrinfo_hints hints = {
-		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+		.ai_family = family_of(host), .ai_socktype = SOCK_STREAM,
 		.ai_flags = ARES_AI_NUMERICSERV
 	};
 
