@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "conf/impl.h"
 
 #define ITEMS_MAX 64			/* daemon/ has room for these */
@@ -36,7 +37,7 @@ static int
 names_plugin(const struct conf *c, struct conf_errors *errs,
     const char *section, const char *key, const char *name)
 {
-	struct conf_nearest near = { .word = name };
+	struct nearest near = { .word = name };
 	const char *plugin;
 
 	if (name == NULL)
@@ -45,7 +46,7 @@ names_plugin(const struct conf *c, struct conf_errors *errs,
 	    i++) {
 		if (strcmp(conf_instance(plugin), name) == 0)
 			return 0;
-		conf_nearest_try(&near, conf_instance(plugin));
+		nearest_try(&near, conf_instance(plugin));
 	}
 	if (near.best == NULL)
 		return wrong(c, errs, section, key,

@@ -55,14 +55,6 @@ const struct conf_key *conf_schema_of(const char *section, unsigned *ret_n);
 /* Whether "listener.*" stands for "listener.x", "daemon" for itself. */
 bool conf_schema_is(const char *pattern, const char *section);
 
-/* The candidate nearest to `word`, if near enough to be meant; else NULL.
- * Candidates come one by one: start with best = NULL. */
-struct conf_nearest {
-	const char *word, *best;
-	size_t distance;
-};
-void conf_nearest_try(struct conf_nearest *, const char *candidate);
-
 /* One line of a file: a key, or with key NULL the head of a section. */
 struct conf_entry {
 	char *section, *key, *text;

@@ -24,6 +24,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "conf/impl.h"
 
 static int
@@ -134,7 +135,7 @@ static int
 unknown_section(const struct conf_entry *e, struct conf_errors *errs)
 {
 	const char *dot = strchr(e->section, '.');
-	struct conf_nearest near = { .word = e->section };
+	struct nearest near = { .word = e->section };
 	char kind[160];
 	size_t n;
 
@@ -146,7 +147,7 @@ unknown_section(const struct conf_entry *e, struct conf_errors *errs)
 		near.word = kind;
 	}
 	for (const struct conf_key *k = conf_schema; k->section != NULL; k++)
-		conf_nearest_try(&near, k->section);
+		nearest_try(&near, k->section);
 	if (near.best != NULL)
 		conf_error(errs, "%s: [%s]: unknown section (did you mean"
 		    " \"%s\"?)", e->where, e->section, near.best);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "conf/conf.h"
 
 int
@@ -63,16 +64,16 @@ static int
 unknown(const struct conf_values *s, const struct conf_entry *e,
     struct conf_errors *errs)
 {
-	struct conf_nearest near = { .word = e->key };
+	struct nearest near = { .word = e->key };
 	const struct conf_key *k;
 	unsigned n;
 
 	for (unsigned i = 0; i < s->n; i++)
-		conf_nearest_try(&near, s->keys[i].name);
+		nearest_try(&near, s->keys[i].name);
 	/* The options of a plugin stand beside keys of the core. */
 	k = conf_schema_of(s->name, &n);
 	for (; k != s->keys && n > 0; n--, k++)
-		conf_nearest_try(&near, k->name);
+		nearest_try(&near, k->name);
 	for (k = conf_schema; near.best == NULL && k->section != NULL; k++) {
 		if (strcmp(k->name, e->key) != 0)
 			continue;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The word that was meant (core/conf/nearest.c). */
+/* The word that was meant (core/base/nearest.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,17 +8,17 @@
 
 #include <string.h>
 
-#include "conf/impl.h"
+#include "base/nearest.h"
 
 static const char *
 meant(const char *word)
 {
 	static const char *const known[] = { "workers", "state_dir", "dead",
 	    "daemon", "handshakes", "tls" };
-	struct conf_nearest n = { .word = word };
+	struct nearest n = { .word = word };
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		conf_nearest_try(&n, known[i]);
+		nearest_try(&n, known[i]);
 	return n.best == NULL ? "" : n.best;
 }
 

@@ -3,7 +3,7 @@
  * The word that was probably meant: least number of letters inserted, dropped,
  * changed, or swapped with their neighbour (optimal string alignment).
  */
-#include "conf/impl.h"
+#include "base/nearest.h"
 
 #include <string.h>
 
@@ -42,7 +42,7 @@ distance(const char *a, size_t an, const char *b, size_t bn)
 }
 
 void
-conf_nearest_try(struct conf_nearest *n, const char *candidate)
+nearest_try(struct nearest *n, const char *candidate)
 {
 	size_t wn = strlen(n->word), cn = strlen(candidate), d, most;
 
