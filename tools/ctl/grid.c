@@ -196,15 +196,21 @@ put_row(struct grid *g, const struct grid_look *look, const struct cell *row,
 {
 	struct place p = { .to = to, .colour = look->colour,
 		.left = look->width == 0 ? SIZE_MAX : look->width };
-	size_t n = g->columns_n;
+	size_t n = g->columns_n, sum = GAP * (n - 1);
 
+	for (size_t i = 0; i < n; i++)
+		sum += g->width[i];
+	if (look->width > 2 && sum > look->width)
+		p.left -= 2;		/* for what says that more is there */
 	/* Empty cells at the end are no reason for spaces. */
 	while (n > 1 && row[n - 1].text[0] == '\0')
 		n--;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && p.left > 0; i++) {
 		p.last = i + 1 == n;
 		put_cell(&p, g, i, &row[i]);
 	}
+	if (look->width > 2 && sum > look->width && p.left == 0)
+		text_puts(to, " " ELLIPSIS);
 	text_puts(to, "\n");
 }
 

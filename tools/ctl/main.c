@@ -109,7 +109,7 @@ no_such_command(char *const *words, size_t n)
 		    c++)
 			nearest_try(&near, c->name);
 	}
-	if (near.best != NULL)
+	if (near.best != NULL && !(begins && n == 1))
 		say("there is no command \"%s\" (did you mean \"%s\"?)",
 		    begins || n == 1 || near.word == two ? two : words[0],
 		    near.best);

@@ -85,7 +85,7 @@ telemetry_read_run(struct ctl *x)
 {
 	bool follow = x->option[O_FOLLOW] != NULL;
 	uint64_t after = 0;
-	size_t n;
+	size_t n = 0;
 	int r;
 
 	if (x->option[O_AFTER] != NULL &&
