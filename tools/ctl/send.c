@@ -248,30 +248,19 @@ outcome(struct ctl *x, const json_t *o)
 	    EXIT_OUTCOME;
 }
 
-/* An interrupt ends the waiting, not the command. */
 static int
 wait_and_show(struct ctl *x, json_t **o)
 {
-	const struct sigaction act = { .sa_handler = on_interrupt };
 	const char *term = getenv("TERM");
 	struct wait w = { .ctl = x,
 		.bar = isatty(STDERR_FILENO) == 1 && (term == NULL ||
 		strcmp(term, "dumb") != 0) };
-	struct http *mine = x->http;
 	int r;
 
-	(void)sigaction(SIGINT, &act, NULL);
-	(void)sigaction(SIGTERM, &act, NULL);
 	w.id = member_text(*o, "id");
-	if (w.id == NULL ||
-	    http_new(x->socket, &interrupted, &x->http) != 0) {
-		x->http = mine;
-		mem_free(w.id);
+	if (w.id == NULL)
 		return say_memory();
-	}
 	r = wait_for(&w, o);
-	http_free(&x->http);
-	x->http = mine;
 	mem_free(w.id);
 	mem_free(w.tag);
 	return r == EXIT_OK ? outcome(x, *o) : r;
@@ -307,18 +296,19 @@ body_of(struct ctl *x, json_t **ret)
 	return EXIT_USAGE;
 }
 
-int
-command_send_run(struct ctl *x)
+static int
+send_it(struct ctl *x, json_t *body)
 {
 	struct text path = { 0 };
-	json_t *body = NULL, *o = NULL;
-	int r = body_of(x, &body);
+	json_t *o = NULL;
+	int r;
 
-	if (r != EXIT_OK)
-		return r;
 	text_puts(&path, "/v1/commands");
 	r = api(x, "POST", &path, body, &o);
 	text_free(&path);
+	if (r == EXIT_INTERRUPTED)
+		say("it may have been accepted: cleatctl command list "
+		    "--endpoint %s --open", x->args[0]);
 	if (r != EXIT_OK)
 		return r;
 	if (x->option[O_NO_WAIT] == NULL) {
@@ -333,6 +323,32 @@ command_send_run(struct ctl *x)
 		r = put_text(x, &out);
 	}
 	json_decref(o);
+	return r;
+}
+
+/* An interrupt ends the waiting, not the command; from before it is sent, so that
+ * there is no moment in which nothing would be said of it. */
+int
+command_send_run(struct ctl *x)
+{
+	const struct sigaction act = { .sa_handler = on_interrupt };
+	struct http *mine = x->http;
+	json_t *body = NULL;
+	int r = body_of(x, &body);
+
+	if (r != EXIT_OK)
+		return r;
+	x->http = NULL;
+	if (http_new(x->socket, &interrupted, &x->http) != 0) {
+		json_decref(body);
+		r = say_memory();
+	} else {
+		(void)sigaction(SIGINT, &act, NULL);
+		(void)sigaction(SIGTERM, &act, NULL);
+		r = send_it(x, body);
+		http_free(&x->http);
+	}
+	x->http = mine;
 	return r;
 }
 
