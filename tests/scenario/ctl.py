@@ -263,10 +263,11 @@ def test_credentials(scene):
 
 def obey(device, outcome, message=None, result=None, progress=()):
     """Takes the next command to its outcome."""
-    while True:
+    early = [n for n in device.notifications if n.get('method') == 'command']
+    device.notifications.clear()
+    said = early[0] if early else {}
+    while said.get('method') != 'command':
         said = json.loads(device.recv())
-        if said.get('method') == 'command':
-            break
     params = said['params']
     device.send_json({'jsonrpc': '2.0', 'id': said['id'], 'result': {}})
     for percent, text in progress:
@@ -333,22 +334,22 @@ def test_waiting(scene):
     command"""
     d = start(scene, ['a'])
     Device(d, 'a').close()
-    p = Follower(scene, d, 'command', 'send', 'a', 'x-do', '--id', 'c1')
-    wait_until('the command is queued', lambda: d.control.get(
-        '/v1/status')['commands']['open'] == 1)
     d.control.close()
+    screen = Terminal(d, 'command', 'send', 'a', 'x-do', '--id', 'c1')
+    screen.expect(r'\rqueued')          # its answer is there: it waits
     d.kill()
+    screen.expect(r'\rthe daemon is away')
     d.start()
     a = Device(d, 'a')
     obey(a, 'ok')
-    equal(p.line(), 'c1:             ok')
-    equal(p.process.wait(PATIENCE), 0)
-    p = Follower(scene, d, 'command', 'send', 'a', 'x-do', '--id', 'c2')
+    screen.expect(r'c1: +\033\[32mok')
+    screen.end()
+    screen = Terminal(d, 'command', 'send', 'a', 'x-do', '--id', 'c2')
     obey(a, None)
-    p.process.send_signal(signal.SIGINT)
-    equal(p.process.wait(PATIENCE), 130)
-    said = p.process.stderr.read()
-    check('command cancel c2' in said, said)
+    screen.expect(r'\raccepted')
+    screen.process.send_signal(signal.SIGINT)
+    screen.expect('command cancel c2')
+    screen.end(130)
     equal(Run(d, 'command', 'show', 'c2', '--json').json()[0]['state'],
           'accepted')
     a.close()
