@@ -46,6 +46,14 @@ struct command {
 	bool cancelled;
 };
 
+/* Telemetry that was sent and is not settled. */
+struct flight {
+	struct agent *a;
+	uint64_t seq;			/* 0: a free place */
+	int code;			/* of the refusal; 0: no answer yet */
+	char why[96];
+};
+
 struct agent {
 	const struct agent_opts *opts;
 	struct cleat_client *client;
@@ -68,7 +76,10 @@ struct agent {
 	size_t line_n;
 	bool skipping;			/* the rest of a line that is too long */
 	uint64_t sent_seq;		/* on this channel */
-	unsigned in_flight;
+	uint64_t stored_seq;		/* the server's */
+	unsigned in_flight, refused_n;
+	struct flight flights[AGENT_TELEMETRY_SENT_MAX];
+	uint64_t refused;		/* for good, since the start */
 	uint64_t telemetry_ms;		/* not to be sent before */
 };
 

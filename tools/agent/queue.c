@@ -290,6 +290,7 @@ queue_start(struct queue *q, uint64_t server_seq)
 	if (r == 0)
 		r = log_file_sync(&q->file);
 	if (r == 0) {
+		r = q->started;
 		q->base = base;
 		q->started = true;
 	}

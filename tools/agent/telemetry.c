@@ -13,8 +13,18 @@
 #include <jansson.h>
 
 #include "base/clock.h"
+#include "base/json_check.h"
 #include "base/log.h"
 #include "base/mem.h"
+
+/* doc/protocol.md, "Errors". */
+#define CODE_PARSE (-32700)
+#define CODE_INVALID (-32600)
+#define CODE_METHOD (-32601)
+#define CODE_PARAMS (-32602)
+#define CODE_INTERNAL (-32603)
+/* Around the data: the message and its params. */
+#define DEPTH_MAX (32 - 2)
 
 int
 agent_telemetry_init(struct agent *a)
@@ -67,28 +77,50 @@ agent_telemetry_fini(struct agent *a)
 
 /* ---- lines in ------------------------------------------------------------------------ */
 
-/* An array as it is, an object as an array of one. */
+/* Of valid JSON. */
+static unsigned
+depth_of(const char *p)
+{
+	unsigned depth = 0, most = 0;
+	bool in_string = false;
+
+	for (; *p != '\0'; p++) {
+		if (*p == '\\')
+			p++;		/* in strings only */
+		else if (*p == '"')
+			in_string = !in_string;
+		else if (!in_string && (*p == '{' || *p == '['))
+			most = ++depth > most ? depth : most;
+		else if (!in_string && (*p == '}' || *p == ']'))
+			depth--;
+	}
+	return most;
+}
+
+/* An array as it is, an object as an array of one.  What the server could not
+ * even answer must not come into the queue. */
 static void
 take_line(struct agent *a)
 {
 	json_t *o = json_loadb(a->line, a->line_n, JSON_REJECT_DUPLICATES,
 	    NULL);
-	bool array = json_is_array(o);
 	int r;
 
-	if (o == NULL || (!array && !json_is_object(o))) {
-		log_warning("a line of telemetry is no JSON array or object");
-		json_decref(o);
-		return;
-	}
-	json_decref(o);
-	if (!array) {
+	if (json_is_object(o)) {
 		memmove(a->line + 1, a->line, a->line_n);
 		a->line[0] = '[';
 		a->line[++a->line_n] = ']';
 		a->line_n++;
 	}
 	a->line[a->line_n] = '\0';
+	r = o == NULL || json_check_array(a->line, a->line_n) != 0 ||
+	    depth_of(a->line) > DEPTH_MAX ? -EINVAL : 0;
+	json_decref(o);
+	if (r != 0) {
+		log_warning("a line of telemetry is not a JSON array or "
+		    "object, nested at most %d deep", DEPTH_MAX);
+		return;
+	}
 	r = queue_add(a->queue, a->line);
 	if (r != 0)
 		log_error("telemetry is lost: %s", strerror(-r));
@@ -143,53 +175,226 @@ agent_telemetry_read(struct agent *a)
 
 /* ---- calls out ------------------------------------------------------------------------- */
 
+/* Of what comes again as it is; all else may do another time. */
+static bool
+for_good(int code)
+{
+	return code == CODE_PARAMS || code == CODE_INVALID ||
+	    code == CODE_PARSE;
+}
+
+static struct flight *
+place(struct agent *a)
+{
+	size_t i = 0;
+
+	while (a->flights[i].seq != 0)
+		i++;
+	return &a->flights[i];
+}
+
+static void
+refuse(struct flight *f, int code, const char *why)
+{
+	f->code = code;
+	(void)log_quote(f->why, sizeof(f->why), why, strlen(why));
+	f->a->refused_n++;
+}
+
+static void
+landed(struct flight *f)
+{
+	if (f->code != 0)
+		f->a->refused_n--;
+	f->seq = 0;
+	f->code = 0;
+}
+
+static void
+not_now(struct agent *a, const struct flight *f)
+{
+	if (a->telemetry_ms == 0)
+		log_warning("telemetry seq=%" PRIu64 " is not taken now: %d "
+		    "%s", f->seq, f->code, f->why);
+	/* This server never will. */
+	a->telemetry_ms = f->code == CODE_METHOD ? UINT64_MAX :
+	    clock_mono_ms() + AGENT_AGAIN_MS;
+}
+
+/*
+ * The server has stored later ones, and would take this number for one that it
+ * knows: the same data under a new number.  Durable before the old one is
+ * forgotten.
+ */
+static int
+number_anew(struct agent *a, const struct flight *f)
+{
+	char *json = NULL;
+	int r = 0;
+
+	if (queue_after(a->queue, f->seq - 1, &json) == f->seq) {
+		r = queue_add(a->queue, json);
+		if (r == 0)
+			r = queue_sync(a->queue);
+	}
+	mem_free(json);
+	return r;
+}
+
+/* In its turn, lest those before it be forgotten: else it is sent again, with
+ * them, and refused again. */
+static int
+drop(struct agent *a, const struct flight *f)
+{
+	char *json = NULL;
+	uint64_t first = queue_after(a->queue, 0, &json);
+	size_t n = json == NULL ? 0 : strlen(json);
+	int r;
+
+	mem_free(json);
+	if (first != f->seq)
+		return 0;
+	r = queue_stored(a->queue, f->seq);
+	if (r == 0)
+		log_error("telemetry seq=%" PRIu64 " is dropped, the server "
+		    "refuses it: %d %s bytes=%zu refused=%" PRIu64, f->seq,
+		    f->code, f->why, n, ++a->refused);
+	return r;
+}
+
+static struct flight *
+first_refused(struct agent *a)
+{
+	struct flight *first = NULL;
+
+	for (size_t i = 0; i < AGENT_TELEMETRY_SENT_MAX; i++) {
+		struct flight *f = &a->flights[i];
+
+		if (f->code != 0 && (first == NULL || f->seq < first->seq))
+			first = f;
+	}
+	return first;
+}
+
+/* What was refused, once everything that was sent has its answer. */
+static int
+settle(struct agent *a)
+{
+	struct flight *f;
+	int r = 0;
+
+	while (r == 0 && (f = first_refused(a)) != NULL) {
+		bool passed = f->seq <= a->stored_seq;
+
+		/* Those before it, and no refused one, are gone then. */
+		r = queue_stored(a->queue, passed ? f->seq - 1 :
+		    a->stored_seq);
+		if (r != 0)
+			break;
+		if (for_good(f->code))
+			r = drop(a, f);
+		else if (passed)
+			r = number_anew(a, f);
+		if (r != 0)
+			break;
+		if (!for_good(f->code))
+			not_now(a, f);
+		landed(f);
+	}
+	a->sent_seq = 0;
+	return r == 0 ? queue_stored(a->queue, a->stored_seq) : r;
+}
+
+static void
+try_settle(struct agent *a)
+{
+	int r = settle(a);
+
+	if (r != 0) {
+		log_warning("telemetry.queue: %s", strerror(-r));
+		a->telemetry_ms = clock_mono_ms() + AGENT_AGAIN_MS;
+	}
+}
+
 static void
 stored(void *arg, const struct cleat_client_answer *answer)
 {
-	struct agent *a = arg;
+	struct flight *f = arg;
+	struct agent *a = f->a;
+	uint64_t n;
 	json_t *o;
-	int r;
+	int r = 0;
 
-	if (answer->error == -ENOTCONN)
-		return;			/* in_flight starts anew with hello */
 	a->in_flight--;
-	if (answer->error != 0) {
-		log_warning("telemetry is refused: %d %s", answer->code,
+	if (answer->error == -EREMOTEIO) {
+		refuse(f, answer->code == 0 ? CODE_INTERNAL : answer->code,
 		    answer->text);
-		a->sent_seq = 0;
-		a->telemetry_ms = clock_mono_ms() + AGENT_AGAIN_MS;
 		return;
 	}
+	landed(f);
+	if (answer->error != 0)
+		return;			/* hello tells what became of it */
 	o = json_loads(answer->json, 0, NULL);
-	r = queue_stored(a->queue, (uint64_t)json_integer_value(
-	    json_object_get(o, "stored")));
+	n = (uint64_t)json_integer_value(json_object_get(o, "stored"));
+	json_decref(o);
+	if (n > a->stored_seq)
+		a->stored_seq = n;
+	if (a->refused_n == 0)
+		r = queue_stored(a->queue, a->stored_seq);
 	if (r != 0)
 		log_warning("telemetry.queue: %s", strerror(-r));
-	json_decref(o);
 }
 
 void
 agent_telemetry_hello(struct agent *a, uint64_t server_seq)
 {
+	struct flight *f;
 	int r;
 
 	if (a->queue == NULL)
 		return;
 	a->sent_seq = 0;
-	a->in_flight = 0;
 	a->telemetry_ms = 0;
+	a->stored_seq = server_seq;
 	r = queue_start(a->queue, server_seq);
-	if (r == 0)
-		r = queue_stored(a->queue, server_seq);
-	if (r != 0)
+	if (r < 0) {
 		log_warning("telemetry.queue: %s", strerror(-r));
+		return;
+	}
+	/* Their numbers say nothing any more: they are sent again. */
+	while (r == 1 && (f = first_refused(a)) != NULL)
+		landed(f);
+	try_settle(a);
+}
+
+static int
+send_next(struct agent *a, bool *ret_more)
+{
+	struct flight *f = place(a);
+	char *json = NULL;
+	uint64_t seq = queue_after(a->queue, a->sent_seq, &json);
+	int r;
+
+	*ret_more = seq != 0;
+	if (seq == 0)
+		return 0;
+	f->a = a;
+	r = cleat_client_telemetry(a->client, seq, json, stored, f);
+	mem_free(json);
+	if (r != 0 && r != -EMSGSIZE && r != -EINVAL)
+		return r;
+	f->seq = a->sent_seq = seq;
+	if (r == 0)
+		a->in_flight++;
+	else
+		refuse(f, CODE_PARAMS, strerror(-r));
+	return 0;
 }
 
 void
 agent_telemetry_tick(struct agent *a, uint64_t now)
 {
-	char *json = NULL;
-	uint64_t seq;
+	bool more = true;
 	int r = 0;
 
 	if (a->queue == NULL || now < a->telemetry_ms)
@@ -197,24 +402,17 @@ agent_telemetry_tick(struct agent *a, uint64_t now)
 	a->telemetry_ms = 0;
 	if (cleat_client_get_state(a->client) != CLEAT_CLIENT_ONLINE)
 		return;
-	while (r == 0 && a->in_flight < AGENT_TELEMETRY_SENT_MAX &&
-	    (seq = queue_after(a->queue, a->sent_seq, &json)) != 0) {
-		r = cleat_client_telemetry(a->client, seq, json, stored, a);
-		mem_free(json);
-		if (r == -EMSGSIZE || r == -EINVAL) {
-			log_error("telemetry seq=%" PRIu64 " cannot be sent: "
-			    "%s", seq, strerror(-r));
-			/* In its turn, lest those before it be forgotten. */
-			if (a->in_flight == 0 && queue_stored(a->queue,
-			    seq) == 0)
-				r = 0;
-		} else if (r == 0) {
-			a->in_flight++;
-			a->sent_seq = seq;
-		}
-	}
+	while (r == 0 && more && a->refused_n == 0 &&
+	    a->in_flight < AGENT_TELEMETRY_SENT_MAX)
+		r = send_next(a, &more);
 	if (r != 0)
 		a->telemetry_ms = now + 1000;
+	if (a->refused_n > 0 && a->in_flight == 0) {
+		try_settle(a);
+		/* The rest, if nothing has to wait. */
+		if (a->telemetry_ms == 0)
+			a->telemetry_ms = now;
+	}
 }
 
 uint64_t
