@@ -267,7 +267,7 @@ start(struct daemon *d, char *why)
 	emit(d, EVENT_DAEMON_STARTED, PACKAGE_VERSION);
 	if ((r = daemon_state_open(d, why)) != 0 ||
 	    (r = daemon_state_load(d, why)) != 0 ||
-	    (r = daemon_state_start(d)) != 0)
+	    (r = daemon_state_start(d, why)) != 0)
 		return r;
 	d->workers_n = options_workers(d->conf);
 	if ((r = daemon_workers_new(d, why)) != 0 ||

@@ -78,7 +78,7 @@ int daemon_load_conf(const char *path, char *why, struct conf **ret);
 int daemon_state_open(struct daemon *, char *why);
 /* Needs the endpoint table. */
 int daemon_state_load(struct daemon *, char *why);
-int daemon_state_start(struct daemon *);
+int daemon_state_start(struct daemon *, char *why);
 /* Stores what waits, and the ends of the channels. */
 void daemon_state_stop(struct daemon *);
 void daemon_state_close(struct daemon *);

@@ -199,7 +199,7 @@ daemon_state_load(struct daemon *d, char *why)
 }
 
 int
-daemon_state_start(struct daemon *d)
+daemon_state_start(struct daemon *d, char *why)
 {
 	bool killed = store_was_killed(d->store);
 	int r;
@@ -207,7 +207,9 @@ daemon_state_start(struct daemon *d)
 	if (killed)
 		log_notice("the last run did not end in order");
 	r = store_start(d->store);
-	if (r == 0 && killed)
+	if (r != 0)
+		store_explain(d->store, r, why);
+	else if (killed)
 		wait_for_leap(d);
 	return r;
 }

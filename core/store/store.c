@@ -450,6 +450,12 @@ store_start(struct store *s)
 }
 
 void
+store_explain(const struct store *s, int error, char *why)
+{
+	schema_explain(s->path, error, strerror(-error), why);
+}
+
+void
 store_stop(struct store *s)
 {
 	struct store_job *first;

@@ -50,6 +50,9 @@ int64_t store_last_alive_ms(const struct store *);
 /* Notes that we run, durably, then starts the thread.  -ENOSPC, -EIO; -errno of
  * pthread_create. */
 int store_start(struct store *);
+/* What to do about an error of store_start() or of reading before it, with the
+ * path, into why[256]. */
+void store_explain(const struct store *, int error, char *why);
 /* Runs what waits, commits, calls done() of all, ends the thread.  Comes before the
  * loops that jobs call home end.  Nothing is taken any more. */
 void store_stop(struct store *);

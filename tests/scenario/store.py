@@ -115,6 +115,18 @@ def test_newer(scene):
     equal(look(d), before, 'the files')
 
 
+def test_held(scene):
+    """a database that another program holds is named with the remedy"""
+    d = made(scene)
+    other = sqlite3.connect(database(d), isolation_level=None)
+    other.execute('BEGIN IMMEDIATE')
+    refused(d, r'cleat\.db: another program holds it; end that')
+    other.execute('ROLLBACK')
+    other.close()
+    d.start()
+    d.stop()
+
+
 def read_only(path):
     """For the child: sees that directory as on a read-only disk."""
     libc = ctypes.CDLL(None, use_errno=True)
