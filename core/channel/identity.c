@@ -17,7 +17,7 @@
 #include "tls/digest.h"
 
 #define FIRST_BUCKETS 64
-#define USED_EVERY_MS 60000		/* the last use is stored that often */
+#define USED_EVERY_MS 600000		/* the last use is stored that often */
 
 /* ---- members --------------------------------------------------------------- */
 
@@ -172,6 +172,9 @@ read_endpoint(void *ctx, const struct store_endpoint *e)
 		r->error = -ENOMEM;
 	else
 		member_set_status(r->in, m, e->status);
+	if (m != NULL)
+		m->said = identity_said(e->agent, e->boot_id, e->peer,
+		    e->listener);
 	return m != NULL;
 }
 

@@ -74,8 +74,9 @@ int identity_check(struct identity *, const char *endpoint,
     const struct identity_proof *, const char *address, uint64_t *ret_number);
 /* A proof that did not even verify (a wrong signature): counts like a refusal. */
 void identity_failed(struct identity *, const char *address);
-/* What a device said of itself when it was let in, and where it came from: stored
- * when there is time.  listener may be NULL. */
+/* What a device said of itself when it was let in, and where it came from (without
+ * the port): stored when there is time, if it is not what is stored.  listener may
+ * be NULL. */
 void identity_note_hello(struct identity *, const char *endpoint,
     const char *agent, const char *boot_id, const char *peer,
     const char *listener);
@@ -91,6 +92,7 @@ struct identity_op {
 	uint64_t number;		/* of the credential or one-time token */
 	char secret[64];		/* a token that was made, else ""; the
 					 * caller wipes it */
+	struct mail mail;		/* identity's */
 };
 
 /*
@@ -107,7 +109,7 @@ int identity_enrol(struct identity *, const char *endpoint, const char *token,
 /*
  * A certificate that only its CA vouches for (identity_check() said -ENOENT):
  * makes it a credential of the endpoint, which it makes known.  0: done() will be
- * called; -EACCES, -EAGAIN, -ENOMEM.
+ * called (-EACCES: denied, or it was revoked); -EAGAIN, -ENOMEM.
  */
 int identity_vouch(struct identity *, const char *endpoint,
     const uint8_t sha256[32], struct identity_op *);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What changes identities: enrolment and the operators.  A change runs as a store
- * job, and is in force in memory when that is done, before anybody is told; only
- * taking away (revoke, deny, forget) is in force at once.
+ * job, and is in force in memory when that is done, on the store's thread and so in
+ * the order of the store, before anybody is told; only taking away (revoke, deny,
+ * forget) is in force at once.
  */
 #include "channel/identity_priv.h"
 
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/addr.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -30,7 +30,9 @@ struct change {
 	struct store_credential credential;	/* texts are below */
 	struct store_enrolment enrolment;
 	uint8_t one_time[32];		/* digest of the token that was shown */
-	bool has_one_time, has_credential;
+	bool has_one_time;
+	bool shared;			/* may join credentials that are there */
+	bool reserved;			/* counts in identity.enrolling */
 	uint64_t number;
 	int64_t now_ms;
 	char secret[64];
@@ -51,7 +53,6 @@ change_new(struct identity *in, const char *endpoint, struct identity_op *op,
 	c->op = op;
 	c->settle = settle;
 	c->job.run = run;
-	c->job.home = op == NULL ? NULL : op->home;
 	c->job.bytes = sizeof(*c);
 	c->event = EVENT_TYPES;
 	c->now_ms = clock_wall_ms();
@@ -75,6 +76,26 @@ tell(struct identity *in, enum event_type type, const char *endpoint,
 }
 
 static void
+on_home(struct mail *m)
+{
+	struct identity_op *op = CT_CONTAINER(m, struct identity_op, mail);
+
+	op->done(op);
+}
+
+/* It did not come about, or is over. */
+static void
+change_free(struct change *c)
+{
+	if (c->reserved) {
+		(void)pthread_mutex_lock(&c->in->lock);
+		c->in->enrolling--;
+		(void)pthread_mutex_unlock(&c->in->lock);
+	}
+	mem_free_wiped(c, sizeof(*c));
+}
+
+static void
 change_done(struct store_job *j)
 {
 	struct change *c = CT_CONTAINER(j, struct change, job);
@@ -86,6 +107,10 @@ change_done(struct store_job *j)
 		error = c->settle(c, c->in);
 		(void)pthread_mutex_unlock(&c->in->lock);
 	}
+	/* An approval that crossed it may have let somebody in. */
+	if (error == 0 && c->status == STORE_DENIED)
+		(void)endpoint_kick(c->in->deps.endpoints, c->endpoint, 4005,
+		    "denied");
 	if (error == 0 && c->event != EVENT_TYPES)
 		tell(c->in, c->event, c->endpoint, NULL);
 	if (error == 0 && c->status == STORE_PENDING)
@@ -96,9 +121,14 @@ change_done(struct store_job *j)
 		memcpy(op->secret, error == 0 ? c->secret : "", error == 0 ?
 		    sizeof(op->secret) : 1);
 	}
-	mem_free_wiped(c, sizeof(*c));
-	if (op != NULL)
+	change_free(c);
+	if (op == NULL)
+		return;
+	op->mail.fn = on_home;
+	if (op->home == NULL)
 		op->done(op);
+	else
+		mailbox_post(op->home, &op->mail);
 }
 
 /* Takes the change over. */
@@ -112,7 +142,7 @@ submit(struct change *c)
 	c->job.done = change_done;
 	r = store_submit(c->in->deps.store, &c->job);
 	if (r != 0)
-		mem_free_wiped(c, sizeof(*c));
+		change_free(c);
 	return r == -ESHUTDOWN ? -EAGAIN : r;
 }
 
@@ -135,12 +165,45 @@ make_secret(char to[64], uint8_t ret_sha256[32])
 
 /* ---- enrolment ------------------------------------------------------------- */
 
+/* Who has it by now: what was true when it was asked may have changed, and
+ * nothing else is written meanwhile.  0: somebody new; -EALREADY: this very
+ * credential has it; -EACCES. */
+static int
+look_again(struct change *c, struct store_db *db, enum store_status *ret_was)
+{
+	uint64_t others = 0;
+	int r = store_endpoint_status(db, c->endpoint, ret_was);
+
+	if (r == 0 && *ret_was == STORE_DENIED)
+		return -EACCES;
+	if (r == 0 || r == -ENOENT)
+		r = store_credential_find(db, c->endpoint,
+		    c->credential.kind, c->credential.value, &c->number);
+	if (r == 0)
+		return -EALREADY;
+	if (r == -ENOENT && !c->shared)
+		r = store_credential_count(db, c->endpoint, &others);
+	if (r == -ENOENT)
+		return 0;
+	return r == 0 && others > 0 ? -EACCES : r;
+}
+
 static int
 run_enrol(struct store_job *j, struct store_db *db)
 {
 	struct change *c = CT_CONTAINER(j, struct change, job);
-	int r = 0;
+	enum store_status was = STORE_ACTIVE;
+	int r = look_again(c, db, &was);
+	bool there = r == -EALREADY;
 
+	if (there && (was == STORE_ACTIVE || !c->has_one_time)) {
+		c->status = was;
+		c->event = EVENT_TYPES;		/* it was told already */
+		return 0;
+	}
+	if (r != 0 && !there)
+		return r;
+	r = 0;
 	if (c->has_one_time)
 		r = store_enrolment_take(db, c->one_time, c->endpoint,
 		    c->now_ms, c->group);
@@ -151,24 +214,31 @@ run_enrol(struct store_job *j, struct store_db *db)
 		    c->now_ms);
 	if (r == 0 && c->group[0] != '\0')
 		r = store_endpoint_describe(db, c->endpoint, NULL, c->group);
-	if (r == 0)
+	if (r == 0 && !there)
 		r = store_credential_add(db, &c->credential, &c->number);
-	return r == -EEXIST ? -EACCES : r;	/* it was revoked */
+	return r;
 }
 
-/* Somebody else may have become it meanwhile: the store's order counts, and both
- * are its credentials then. */
+/* What was taken away meanwhile stays away: the job that stores that follows. */
 static int
 settle_enrol(struct change *c, struct identity *in)
 {
 	struct member *m = member_get(in, c->endpoint, c->now_ms);
+	struct credential *cr;
+	int r = 0;
 
 	if (m == NULL)
 		return -ENOMEM;
 	c->credential.number = c->number;
-	member_set_status(in, m, c->status);
+	if (m->status != STORE_DENIED)
+		member_set_status(in, m, c->status);
 	(void)endpoint_known(in->deps.endpoints, c->endpoint);
-	return member_add(in, m, &c->credential);
+	cr = member_credential(m, c->credential.kind, c->credential.value);
+	if (cr == NULL)
+		r = member_add(in, m, &c->credential);
+	else if (cr->revoked)
+		r = -EACCES;
+	return m->status == STORE_DENIED ? -EACCES : r;
 }
 
 /* Whether anybody is this endpoint already. */
@@ -188,43 +258,57 @@ taken(const struct identity *in, const struct member *m, const char *id)
 	return c != NULL;
 }
 
+/* The credential is there already: what that means for who has it. */
+static int
+has_it(const struct member *m, const struct credential *cr, bool token,
+    int64_t wall_ms, uint64_t *ret_number)
+{
+	if (cr->expires_ms != 0 && cr->expires_ms <= wall_ms)
+		return -EACCES;
+	*ret_number = cr->number;
+	if (m->status != STORE_PENDING)
+		return -EALREADY;
+	return token ? 0 : -EINPROGRESS;	/* need not wait any more */
+}
+
 /* Under the lock: whether it may be tried at all, and what it would become. */
 static int
-may_enrol(struct identity *in, const char *endpoint, bool token,
-    const uint8_t *key, enum store_status *ret_status, uint64_t *ret_number)
+may_enrol(struct identity *in, const struct change *c,
+    enum store_status *ret_status, uint64_t *ret_number)
 {
-	struct member *m = member_find(in, endpoint);
-	struct credential *c = m == NULL || key == NULL ? NULL :
-	    member_credential(m, STORE_CRED_KEY, key);
+	struct member *m = member_find(in, c->endpoint);
+	bool key = c->credential.kind == STORE_CRED_KEY;
+	struct credential *cr = m == NULL || !key ? NULL :
+	    member_credential(m, STORE_CRED_KEY, c->credential.value);
 
 	if (m != NULL && m->status == STORE_DENIED)
 		return -EACCES;
-	if (c != NULL && !c->revoked) {
-		*ret_number = c->number;
-		return m->status == STORE_PENDING ? -EINPROGRESS : -EALREADY;
-	}
 	*ret_status = STORE_ACTIVE;
-	if (taken(in, m, endpoint))
+	if (cr != NULL && !cr->revoked)
+		return has_it(m, cr, c->has_one_time, c->now_ms, ret_number);
+	if (taken(in, m, c->endpoint))
 		return -EACCES;
-	if (token)
+	if (c->has_one_time)
 		return 0;
 	switch (in->rules.enrol) {
 	case ENROL_OPEN:
-		return in->count >= in->rules.open_max ? -EDQUOT : 0;
+		return in->count + in->enrolling >= in->rules.open_max ?
+		    -EDQUOT : 0;
 	case ENROL_APPROVE:
 		*ret_status = STORE_PENDING;
-		if (key == NULL)
+		if (!key)
 			return -EACCES;
-		return in->pending >= in->rules.pending_max ? -EDQUOT : 0;
+		return in->pending + in->enrolling >= in->rules.pending_max ?
+		    -EDQUOT : 0;
 	case ENROL_CLOSED:
 		break;
 	}
 	return -EACCES;
 }
 
+/* Whether the change may be tried; what it would make of the endpoint into it. */
 static int
-ask(struct identity *in, const char *endpoint, bool token,
-    const uint8_t *key, const char *address, enum store_status *ret_status,
+ask(struct identity *in, struct change *c, const char *address,
     uint64_t *ret_number)
 {
 	uint64_t now = clock_mono_ms();
@@ -235,10 +319,30 @@ ask(struct identity *in, const char *endpoint, bool token,
 	    in->rules.enrol_per_minute, now)) {
 		throttle_count(&in->enrolments, address,
 		    in->rules.enrol_per_minute, now);
-		r = may_enrol(in, endpoint, token, key, ret_status,
-		    ret_number);
+		r = may_enrol(in, c, &c->status, ret_number);
 	}
+	/* A place under the limits, until it is settled. */
+	c->reserved = r == 0 && !c->has_one_time;
+	in->enrolling += c->reserved;
 	(void)pthread_mutex_unlock(&in->lock);
+	return r;
+}
+
+/* What is shown and what it will be known by. */
+static int
+fill_enrolment(struct change *c, const char *token, const uint8_t *key)
+{
+	int r = 0;
+
+	c->credential.created_ms = c->now_ms;
+	c->has_one_time = token != NULL;
+	c->credential.kind = key != NULL ? STORE_CRED_KEY : STORE_CRED_TOKEN;
+	if (token != NULL)
+		r = auth_token_digest(token, c->one_time);
+	if (r == 0 && key == NULL)
+		return make_secret(c->secret, c->credential.value);
+	if (r == 0)
+		memcpy(c->credential.value, key, 32);
 	return r;
 }
 
@@ -247,32 +351,21 @@ identity_enrol(struct identity *in, const char *endpoint, const char *token,
     const uint8_t *key, const char *address, struct identity_op *op,
     uint64_t *ret_number)
 {
-	enum store_status status = STORE_ACTIVE;
-	struct change *c;
-	int r = ask(in, endpoint, token != NULL, key, address, &status,
-	    ret_number);
+	struct change *c = change_new(in, endpoint, op, run_enrol,
+	    settle_enrol);
+	int r;
 
-	if (r != 0)
-		return r;
-	c = change_new(in, endpoint, op, run_enrol, settle_enrol);
 	if (c == NULL)
 		return -ENOMEM;
-	c->status = status;
-	c->event = status == STORE_PENDING ? EVENT_ENDPOINT_PENDING :
-	    EVENT_ENDPOINT_ENROLLED;
-	c->credential.created_ms = c->now_ms;
-	c->has_one_time = token != NULL;
-	if (token != NULL)
-		r = auth_token_digest(token, c->one_time);
-	c->credential.kind = key != NULL ? STORE_CRED_KEY : STORE_CRED_TOKEN;
-	if (r == 0 && key == NULL)
-		r = make_secret(c->secret, c->credential.value);
-	else if (r == 0)
-		memcpy(c->credential.value, key, 32);
+	r = fill_enrolment(c, token, key);
+	if (r == 0)
+		r = ask(in, c, address, ret_number);
 	if (r != 0) {
-		mem_free_wiped(c, sizeof(*c));
+		change_free(c);
 		return r;
 	}
+	c->event = c->status == STORE_PENDING ? EVENT_ENDPOINT_PENDING :
+	    EVENT_ENDPOINT_ENROLLED;
 	return submit(c);
 }
 
@@ -286,6 +379,7 @@ identity_vouch(struct identity *in, const char *endpoint,
 	if (c == NULL)
 		return -ENOMEM;
 	c->status = STORE_ACTIVE;
+	c->shared = true;
 	c->event = EVENT_ENDPOINT_ENROLLED;
 	c->credential.created_ms = c->now_ms;
 	c->credential.kind = STORE_CRED_CERT;
@@ -389,6 +483,19 @@ run_forget(struct store_job *j, struct store_db *db)
 	    CT_CONTAINER(j, struct change, job)->endpoint);
 }
 
+/* Who was enrolled while it was under way is forgotten with it. */
+static int
+settle_forget(struct change *c, struct identity *in)
+{
+	struct member *m = member_find(in, c->endpoint);
+
+	if (m != NULL && m->first != NULL) {
+		member_remove(in, m);
+		(void)endpoint_forget(in->deps.endpoints, c->endpoint);
+	}
+	return 0;
+}
+
 static int
 forget(struct identity *in, const char *endpoint, struct identity_op *op)
 {
@@ -400,7 +507,8 @@ forget(struct identity *in, const char *endpoint, struct identity_op *op)
 		member_remove(in, m);
 	(void)pthread_mutex_unlock(&in->lock);
 	(void)endpoint_forget(in->deps.endpoints, endpoint);
-	return submit(change_new(in, endpoint, op, run_forget, NULL));
+	return submit(change_new(in, endpoint, op, run_forget,
+	    settle_forget));
 }
 
 int
@@ -457,7 +565,7 @@ identity_add(struct identity *in, const struct store_credential *what,
 	else
 		memcpy(c->credential.value, what->value, 32);
 	if (r != 0) {
-		mem_free_wiped(c, sizeof(*c));
+		change_free(c);
 		return r;
 	}
 	return submit(c);
@@ -537,7 +645,7 @@ identity_token_add(struct identity *in, const struct store_enrolment *what,
 	c->enrolment.uses_left = what->uses_left;
 	r = make_secret(c->secret, c->enrolment.sha256);
 	if (r != 0) {
-		mem_free_wiped(c, sizeof(*c));
+		change_free(c);
 		return r;
 	}
 	return submit(c);
@@ -559,50 +667,6 @@ identity_token_remove(struct identity *in, uint64_t number,
 	if (c != NULL)
 		c->number = number;
 	return submit(c);
-}
-
-/* ---- what devices say of themselves ----------------------------------------------- */
-
-struct note {
-	struct store_job job;
-	char endpoint[ENDPOINT_ID_MAX + 1];
-	char agent[129], boot_id[129], peer[ADDR_TEXT_SIZE], listener[65];
-};
-
-static int
-run_note(struct store_job *j, struct store_db *db)
-{
-	const struct note *n = CT_CONTAINER(j, struct note, job);
-
-	return store_endpoint_hello(db, n->endpoint, n->agent, n->boot_id,
-	    n->peer, n->listener);
-}
-
-static void
-note_done(struct store_job *j)
-{
-	mem_free(CT_CONTAINER(j, struct note, job));
-}
-
-void
-identity_note_hello(struct identity *in, const char *endpoint,
-    const char *agent, const char *boot_id, const char *peer,
-    const char *listener)
-{
-	struct note *n = mem_alloc(sizeof(*n));
-
-	if (n == NULL)
-		return;			/* the next hello says it again */
-	n->job = (struct store_job){ .run = run_note, .done = note_done,
-	    .bytes = sizeof(*n) };
-	(void)snprintf(n->endpoint, sizeof(n->endpoint), "%s", endpoint);
-	(void)snprintf(n->agent, sizeof(n->agent), "%s", agent);
-	(void)snprintf(n->boot_id, sizeof(n->boot_id), "%s", boot_id);
-	(void)snprintf(n->peer, sizeof(n->peer), "%s", peer);
-	(void)snprintf(n->listener, sizeof(n->listener), "%s",
-	    listener == NULL ? "" : listener);
-	if (store_submit(in->deps.store, &n->job) != 0)
-		mem_free(n);
 }
 
 /* ---- time ------------------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What identity.c (the working copy, the decision) and identity_op.c (what is
- * changed and stored) share. */
+/* What identity.c (the working copy, the decision), identity_op.c (what is changed
+ * and stored) and identity_note.c share. */
 #ifndef CT_CHANNEL_IDENTITY_PRIV_H
 #define CT_CHANNEL_IDENTITY_PRIV_H
 
@@ -25,6 +25,8 @@ struct member {
 	struct member *next;		/* in its bucket */
 	struct credential *first;
 	int64_t created_ms;
+	uint64_t said;			/* identity_said() of what is stored;
+					 * 0 unknown */
 	uint8_t status;			/* enum store_status */
 	char id[];
 };
@@ -38,8 +40,14 @@ struct identity {
 	struct auth_file *file;
 	struct member **bucket;
 	size_t buckets, count, pending, denied, credentials;
+	size_t enrolling;		/* without a token, on their way to the
+					 * store */
 	struct throttle addresses, identities, enrolments;
 };
+
+/* Tells one hello from another; never 0. */
+uint64_t identity_said(const char *agent, const char *boot_id,
+    const char *peer, const char *listener);
 
 /* All under the lock. */
 struct member *member_find(const struct identity *, const char *id);

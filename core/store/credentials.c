@@ -22,6 +22,46 @@ store_credential_add(struct store_db *db, const struct store_credential *c,
 	return r;
 }
 
+int
+store_credential_find(struct store_db *db, const char *endpoint,
+    enum store_cred_kind kind, const uint8_t value[32], uint64_t *ret_number)
+{
+	uint64_t number = 0;
+	bool revoked = false;
+	sqlite3_stmt *s;
+	int r = db_query(db, &s, "SELECT number, revoked FROM credential"
+	    " WHERE endpoint = ? AND kind = ? AND value = ?", "tib", endpoint,
+	    (int64_t)kind, value, (size_t)32);
+
+	if (r != 0)
+		return r;
+	r = db_next(s);
+	if (r > 0) {
+		number = (uint64_t)db_int(s, 0);
+		revoked = db_int(s, 1) != 0;
+	}
+	db_end(s);
+	if (r <= 0)
+		return r == 0 ? -ENOENT : r;
+	if (revoked)
+		return -EACCES;
+	*ret_number = number;
+	return 0;
+}
+
+int
+store_credential_count(struct store_db *db, const char *endpoint,
+    uint64_t *ret)
+{
+	int64_t n = 0;
+	int r = db_number(db, &n, "SELECT count(*) FROM credential"
+	    " WHERE endpoint = ? AND revoked = 0", "t", endpoint);
+
+	if (r == 0)
+		*ret = (uint64_t)n;
+	return r;
+}
+
 static int
 one_changed(struct store_db *db, int r)
 {

@@ -25,6 +25,12 @@ struct store_credential {
 /* ->number is given.  -EEXIST the endpoint has it (revoked ones count). */
 int store_credential_add(struct store_db *, const struct store_credential *,
     uint64_t *ret_number);
+/* That very one, expired or not.  -ENOENT, -EACCES it was revoked. */
+int store_credential_find(struct store_db *, const char *endpoint,
+    enum store_cred_kind, const uint8_t value[32], uint64_t *ret_number);
+/* How many it has that are not revoked. */
+int store_credential_count(struct store_db *, const char *endpoint,
+    uint64_t *ret);
 int store_credential_revoke(struct store_db *, uint64_t number);
 int store_credential_used(struct store_db *, uint64_t number, int64_t at_ms);
 /* endpoint NULL: of all. */

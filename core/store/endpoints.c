@@ -38,6 +38,19 @@ store_endpoint_admit(struct store_db *db, const char *id,
 	    "tii", id, (int64_t)status, now_ms);
 }
 
+int
+store_endpoint_status(struct store_db *db, const char *id,
+    enum store_status *ret)
+{
+	int64_t status = 0;
+	int r = db_number(db, &status,
+	    "SELECT status FROM endpoint WHERE id = ?", "t", id);
+
+	if (r == 0)
+		*ret = (enum store_status)status;
+	return r;
+}
+
 static int
 one_changed(struct store_db *db, int r)
 {

@@ -41,6 +41,9 @@ int store_presence_save(struct store_db *, const struct store_presence *);
 /* Makes it known, or changes its status. */
 int store_endpoint_admit(struct store_db *, const char *id, enum store_status,
     int64_t now_ms);
+/* -ENOENT: nobody knows it. */
+int store_endpoint_status(struct store_db *, const char *id,
+    enum store_status *ret);
 int store_endpoint_hello(struct store_db *, const char *id, const char *agent,
     const char *boot_id, const char *peer, const char *listener);
 /* NULL: leave as it is. */

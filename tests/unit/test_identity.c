@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -417,6 +418,282 @@ open_lets_in_until_so_many_are_known(void **state)
 	}
 }
 
+/* ---- at the same moment ------------------------------------------------------ */
+
+/* Holds the store's thread inside a job: what is asked meanwhile waits. */
+struct hold {
+	struct store_job job;
+	sem_t held, go, over;
+};
+
+static int
+held(struct store_job *j, struct store_db *db)
+{
+	struct hold *h = (struct hold *)j;
+
+	(void)db;
+	(void)sem_post(&h->held);
+	(void)sem_wait(&h->go);
+	return 0;
+}
+
+static void
+hold_over(struct store_job *j)
+{
+	(void)sem_post(&((struct hold *)j)->over);
+}
+
+static void
+hold(struct hold *h)
+{
+	*h = (struct hold){ .job = { .run = held, .done = hold_over } };
+	(void)sem_init(&h->held, 0, 0);
+	(void)sem_init(&h->go, 0, 0);
+	(void)sem_init(&h->over, 0, 0);
+	assert_int_equal(store_submit(rig.store, &h->job), 0);
+	(void)sem_wait(&h->held);
+}
+
+static void
+let_go(struct hold *h)
+{
+	(void)sem_post(&h->go);
+	(void)sem_wait(&h->over);
+}
+
+static int
+ask(struct op *o, const char *id, const char *token, const struct key *k)
+{
+	uint64_t number = 0;
+
+	*o = op_new();
+	return identity_enrol(rig.identity, id, token,
+	    k == NULL ? NULL : k->public_key, "192.0.2.1", &o->op, &number);
+}
+
+static void
+one_time_token(uint32_t uses, struct op *o)
+{
+	struct store_enrolment e = { .endpoint = "", .group = "",
+	    .uses_left = uses };
+
+	*o = op_new();
+	assert_int_equal(finish(o, identity_token_add(rig.identity, &e,
+	    &o->op)), 0);
+}
+
+static struct identity_figures
+figures(void)
+{
+	struct identity_figures f;
+
+	identity_figures(rig.identity, &f);
+	return f;
+}
+
+static void
+of_two_that_enrol_as_one_at_the_same_moment_one_is_it(void **state)
+{
+	struct op token, a, b;
+	struct key k[2];
+	struct hold h;
+
+	(void)state;
+	new_key(&k[0]);
+	new_key(&k[1]);
+	one_time_token(5, &token);
+	hold(&h);
+	assert_int_equal(ask(&a, "till-1", token.op.secret, &k[0]), 0);
+	assert_int_equal(ask(&b, "till-1", token.op.secret, &k[1]), 0);
+	let_go(&h);
+	assert_int_equal(finish(&a, 0), 0);
+	assert_int_equal(finish(&b, 0), -EACCES);
+	hold(&h);			/* tokens that are made are no better */
+	assert_int_equal(ask(&a, "till-2", token.op.secret, NULL), 0);
+	assert_int_equal(ask(&b, "till-2", token.op.secret, NULL), 0);
+	let_go(&h);
+	assert_int_equal(finish(&a, 0), 0);
+	assert_int_equal(finish(&b, 0), -EACCES);
+	assert_int_equal(b.op.secret[0], '\0');
+	assert_int_equal(figures().credentials, 2);
+}
+
+static void
+one_that_asks_twice_at_the_same_moment_is_let_in_twice(void **state)
+{
+	uint8_t cert[32] = { 7 };
+	struct op token, a, b;
+	struct hold h;
+	struct key k;
+
+	(void)state;
+	new_key(&k);
+	one_time_token(1, &token);
+	hold(&h);
+	assert_int_equal(ask(&a, "till-1", token.op.secret, &k), 0);
+	assert_int_equal(ask(&b, "till-1", token.op.secret, &k), 0);
+	let_go(&h);
+	assert_int_equal(finish(&a, 0), 0);
+	assert_int_equal(finish(&b, 0), 0);
+	assert_int_equal(a.op.number, b.op.number);
+	hold(&h);
+	a = op_new();
+	b = op_new();
+	assert_int_equal(identity_vouch(rig.identity, "till-1", cert, &a.op),
+	    0);
+	assert_int_equal(identity_vouch(rig.identity, "till-1", cert, &b.op),
+	    0);
+	let_go(&h);
+	assert_int_equal(finish(&a, 0), 0);
+	assert_int_equal(finish(&b, 0), 0);
+	assert_int_equal(a.op.number, b.op.number);
+	assert_int_equal(figures().credentials, 2);
+}
+
+static void
+limits_hold_for_those_who_come_at_the_same_moment(void **state)
+{
+	struct identity_rules r = rules;
+	struct op o[3];
+	struct hold h;
+	struct key k;
+
+	(void)state;
+	r.enrol = ENROL_APPROVE;
+	identity_set_rules(rig.identity, &r);
+	hold(&h);
+	for (int i = 0; i < 3; i++) {
+		char id[16];
+
+		new_key(&k);
+		(void)snprintf(id, sizeof(id), "p-%d", i);
+		assert_int_equal(ask(&o[i], id, NULL, &k), i < 2 ? 0 :
+		    -EDQUOT);	/* pending_max */
+	}
+	let_go(&h);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(finish(&o[i], 0), -EINPROGRESS);
+	assert_int_equal(figures().pending, 2);
+	r.enrol = ENROL_OPEN;			/* open_max 3 */
+	identity_set_rules(rig.identity, &r);
+	hold(&h);
+	assert_int_equal(ask(&o[0], "o-1", NULL, &k), 0);
+	assert_int_equal(ask(&o[1], "o-2", NULL, &k), -EDQUOT);
+	let_go(&h);
+	assert_int_equal(finish(&o[0], 0), 0);
+}
+
+static void
+what_an_operator_takes_away_stays_away(void **state)
+{
+	struct op token, a, o;
+	struct hold h;
+	struct key k;
+
+	(void)state;
+	new_key(&k);
+	one_time_token(5, &token);
+	hold(&h);
+	assert_int_equal(ask(&a, "till-1", token.op.secret, &k), 0);
+	o = op_new();			/* known as soon as it is denied */
+	assert_int_equal(identity_admit(rig.identity, "till-1", &o.op), 0);
+	let_go(&h);
+	(void)finish(&a, 0);
+	(void)finish(&o, 0);
+	hold(&h);
+	assert_int_equal(ask(&a, "till-1", token.op.secret, &k), -EALREADY);
+	o = op_new();
+	assert_int_equal(identity_approve(rig.identity, "till-1", &o.op), 0);
+	a = op_new();
+	assert_int_equal(identity_deny(rig.identity, "till-1", &a.op), 0);
+	let_go(&h);
+	(void)finish(&o, 0);
+	(void)finish(&a, 0);
+	assert_int_equal(figures().denied, 1);
+	assert_int_equal(ask(&a, "till-1", token.op.secret, &k), -EACCES);
+	o = op_new();
+	assert_int_equal(finish(&o, identity_admit(rig.identity, "till-2",
+	    &o.op)), 0);
+	hold(&h);
+	assert_int_equal(ask(&a, "till-2", token.op.secret, &k), 0);
+	o = op_new();
+	assert_int_equal(identity_forget(rig.identity, "till-2", &o.op), 0);
+	let_go(&h);
+	assert_int_equal(finish(&o, 0), 0);
+	(void)finish(&a, 0);
+	assert_int_equal(figures().known, 1);	/* as in the store */
+}
+
+static void
+an_expired_key_does_not_come_back_by_enrolling(void **state)
+{
+	struct store_credential c = { .endpoint = "till-1",
+	    .kind = STORE_CRED_KEY, .label = "", .expires_ms = 1 };
+	struct op token, o = op_new();
+	struct key k;
+
+	(void)state;
+	new_key(&k);
+	one_time_token(5, &token);
+	assert_int_equal(finish(&o, identity_admit(rig.identity, "till-1",
+	    &o.op)), 0);
+	memcpy(c.value, k.public_key, 32);
+	o = op_new();
+	assert_int_equal(finish(&o, identity_add(rig.identity, &c, &o.op)),
+	    0);
+	assert_int_equal(ask(&o, "till-1", NULL, &k), -EACCES);
+	assert_int_equal(ask(&o, "till-1", token.op.secret, &k), -EACCES);
+}
+
+static void
+who_waits_is_let_in_by_a_one_time_token(void **state)
+{
+	struct identity_rules r = rules;
+	struct op token, o;
+	struct key k;
+
+	(void)state;
+	r.enrol = ENROL_APPROVE;
+	identity_set_rules(rig.identity, &r);
+	new_key(&k);
+	one_time_token(1, &token);
+	assert_int_equal(ask(&o, "till-1", NULL, &k), 0);
+	assert_int_equal(finish(&o, 0), -EINPROGRESS);
+	assert_int_equal(ask(&o, "till-1", NULL, &k), -EINPROGRESS);
+	assert_int_equal(ask(&o, "till-1", token.op.secret, &k), 0);
+	assert_int_equal(finish(&o, 0), 0);
+	assert_int_equal(ask(&o, "till-1", NULL, &k), -EALREADY);
+	assert_int_equal(figures().pending, 0);
+}
+
+static uint64_t
+waiting_after(const char *agent, const char *boot_id, const char *peer)
+{
+	struct store_stats s;
+
+	identity_note_hello(rig.identity, "till-1", agent, boot_id, peer,
+	    "main");
+	store_stats(rig.store, &s);
+	return s.waiting;
+}
+
+static void
+a_hello_like_the_last_one_writes_nothing(void **state)
+{
+	struct hold h;
+
+	(void)state;
+	hold(&h);
+	assert_int_equal(waiting_after("a 1", "b", "192.0.2.1:5"), 1);
+	assert_int_equal(waiting_after("a 1", "b", "192.0.2.1:5"), 1);
+	assert_int_equal(waiting_after("a 1", "b", "192.0.2.1:6"), 1);
+	assert_int_equal(waiting_after("a 1", "c", "192.0.2.1:6"), 2);
+	assert_int_equal(waiting_after("a 2", "c", "192.0.2.1:6"), 3);
+	assert_int_equal(waiting_after("a 2", "c", "192.0.2.2:6"), 4);
+	assert_int_equal(waiting_after("a 2", "c", "192.0.2.2:7"), 4);
+	let_go(&h);
+}
+
 /* ---- throttling ---------------------------------------------------------------- */
 
 static void
@@ -520,6 +797,13 @@ main(void)
 		TEST(without_a_key_a_token_is_made),
 		TEST(approve_makes_a_device_wait_within_limits),
 		TEST(open_lets_in_until_so_many_are_known),
+		TEST(of_two_that_enrol_as_one_at_the_same_moment_one_is_it),
+		TEST(one_that_asks_twice_at_the_same_moment_is_let_in_twice),
+		TEST(limits_hold_for_those_who_come_at_the_same_moment),
+		TEST(what_an_operator_takes_away_stays_away),
+		TEST(an_expired_key_does_not_come_back_by_enrolling),
+		TEST(who_waits_is_let_in_by_a_one_time_token),
+		TEST(a_hello_like_the_last_one_writes_nothing),
 		TEST(wrong_tokens_are_looked_at_so_often_and_keys_always),
 		cmocka_unit_test(a_bucket_fills_leaks_and_is_nobody_elses),
 		TEST(memory_may_run_out_at_any_point),

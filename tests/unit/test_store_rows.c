@@ -52,14 +52,32 @@ credentials_are_unique_and_stay_revoked(void **state)
 	struct store_db *db;
 	struct store *s = reader(&db);
 	uint64_t number = 0, other = 0;
+	enum store_status status;
 	int n = 0;
 
 	(void)state;
+	assert_int_equal(store_endpoint_status(db, "dev", &status), -ENOENT);
+	assert_int_equal(store_endpoint_admit(db, "dev", STORE_DENIED, 1), 0);
+	assert_int_equal(store_endpoint_status(db, "dev", &status), 0);
+	assert_int_equal(status, STORE_DENIED);
+	assert_int_equal(store_credential_find(db, "dev", c.kind, c.value,
+	    &other), -ENOENT);
 	assert_int_equal(store_credential_add(db, &c, &number), 0);
+	assert_int_equal(store_credential_find(db, "dev", c.kind, c.value,
+	    &other), 0);
+	assert_int_equal(other, number);
+	assert_int_equal(store_credential_find(db, "dev", STORE_CRED_CERT,
+	    c.value, &other), -ENOENT);
+	assert_int_equal(store_credential_count(db, "dev", &other), 0);
+	assert_int_equal(other, 1);
 	assert_int_equal(store_credential_add(db, &c, &other), -EEXIST);
 	assert_int_equal(store_credential_used(db, number, 99), 0);
 	assert_int_equal(store_credential_revoke(db, number), 0);
 	assert_int_equal(store_credential_revoke(db, number + 1), -ENOENT);
+	assert_int_equal(store_credential_find(db, "dev", c.kind, c.value,
+	    &other), -EACCES);
+	assert_int_equal(store_credential_count(db, "dev", &other), 0);
+	assert_int_equal(other, 0);
 	assert_int_equal(store_credential_add(db, &c, &other), -EEXIST);
 	assert_int_equal(store_credential_each(db, "dev", same_credential,
 	    &n), 0);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What devices say of themselves when they are let in, and from where: stored when
+ * it is not what is stored, so that a fleet that comes back costs no writes.
+ */
+#include "channel/identity_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+static uint64_t
+mix(uint64_t h, const char *s)
+{
+	do				/* FNV-1a, with the end of each text */
+		h = (h ^ (uint8_t)*s) * 0x100000001b3u;
+	while (*s++ != '\0');
+	return h;
+}
+
+uint64_t
+identity_said(const char *agent, const char *boot_id, const char *peer,
+    const char *listener)
+{
+	return mix(mix(mix(mix(0xcbf29ce484222325u, agent), boot_id), peer),
+	    listener) | 1;
+}
+
+struct note {
+	struct store_job job;
+	struct identity *in;
+	char endpoint[ENDPOINT_ID_MAX + 1];
+	char agent[129], boot_id[129], peer[ADDR_TEXT_SIZE], listener[65];
+};
+
+static int
+run_note(struct store_job *j, struct store_db *db)
+{
+	const struct note *n = CT_CONTAINER(j, struct note, job);
+
+	return store_endpoint_hello(db, n->endpoint, n->agent, n->boot_id,
+	    n->peer, n->listener);
+}
+
+/* Said, but not stored: the next hello says it again. */
+static void
+unsay(struct identity *in, const char *endpoint)
+{
+	struct member *m;
+
+	(void)pthread_mutex_lock(&in->lock);
+	m = member_find(in, endpoint);
+	if (m != NULL)
+		m->said = 0;
+	(void)pthread_mutex_unlock(&in->lock);
+}
+
+static void
+note_done(struct store_job *j)
+{
+	struct note *n = CT_CONTAINER(j, struct note, job);
+
+	if (j->error != 0)
+		unsay(n->in, n->endpoint);
+	mem_free(n);
+}
+
+/* Whether that is what is stored, or will be; else it is from now on. */
+static bool
+said_before(struct identity *in, const char *endpoint, uint64_t said)
+{
+	struct member *m;
+	bool same;
+
+	(void)pthread_mutex_lock(&in->lock);
+	m = member_get(in, endpoint, clock_wall_ms());
+	same = m != NULL && m->said == said;
+	if (m != NULL)
+		m->said = said;
+	(void)pthread_mutex_unlock(&in->lock);
+	return same;
+}
+
+/* The port is another one each time, and nobody's but the channel's. */
+static size_t
+host_length(const char *peer)
+{
+	const char *colon = strrchr(peer, ':');
+
+	return strncmp(peer, "unix", 4) == 0 || colon == NULL ?
+	    strlen(peer) : (size_t)(colon - peer);
+}
+
+void
+identity_note_hello(struct identity *in, const char *endpoint,
+    const char *agent, const char *boot_id, const char *peer,
+    const char *listener)
+{
+	struct note *n = mem_alloc(sizeof(*n));
+
+	if (n == NULL)
+		return;			/* the next hello says it again */
+	n->in = in;
+	n->job = (struct store_job){ .run = run_note, .done = note_done,
+	    .bytes = sizeof(*n) };
+	(void)snprintf(n->endpoint, sizeof(n->endpoint), "%s", endpoint);
+	(void)snprintf(n->agent, sizeof(n->agent), "%s", agent);
+	(void)snprintf(n->boot_id, sizeof(n->boot_id), "%s", boot_id);
+	(void)snprintf(n->peer, sizeof(n->peer), "%.*s",
+	    (int)host_length(peer), peer);
+	(void)snprintf(n->listener, sizeof(n->listener), "%s",
+	    listener == NULL ? "" : listener);
+	if (said_before(in, endpoint, identity_said(n->agent, n->boot_id,
+	    n->peer, n->listener))) {
+		mem_free(n);
+	} else if (store_submit(in->deps.store, &n->job) != 0) {
+		unsay(in, endpoint);
+		mem_free(n);
+	}
+}
