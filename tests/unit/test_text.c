@@ -34,6 +34,8 @@ what_a_terminal_obeys_is_made_visible(void **state)
 	escapes_to("\177", 1, "\\x7f");
 	escapes_to("\302\233m", 3, "\\u009bm");		/* CSI of C1 */
 	escapes_to("a\342\200\256b", 5, "a\\u202eb");	/* RLO */
+	escapes_to("\341\240\216|", 4, "\\u180e|");	/* not seen at all */
+	escapes_to("\363\240\201\201", 4, "\\U000e0041");	/* a tag */
 	escapes_to("\303\244\346\274\242", 5, "\303\244\346\274\242");
 }
 
@@ -63,14 +65,14 @@ json_is_one_line_without_what_a_terminal_obeys(void **state)
 {
 	struct text t = { 0 };
 	json_t *o = json_pack("{s:s, s:i}", "a",
-	    "x\033\n\302\233\177\342\200\256\303\244", "b", 5);
+	    "x\033\n\302\233\177\342\200\256\363\240\201\201\303\244", "b", 5);
 	json_t *back;
 
 	(void)state;
 	text_json(&t, o);
 	assert_false(t.failed);
 	assert_string_equal(text_str(&t), "{\"a\":\"x\\u001B\\n\\u009b\\u007f"
-	    "\\u202e\303\244\",\"b\":5}");
+	    "\\u202e\\udb40\\udc41\303\244\",\"b\":5}");
 	back = json_loads(text_str(&t), 0, NULL);
 	assert_true(json_equal(o, back));
 	json_decref(back);

@@ -86,9 +86,10 @@ static bool
 misleads(wchar_t c)
 {
 	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad ||
-	    c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
+	    c == 0x61c || c == 0x180e || (c >= 0x200b && c <= 0x200f) ||
 	    (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
-	    c == 0xfeff;
+	    c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
+	    (c >= 0xe0000 && c <= 0xe007f);
 }
 
 #define REPLACEMENT 0xfffd
@@ -128,7 +129,8 @@ text_escaped(struct text *t, const char *s, size_t n)
 		else if (c < 0x80 && misleads(c))
 			text_printf(t, "\\x%02x", (unsigned char)s[i]);
 		else if (misleads(c) || wcwidth(c) < 0)
-			text_printf(t, "\\u%04x", (unsigned)c);
+			text_printf(t, c > 0xffff ? "\\U%08x" : "\\u%04x",
+			    (unsigned)c);
 		else
 			text_add(t, s + i, step);
 	}
@@ -143,7 +145,10 @@ add_safe_json(struct text *t, const char *s, size_t n)
 	for (size_t i = 0; i < n; i += step) {
 		wchar_t c = next_char(s + i, n - i, &step);
 
-		if (c >= 0x7f && misleads(c))
+		if (c > 0xffff && misleads(c))
+			text_printf(t, "\\u%04x\\u%04x", 0xd7c0u +
+			    ((unsigned)c >> 10), 0xdc00u + (c & 0x3ff));
+		else if (c >= 0x7f && misleads(c))
 			text_printf(t, "\\u%04x", (unsigned)c);
 		else
 			text_add(t, s + i, step);

@@ -28,7 +28,7 @@ void text_add(struct text *, const char *s, size_t n);
 void text_puts(struct text *, const char *s);
 void text_printf(struct text *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-/* Safe for a terminal: \n, \x1b, \u202e stand for what they name. */
+/* Safe for a terminal: \n, \x1b, \u202e, \U000e0001 stand for what they name. */
 void text_escaped(struct text *, const char *s, size_t n);
 /* The value as one line of JSON that is safe for a terminal. */
 void text_json(struct text *, const struct json_t *);
