@@ -32,6 +32,7 @@ an_age_is_the_largest_unit_alone(void **state)
 	assert_string_equal(age(0, 3 * 3600000 + 5), "3h ago");
 	assert_string_equal(age(0, 100 * 86400000ll), "100d ago");
 	assert_string_equal(age(90000, 0), "in 1m");
+	assert_string_equal(age(7200000, 1), "in 2h");	/* just asked for */
 	assert_string_equal(age(500, 0), "now");
 }
 

@@ -97,7 +97,8 @@ when_age(int64_t then_ms, int64_t now_ms, char to[WHEN_SIZE])
 	int64_t d = now_ms - then_ms;
 	char span[WHEN_SIZE];
 
-	short_span(d < 0 ? (uint64_t)-d : (uint64_t)d, span);
+	/* What was asked for as "2h" is not "1h" at once. */
+	short_span(d < 0 ? (uint64_t)-d + SECOND - 1 : (uint64_t)d, span);
 	if (d > -1000 && d < 1000)
 		(void)snprintf(to, WHEN_SIZE, "now");
 	else if (d < 0)
