@@ -151,6 +151,8 @@ prepare(struct http *h, CURL *easy, const char *path)
 	text_puts(&url, path);
 	good = !url.failed &&
 	    curl_easy_setopt(easy, CURLOPT_URL, url.p) == CURLE_OK &&
+	    /* "." and ".." are names like others */
+	    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK &&
 	    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH,
 	    h->socket) == CURLE_OK &&
 	    curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
