@@ -217,11 +217,20 @@ def test_endpoints(scene):
     Run(d, 'endpoint', 'approve', 'x:1@h')
     Run(d, 'kick', 'x:1@h', status=1)
     Run(d, 'endpoint', 'forget', 'x:1@h')
+    for ident in ('.', '..'):
+        Run(d, 'endpoint', 'add', ident)
+        check(f' {ident}\n' in Run(d, 'endpoint', 'show', ident).out, ident)
+        Run(d, 'endpoint', 'forget', ident)
+        Run(d, 'endpoint', 'show', ident, status=5)
+    for ident in ('', 'a/b'):
+        check('no ENDPOINT' in Run(d, 'endpoint', 'forget', ident,
+                                   status=2).err, ident)
     for args in (('endpoint', 'show', 'x:1@h'), ('endpoint', 'forget',
                  'x:1@h'), ('endpoint', 'approve', 'x:1@h'),
                  ('kick', 'x:1@h'), ('inventory', 'show', 'x:1@h'),
                  ('command', 'show', 'none'), ('credential', 'list', 'x'),
-                 ('credential', 'revoke', '999'), ('enrol', 'remove', '999')):
+                 ('credential', 'revoke', '999'), ('enrol', 'remove', '999'),
+                 ('telemetry', 'read', 'x')):
         Run(d, *args, status=5)
     d.control.close()
     d.stop()
@@ -242,7 +251,9 @@ def test_credentials(scene):
     equal([(r['kind'], r.get('fingerprint', '')[:2]) for r in
            Run(d, 'credential', 'list', 'n1', '--json').json()][:2],
           [('token', ''), ('certificate', 'ab')])
-    check('in 23h' in Run(d, 'credential', 'list', 'n1').out, 'expiry')
+    check(re.search(r'expires 20\d\d-\S+ \S+ \(in ', made.err), made.err)
+    check(re.search('in (1d|23h)', Run(d, 'credential', 'list', 'n1').out),
+          'expiry')
     events = d.bus()
     device = Device(d, 'n1', token=made.out.strip())
     events.expect('endpoint.online', 'n1')
@@ -370,6 +381,7 @@ def test_reports(scene):
               str(rows[1]['cursor'])).out
     check(re.fullmatch(r'\d+  20\d\d-\S+ \S+  a  #3  \[3,"x\\u009b'
                        r'\\u202e"\]\n', out), out)
+    Run(d, 'endpoint', 'add', 'b')
     equal(Run(d, 'telemetry', 'read', 'b').out, '')
     p = Follower(scene, d, 'telemetry', 'read', '--follow', '--json',
                  '--after', str(rows[2]['cursor']))
@@ -405,6 +417,7 @@ def test_watch(scene):
     q = Follower(scene, d, 'endpoints', '--watch', '--columns', 'id,state',
                  '--state', 'disconnected')
     screen = Terminal(d, 'endpoints', '--watch', '--columns', 'id,state')
+    narrow = Terminal(d, 'endpoints', '--watch', columns=10, lines=4)
     equal(json.loads(p.line())['state'], 'online')
     equal(q.line(), 'ID  STATE')
     screen.expect(r'\033\[2J.*a +\033\[32monline')
@@ -412,8 +425,12 @@ def test_watch(scene):
     p.until('"state":"disconnected"')
     equal(q.line().split(), ['a', 'disconnected'])
     screen.expect(r'\033\[H.*a +\033\[38;5;208mdisconnected')
-    os.kill(screen.process.pid, signal.SIGINT)
-    screen.end(-signal.SIGINT)
+    narrow.expect(r'\033\[J')
+    for s in (screen, narrow):
+        os.kill(s.process.pid, signal.SIGINT)
+        out = s.end(-signal.SIGINT)
+        # Behind a whole line it would take the last character away.
+        check(not re.search(r'[^H\n]\033\[K', out), repr(out))
     p.interrupt()
     q.interrupt()
     d.control.close()
@@ -575,7 +592,11 @@ def test_usage(scene):
             (('endpoint',), 'cleatctl help endpoint'),
             (('status', '--jsn'), '--json'), (('status', 'x'), 'too much'),
             (('endpoint', 'show'), 'usage: cleatctl endpoint show ENDPOINT'),
-            (('endpoints', '--group'), 'wants a value'),
+            (('endpoints', '--group'), '--group wants a value'),
+            (('endpoints', '--json=5'), '--json takes no value'),
+            (('endpoints', '-xy'), 'no option -x'),
+            (('endpoints', '--st', 'x'), '--st may be'),
+            (('--socket', '', 'status'), '--socket'),
             (('telemetry', 'read', '--after', 'x'), 'a number'),
             (('help', 'nothing'), 'no command'), (('--what',), '--what')):
         said = Run(None, *args, status=2).err
@@ -586,6 +607,8 @@ def test_usage(scene):
     equal(Run(None, '--help').out, whole)
     check('--deadline SPAN' in Run(None, 'help', 'command', 'send').out, 'h')
     check('--deadline SPAN' in Run(None, 'command', 'send', '-h').out, '-h')
+    for more in ('-h', '--help'):
+        check('endpoint show' in Run(None, 'endpoint', more).out, more)
     check(Run(None, '--version').out.startswith('cleatctl '), 'version')
 
 
@@ -628,6 +651,7 @@ def test_completion(scene):
     ident = Run(d, 'command', 'send', 'other', 'x-a', '--no-wait').out.strip()
     equal(completed(d, 'cleatctl command cancel '), [ident])
     equal(completed(d, 'cleatctl command send other po'), ['power-off'])
+    equal(completed(d, 'cleatctl command send other message po'), [])
     equal(completed(None, f'cleatctl --socket {sock_of(d)} kick o'),
           ['other'])
     equal(completed(None, 'cleatctl --socket /nowhere kick o'), [])

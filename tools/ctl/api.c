@@ -12,8 +12,6 @@
 #include "base/mem.h"
 #include "ctl.h"
 
-#define PAGE "1000"
-
 /* ---- what went wrong ---------------------------------------------------- */
 
 /* The group that is let in: of the socket, or of what keeps us from seeing it. */
@@ -120,6 +118,7 @@ api_quietly(struct ctl *x, const struct http_request *q, long *ret_status,
 		return r;
 	v = a.n == 0 ? json_object() :
 	    json_loadb(a.body, a.n, JSON_ALLOW_NUL, NULL);
+	mem_wipe(a.body, a.n);		/* a token may be in it */
 	mem_free(a.body);
 	if (!json_is_object(v)) {
 		json_decref(v);
@@ -195,6 +194,15 @@ path_query(struct text *t, const char *name, const char *value)
 	text_url(t, value);
 }
 
+void
+path_limit(struct text *t, size_t page)
+{
+	char number[24];
+
+	(void)snprintf(number, sizeof(number), "%zu", page);
+	path_query(t, "limit", number);
+}
+
 /* ---- pages -------------------------------------------------------------- */
 
 static int
@@ -225,7 +233,6 @@ api_pages(struct ctl *x, const struct text *path, const char *list,
 		int end;
 
 		text_puts(&t, text_str(path));
-		path_query(&t, "limit", PAGE);
 		path_query(&t, "after", after);
 		r = api(x, "GET", &t, NULL, &page);
 		text_free(&t);

@@ -88,8 +88,8 @@ const struct command ctl_commands[] = {
 	{ "enrol remove", "NUMBER", "take a one-time token back", 1, 1,
 	    { K_ENROL_TOKEN }, enrol_remove_run, { O_NONE } },
 	{ "command send", "ENDPOINT VERB [KEY=VALUE | KEY:=JSON]...",
-	    "tell a device to do something", 2, 1000, { K_ENDPOINT, K_VERB },
-	    command_send_run, { O_ARGS, O_DEADLINE, O_ID, O_NO_WAIT,
+	    "tell a device to do something", 2, 1000,
+	    { K_ENDPOINT, K_VERB, K_TEXT }, command_send_run, { O_ARGS, O_DEADLINE, O_ID, O_NO_WAIT,
 	    O_JSON } },
 	{ "command list", "", "commands, and what became of them", 0, 0,
 	    { K_NONE }, command_list_run, { O_ENDPOINT, O_OPEN, O_JSON } },
@@ -113,7 +113,7 @@ const struct command ctl_commands[] = {
 	{ "events", "[PREFIX]", "events as they happen", 0, 1, { K_TEXT },
 	    events_run, { O_JSON } },
 	{ "help", "[COMMAND]", "say how a command is used", 0, 2,
-	    { K_NAME_OF_COMMAND }, help_run, { O_NONE } },
+	    { K_NONE }, help_run, { O_NONE } },
 	{ .name = NULL }
 };
 

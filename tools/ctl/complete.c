@@ -266,7 +266,7 @@ offer_word(struct offer *f, struct line *l, enum opt open)
 	} else {
 		place = l->n - words;
 		if (place < c->most)
-			offer_kind(f, "", c->kinds[place > 1 ? 1 : place]);
+			offer_kind(f, "", c->kinds[place > 2 ? 2 : place]);
 	}
 }
 

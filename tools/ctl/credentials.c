@@ -16,54 +16,28 @@
 
 /* ---- lists -------------------------------------------------------------- */
 
-/* Members of an object as one row; times as ages. */
+/* Members of the object in each column; those in `times` as ages. */
+struct members {
+	const char *const *names, *const *times;
+};
+
 static void
-row(struct grid *g, const json_t *o, const char *const *members,
-    const char *const *times)
+row(struct grid *g, const void *how, const json_t *o)
 {
-	for (; *members != NULL; members++) {
+	const struct members *m = how;
+
+	for (const char *const *name = m->names; *name != NULL; name++) {
 		char age[WHEN_SIZE];
 		char *text;
 		bool time = false;
 
-		for (const char *const *t = times; *t != NULL; t++)
-			time = time || strcmp(*t, *members) == 0;
-		member_age(o, *members, age);
-		text = time ? NULL : member_text(o, *members);
+		for (const char *const *t = m->times; *t != NULL; t++)
+			time = time || strcmp(*t, *name) == 0;
+		member_age(o, *name, age);
+		text = time ? NULL : member_text(o, *name);
 		grid_cell(g, time ? age : text == NULL ? "" : text, NULL);
 		mem_free(text);
 	}
-}
-
-struct list {
-	struct ctl *ctl;
-	struct grid *grid;
-	const char *const *members, *const *times;
-	int exit;
-};
-
-static int
-on_row(void *arg, const json_t *o)
-{
-	struct list *l = arg;
-
-	if (l->ctl->option[O_JSON] != NULL)
-		l->exit = put_json(l->ctl, o);
-	else
-		row(l->grid, o, l->members, l->times);
-	return l->exit;
-}
-
-static int
-print(struct ctl *x, struct grid *g)
-{
-	struct grid_look look = { .width = terminal_width(x),
-		.colour = x->colour, .heading = true };
-	struct text out = { 0 };
-
-	if (grid_print(g, &look, &out) != 0)
-		out.failed = true;
-	return put_text(x, &out);
 }
 
 /* A list that comes whole, without pages. */
@@ -75,14 +49,10 @@ list_whole(struct list *l, const struct text *path, const char *name)
 	int r = api(l->ctl, "GET", path, NULL, &page);
 
 	json_array_foreach(json_object_get(page, name), i, o)
-		if (on_row(l, o) != EXIT_OK)
+		if (list_row(l, o) != EXIT_OK)
 			break;
 	json_decref(page);
-	if (r == EXIT_OK)
-		r = l->exit;
-	if (r == EXIT_OK && l->ctl->option[O_JSON] == NULL)
-		r = print(l->ctl, l->grid);
-	return r;
+	return list_end(l, r);
 }
 
 int
@@ -98,7 +68,8 @@ credential_list_run(struct ctl *x)
 		"created", "expires", "used", "revoked", "fingerprint", NULL };
 	static const char *const times[] = { "created", "expires", "used",
 		NULL };
-	struct list l = { .ctl = x, .members = members, .times = times };
+	static const struct members how = { members, times };
+	struct list l = { .ctl = x, .row = row, .how = &how };
 	struct text path = { 0 };
 	int r;
 
@@ -107,7 +78,6 @@ credential_list_run(struct ctl *x)
 	path_of(&path, "/v1/endpoints/", x->args[0], "/credentials");
 	r = list_whole(&l, &path, "credentials");
 	text_free(&path);
-	grid_free(&l.grid);
 	return r;
 }
 
@@ -122,7 +92,8 @@ enrol_list_run(struct ctl *x)
 	static const char *const members[] = { "number", "endpoint", "group",
 		"created", "expires", "uses_left", NULL };
 	static const char *const times[] = { "created", "expires", NULL };
-	struct list l = { .ctl = x, .members = members, .times = times };
+	static const struct members how = { members, times };
+	struct list l = { .ctl = x, .row = row, .how = &how };
 	struct text path = { 0 };
 	int r;
 
@@ -131,7 +102,6 @@ enrol_list_run(struct ctl *x)
 	text_puts(&path, "/v1/enrolment-tokens");
 	r = list_whole(&l, &path, "enrolment_tokens");
 	text_free(&path);
-	grid_free(&l.grid);
 	return r;
 }
 
@@ -140,23 +110,19 @@ enrol_list_run(struct ctl *x)
 static void
 made(struct ctl *x, const json_t *o)
 {
+	const char *token = member(o, "token");
 	struct text out = { 0 };
-	char age[WHEN_SIZE];
+	char expires[TIME_TEXT_SIZE];
 
-	member_age(o, "expires", age);
-	if (*member(o, "token") != '\0') {
-		text_escaped(&out, member(o, "token"),
-		    strlen(member(o, "token")));
+	if (*token != '\0') {
+		text_escaped(&out, token, strlen(token));
 		text_puts(&out, "\n");
-		(void)put_text(x, &out);
-		say("number %llu%s%s; the token is shown this once",
-		    (unsigned long long)member_number(o, "number"),
-		    age[0] == '\0' ? "" : ", expires ", age);
-	} else {
-		say("number %llu%s%s",
-		    (unsigned long long)member_number(o, "number"),
-		    age[0] == '\0' ? "" : ", expires ", age);
+		(void)put_text(x, &out);	/* main() says if not */
 	}
+	member_time(o, "expires", expires);
+	say("number %llu%s%s%s", (unsigned long long)member_number(o,
+	    "number"), expires[0] == '\0' ? "" : ", expires ", expires,
+	    *token == '\0' ? "" : "; the token is shown this once");
 }
 
 /* 64 hexadecimal digits, also as openssl writes them, with colons. */

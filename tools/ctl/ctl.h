@@ -42,7 +42,7 @@ enum opt {
 enum kind {
 	K_NONE, K_TEXT, K_ENDPOINT, K_COMMAND, K_OPEN_COMMAND, K_CREDENTIAL,
 	K_ENROL_TOKEN, K_GROUP, K_VERB, K_STATE, K_STATUS, K_LEVEL, K_WHY,
-	K_COLUMNS, K_NAME_OF_COMMAND
+	K_COLUMNS
 };
 
 struct option_info {
@@ -58,7 +58,7 @@ struct command {
 	const char *args;		/* as usage shows them */
 	const char *help;		/* one line */
 	unsigned least, most;		/* arguments */
-	enum kind kinds[2];		/* the last one repeats */
+	enum kind kinds[3];		/* the last one repeats */
 	int (*run)(struct ctl *);	/* returns enum ctl_exit */
 	enum opt options[12];
 };
@@ -146,10 +146,12 @@ void path_of(struct text *, const char *before, const char *id,
     const char *after);
 /* Adds "?name=value" or "&name=value"; nothing if the value is NULL. */
 void path_query(struct text *, const char *name, const char *value);
+void path_limit(struct text *, size_t page);
 
 /* Goes on with 0. */
 typedef int api_each_fn(void *arg, const json_t *);
-/* All members of the list, page by page. */
+/* All members of the list, page by page.  How long a page is, says the path. */
+#define PAGE 1000u
 int api_pages(struct ctl *, const struct text *path, const char *list,
     api_each_fn *each, void *arg);
 
@@ -161,6 +163,25 @@ int events_open(struct ctl *, const char *prefix, events_fn *each, void *arg,
 /* -1: it goes on; else an exit status, said. */
 int events_turn(struct events *, int timeout_ms);
 void events_free(struct events **);
+
+/* ---- list.c: lists of any length ------------------------------------------- */
+
+struct grid;
+/* Adds a row of cells. */
+typedef void list_row_fn(struct grid *, const void *how, const json_t *);
+struct list {
+	struct ctl *ctl;
+	struct grid *grid;
+	list_row_fn *row;
+	const void *how;
+	bool headed;
+	int exit;
+};
+/* The next object; an api_each_fn of a struct list. */
+int list_row(void *arg, const json_t *);
+/* Prints what is left if `r`, the exit status until now, is EXIT_OK; frees the
+ * table.  An exit status. */
+int list_end(struct list *, int r);
 
 /* ---- what was asked for ------------------------------------------------- */
 
@@ -179,13 +200,13 @@ int endpoint_columns(const struct ctl *,
     const struct endpoint_column *to[ENDPOINT_COLUMNS_MAX + 1]);
 const char *const *endpoint_column_names(void);
 /* A table of these columns; -ENOMEM.  `heads` outlives it. */
-struct grid;
 struct grid_column;
 int endpoint_grid(const struct endpoint_column *const *columns,
     struct grid_column *heads, struct grid **ret);
-void endpoint_row(struct grid *, const struct endpoint_column *const *columns,
-    const json_t *endpoint);
-void endpoint_path(const struct ctl *, struct text *);	/* with the filters */
+/* A list_row_fn: `columns` are those of the table. */
+void endpoint_row(struct grid *, const void *columns, const json_t *endpoint);
+/* With the filters, in pages of so many. */
+void endpoint_path(const struct ctl *, size_t page, struct text *);
 int watch_run(struct ctl *);
 
 /* ---- the commands ------------------------------------------------------- */

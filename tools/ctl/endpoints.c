@@ -162,86 +162,48 @@ column_text(const struct endpoint_column *c, const json_t *o, bool whole)
 }
 
 void
-endpoint_row(struct grid *g, const struct endpoint_column *const *columns,
-    const json_t *o)
+endpoint_row(struct grid *g, const void *columns, const json_t *o)
 {
-	for (; *columns != NULL; columns++) {
-		const struct endpoint_column *c = *columns;
-		char *text = column_text(c, o, false);
+	const struct endpoint_column *const *i = columns;
 
-		grid_cell(g, text == NULL ? "" : text, c->how == AS_STATE ?
-		    state_colour(member(o, c->member)) : NULL);
+	for (; *i != NULL; i++) {
+		char *text = column_text(*i, o, false);
+
+		grid_cell(g, text == NULL ? "" : text, (*i)->how == AS_STATE ?
+		    state_colour(member(o, (*i)->member)) : NULL);
 		mem_free(text);
 	}
 }
 
 void
-endpoint_path(const struct ctl *x, struct text *t)
+endpoint_path(const struct ctl *x, size_t page, struct text *t)
 {
 	text_puts(t, "/v1/endpoints");
+	path_limit(t, page);
 	path_query(t, "state", x->option[O_STATE]);
 	path_query(t, "status", x->option[O_STATUS]);
 	path_query(t, "group", x->option[O_GROUP]);
 	path_query(t, "prefix", x->option[O_PREFIX]);
 }
 
-/* ---- the list ----------------------------------------------------------- */
-
-struct listing {
-	struct ctl *ctl;
-	const struct endpoint_column *columns[ENDPOINT_COLUMNS_MAX + 1];
-	struct grid_column heads[ENDPOINT_COLUMNS_MAX];
-	struct grid *grid;
-	int exit;
-};
-
-static int
-on_endpoint(void *arg, const json_t *o)
-{
-	struct listing *l = arg;
-
-	if (l->ctl->option[O_JSON] != NULL)
-		l->exit = put_json(l->ctl, o);
-	else
-		endpoint_row(l->grid, l->columns, o);
-	return l->exit;
-}
-
-static int
-list(struct listing *l)
-{
-	struct ctl *x = l->ctl;
-	struct grid_look look = { .width = terminal_width(x),
-		.colour = x->colour, .heading = true };
-	struct text path = { 0 }, out = { 0 };
-	int r;
-
-	endpoint_path(x, &path);
-	r = api_pages(x, &path, "endpoints", on_endpoint, l);
-	text_free(&path);
-	if (r == EXIT_OK)
-		r = l->exit;
-	if (r != EXIT_OK || x->option[O_JSON] != NULL)
-		return r;
-	if (grid_print(l->grid, &look, &out) != 0)
-		out.failed = true;
-	return put_text(x, &out);
-}
-
 int
 endpoints_run(struct ctl *x)
 {
-	struct listing l = { .ctl = x };
-	int r = endpoint_columns(x, l.columns);
+	const struct endpoint_column *columns[ENDPOINT_COLUMNS_MAX + 1];
+	struct grid_column heads[ENDPOINT_COLUMNS_MAX];
+	struct list l = { .ctl = x, .row = endpoint_row, .how = columns };
+	struct text path = { 0 };
+	int r = endpoint_columns(x, columns);
 
 	if (r != EXIT_OK)
 		return r;
 	if (x->option[O_WATCH] != NULL)
 		return watch_run(x);
-	if (endpoint_grid(l.columns, l.heads, &l.grid) != 0)
+	if (endpoint_grid(columns, heads, &l.grid) != 0)
 		return say_memory();
-	r = list(&l);
-	grid_free(&l.grid);
+	endpoint_path(x, PAGE, &path);
+	r = list_end(&l, api_pages(x, &path, "endpoints", list_row, &l));
+	text_free(&path);
 	return r;
 }
 

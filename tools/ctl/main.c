@@ -42,28 +42,45 @@ long_options(const struct command *c, struct option to[O_COUNT + 1])
 	to[n] = (struct option){ .name = NULL };
 }
 
+/* One that getopt does not know: what it may have been. */
 static int
-bad_option(const struct option *known, const char *given, bool lacks)
+unknown_option(const struct option *known, const char *given)
 {
 	char name[64] = "";
 	struct nearest near = { .word = name };
+	size_t begins = 0, n;
 
-	if (given == NULL)
-		given = "";
-	if (lacks) {
-		say("%s wants a value", given);
-		return EXIT_USAGE;
-	}
 	if (strncmp(given, "--", 2) == 0)
 		(void)snprintf(name, sizeof(name), "%.*s",
 		    (int)strcspn(given + 2, "="), given + 2);
-	for (; known->name != NULL && name[0] != '\0'; known++)
+	n = strlen(name);
+	for (; known->name != NULL && n > 0; known++) {
+		if (strncmp(known->name, name, n) == 0)
+			begins++;
 		nearest_try(&near, known->name);
-	if (near.best != NULL)
+	}
+	if (begins > 1)
+		say("--%s may be more than one option: write it out", name);
+	else if (near.best != NULL)
 		say("there is no option %s (did you mean --%s?)", given,
 		    near.best);
 	else
 		say("there is no option %s", given);
+	return EXIT_USAGE;
+}
+
+/* `got` is what getopt said: ':' or '?'; it leaves in optopt which option that
+ * was, or 0 for a long one that it does not know. */
+static int
+bad_option(const struct option *known, const char *given, int got)
+{
+	if (optopt == 0)
+		return unknown_option(known, given == NULL ? "" : given);
+	if (optopt < FIRST_VALUE)
+		say("there is no option -%c", optopt);
+	else
+		say("--%s %s", ctl_options[optopt - FIRST_VALUE].name,
+		    got == ':' ? "wants a value" : "takes no value");
 	return EXIT_USAGE;
 }
 
@@ -81,8 +98,7 @@ read_options(struct ctl *x, int argc, char **argv, const char *shorts)
 		if (got == 'h')
 			got = FIRST_VALUE + O_HELP;
 		if (got == '?' || got == ':')
-			return bad_option(known, argv[optind - 1],
-			    got == ':');
+			return bad_option(known, argv[optind - 1], got);
 		x->option[got - FIRST_VALUE] = optarg == NULL ? "" : optarg;
 	}
 	return EXIT_OK;
@@ -120,13 +136,31 @@ no_such_command(char *const *words, size_t n)
 	return EXIT_USAGE;
 }
 
+/* What cannot be a name in a path would be another path. */
+static int
+check_names(const struct ctl *x)
+{
+	for (size_t i = 0; i < x->args_n && i < 3; i++) {
+		enum kind k = x->command->kinds[i];
+		const char *s = x->args[i];
+
+		if ((k != K_ENDPOINT && k != K_COMMAND && k !=
+		    K_OPEN_COMMAND) || (*s != '\0' && strchr(s, '/') == NULL))
+			continue;
+		say("%s: \"%s\" is no %s", x->command->name, s,
+		    k == K_ENDPOINT ? "ENDPOINT" : "ID");
+		return EXIT_USAGE;
+	}
+	return EXIT_OK;
+}
+
 static int
 check_arguments(const struct ctl *x)
 {
 	const struct command *c = x->command;
 
 	if (x->args_n >= c->least && x->args_n <= c->most)
-		return EXIT_OK;
+		return check_names(x);
 	if (x->args_n < c->least)
 		say("%s: something is missing", c->name);
 	else
@@ -162,6 +196,11 @@ read_command(struct ctl *x, int argc, char **argv)
 
 	x->command = ctl_command_of(argv, (size_t)argc, &words);
 	if (x->command == NULL) {
+		if (argc > 1 && (strcmp(argv[1], "--help") == 0 ||
+		    strcmp(argv[1], "-h") == 0)) {
+			x->option[O_HELP] = "";
+			argc = 1;
+		}
 		if (x->option[O_HELP] == NULL)
 			return no_such_command(argv, (size_t)argc);
 		x->args = argv;
@@ -207,8 +246,8 @@ read_line(struct ctl *x, int argc, char **argv)
 static int
 finish(struct ctl *x, int r)
 {
-	if (fflush(stdout) != 0 && x->broken == 0)
-		x->broken = errno;
+	if ((fflush(stdout) != 0 || ferror(stdout)) && x->broken == 0)
+		x->broken = errno == 0 ? EIO : errno;
 	if (x->broken == 0)
 		return r;
 	if (x->broken == ENOMEM)
@@ -231,6 +270,10 @@ main(int argc, char **argv)
 		return r;
 	if (x.option[O_SOCKET] != NULL)
 		x.socket = x.option[O_SOCKET];
+	if (x.socket[0] == '\0') {
+		say("--socket: a path is expected");
+		return EXIT_USAGE;
+	}
 	if (x.option[O_VERSION] != NULL) {
 		(void)puts("cleatctl " PACKAGE_VERSION);
 		return finish(&x, EXIT_OK);

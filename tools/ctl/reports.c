@@ -80,19 +80,35 @@ read_page(struct ctl *x, uint64_t *after, bool wait, size_t *ret_n)
 	return r;
 }
 
+/* Nothing was reported by a device that is not there, either. */
+static int
+find_endpoint(struct ctl *x)
+{
+	struct text path = { 0 };
+	int r;
+
+	path_of(&path, "/v1/endpoints/", x->args[0], "");
+	r = api(x, "GET", &path, NULL, NULL);
+	text_free(&path);
+	return r;
+}
+
 int
 telemetry_read_run(struct ctl *x)
 {
 	bool follow = x->option[O_FOLLOW] != NULL;
 	uint64_t after = 0;
 	size_t n = 0;
-	int r;
+	int r = EXIT_OK;
 
 	if (x->option[O_AFTER] != NULL &&
 	    option_number(x, O_AFTER, &after) != EXIT_OK)
 		return EXIT_USAGE;
+	if (x->args_n > 0)
+		r = find_endpoint(x);
 	do {
-		r = read_page(x, &after, follow, &n);
+		if (r == EXIT_OK)
+			r = read_page(x, &after, follow, &n);
 	} while (r == EXIT_OK && (n > 0 || follow));
 	return r;
 }

@@ -354,34 +354,22 @@ command_send_run(struct ctl *x)
 
 /* ---- the list ----------------------------------------------------------- */
 
-struct list {
-	struct ctl *ctl;
-	struct grid *grid;
-	int exit;
-};
-
-static int
-on_row(void *arg, const json_t *o)
+static void
+row(struct grid *g, const void *how, const json_t *o)
 {
-	struct list *l = arg;
 	char age[WHEN_SIZE];
 
-	if (l->ctl->option[O_JSON] != NULL) {
-		l->exit = put_json(l->ctl, o);
-		return l->exit;
-	}
-	grid_cell(l->grid, member(o, "id"), NULL);
-	grid_cell(l->grid, member(o, "endpoint"), NULL);
-	grid_cell(l->grid, member(o, "verb"), NULL);
-	grid_cell(l->grid, member(o, "state"),
-	    state_colour(member(o, "state")));
+	(void)how;
+	grid_cell(g, member(o, "id"), NULL);
+	grid_cell(g, member(o, "endpoint"), NULL);
+	grid_cell(g, member(o, "verb"), NULL);
+	grid_cell(g, member(o, "state"), state_colour(member(o, "state")));
 	member_age(o, "created", age);
-	grid_cell(l->grid, age, NULL);
+	grid_cell(g, age, NULL);
 	member_age(o, "deadline", age);
-	grid_cell(l->grid, age, NULL);
-	grid_cell(l->grid, member(o, "by"), NULL);
-	grid_cell(l->grid, member(o, "message"), NULL);
-	return 0;
+	grid_cell(g, age, NULL);
+	grid_cell(g, member(o, "by"), NULL);
+	grid_cell(g, member(o, "message"), NULL);
 }
 
 int
@@ -393,26 +381,17 @@ command_list_run(struct ctl *x)
 		{ "CREATED", false, false }, { "DEADLINE", false, false },
 		{ "BY", true, false }, { "MESSAGE", true, false }
 	};
-	struct list l = { .ctl = x };
-	struct grid_look look = { .width = terminal_width(x),
-		.colour = x->colour, .heading = true };
-	struct text path = { 0 }, out = { 0 };
+	struct list l = { .ctl = x, .row = row };
+	struct text path = { 0 };
 	int r;
 
 	if (grid_new(heads, 8, &l.grid) != 0)
 		return say_memory();
 	text_puts(&path, "/v1/commands");
+	path_limit(&path, PAGE);
 	path_query(&path, "endpoint", x->option[O_ENDPOINT]);
 	path_query(&path, "open", x->option[O_OPEN] == NULL ? NULL : "true");
-	r = api_pages(x, &path, "commands", on_row, &l);
+	r = list_end(&l, api_pages(x, &path, "commands", list_row, &l));
 	text_free(&path);
-	if (r == EXIT_OK)
-		r = l.exit;
-	if (r == EXIT_OK && x->option[O_JSON] == NULL) {
-		if (grid_print(l.grid, &look, &out) != 0)
-			out.failed = true;
-		r = put_text(x, &out);
-	}
-	grid_free(&l.grid);
 	return r;
 }

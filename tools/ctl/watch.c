@@ -90,12 +90,14 @@ print(struct watch *w, bool heading)
 		for (const char *s = text_str(&table); *s != '\0';) {
 			size_t n = strcspn(s, "\n");
 
-			text_add(&out, s, n);
-			text_puts(&out, "\033[K\n");
+			/* Erase before: behind a line as wide as the terminal
+			 * the cursor still is on its last character. */
+			text_puts(&out, "\033[K");
+			text_add(&out, s, n + 1);
 			s += n + 1;
 		}
 		if (w->more)
-			text_puts(&out, "…\033[K");
+			text_puts(&out, "\033[K…\n");
 		text_puts(&out, "\033[J");
 	}
 	text_free(&table);
@@ -114,10 +116,11 @@ draw(struct watch *w)
 	int r;
 
 	w->dirty = w->more = false;
-	/* the heading, and the line the cursor is in */
-	w->rows = !w->screen ? 0 : height > 3 ? height - 2 : 1;
+	/* the heading, "…", and the line the cursor is in */
+	w->rows = !w->screen ? 0 : height > 4 ? height - 3 : 1;
 	(void)json_object_clear(w->changed);
-	endpoint_path(x, &path);
+	endpoint_path(x, w->rows > 0 && w->rows < PAGE ? w->rows + 1 : PAGE,
+	    &path);
 	r = api_pages(x, &path, "endpoints", on_row, w);
 	text_free(&path);
 	if (r == EXIT_OK)
