@@ -23,12 +23,12 @@ static const struct {
 	    "The role does not allow it",
 	    "[control] operators and viewers in cleat.conf say who may" },
 	[PROBLEM_NOT_FOUND] = { 404, "not-found",
-	    "There is no such thing", NULL },
+	    "Not found", NULL },
 	[PROBLEM_NO_SUCH_PATH] = { 404, "no-such-path",
 	    "There is no such path", NULL },
 	[PROBLEM_METHOD] = { 405, "method-not-allowed",
 	    "The path does not have that method", NULL },
-	[PROBLEM_EXISTS] = { 409, "exists", "It is there already", NULL },
+	[PROBLEM_EXISTS] = { 409, "exists", "Already there", NULL },
 	[PROBLEM_CONFLICT] = { 409, "conflict",
 	    "The present state does not allow it", NULL },
 	[PROBLEM_NOT_CONNECTED] = { 409, "not-connected",
@@ -129,12 +129,12 @@ exchange_error(struct exchange *x, int error, const char *what)
 {
 	switch (error) {
 	case -ENOENT:
-		exchange_problem(x, PROBLEM_NOT_FOUND, NULL, "%s: there is no "
-		    "such one", what);
+		exchange_problem(x, PROBLEM_NOT_FOUND, NULL, "there is no "
+		    "\"%s\"", what);
 		break;
 	case -EEXIST:
-		exchange_problem(x, PROBLEM_EXISTS, NULL, "%s: it is there "
-		    "already", what);
+		exchange_problem(x, PROBLEM_EXISTS, NULL, "there is a "
+		    "\"%s\"", what);
 		break;
 	case -EAGAIN:
 		exchange_problem(x, PROBLEM_BUSY, NULL, "%s: the store's "
