@@ -197,7 +197,10 @@ static void
 read_then(struct exchange *x, int error)
 {
 	mem_wipe(x->op.secret, sizeof(x->op.secret));
-	if (error != 0)
+	if (error == -EEXIST)
+		exchange_problem(x, PROBLEM_EXISTS, NULL,
+		    "%s has that credential already", x->id);
+	else if (error != 0)
 		exchange_error(x, error, x->id[0] != '\0' ? x->id : "token");
 	else
 		exchange_answer(x, x->number != 0 ? 201 : 200);

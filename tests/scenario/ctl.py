@@ -246,6 +246,8 @@ def test_credentials(scene):
     number = re.search(r'number (\d+)', made.err).group(1)
     Run(d, 'credential', 'add', 'n1', '--certificate', ':'.join(['Ab'] * 32))
     Run(d, 'credential', 'add', 'n1', '--key', 'cd' * 32)
+    check('n1 has that' in Run(d, 'credential', 'add', 'n1', '--key',
+                               'cd' * 32, status=1).err, 'a second time')
     Run(d, 'credential', 'add', 'n1', '--key', 'cd', status=2)
     Run(d, 'credential', 'add', 'n1', '--expires', 'soon', status=2)
     equal([(r['kind'], r.get('fingerprint', '')[:2]) for r in
