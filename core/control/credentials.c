@@ -25,6 +25,8 @@ static const char *const kinds[] = {
 
 /* ---- operations of channel/identity ------------------------------------------------ */
 
+static void credential_made(struct exchange *x);
+
 static void
 on_op(struct identity_op *op)
 {
@@ -32,7 +34,10 @@ on_op(struct identity_op *op)
 	struct control *c = x->control;
 
 	c->out--;
-	if (op->error != 0)
+	if (op->error == -EEXIST && x->op_then == credential_made)
+		exchange_problem(x, PROBLEM_EXISTS, NULL,
+		    "%s has that credential already", x->id);
+	else if (op->error != 0)
 		exchange_error(x, op->error, x->id);
 	else
 		x->op_then(x);
@@ -197,10 +202,7 @@ static void
 read_then(struct exchange *x, int error)
 {
 	mem_wipe(x->op.secret, sizeof(x->op.secret));
-	if (error == -EEXIST)
-		exchange_problem(x, PROBLEM_EXISTS, NULL,
-		    "%s has that credential already", x->id);
-	else if (error != 0)
+	if (error != 0)
 		exchange_error(x, error, x->id[0] != '\0' ? x->id : "token");
 	else
 		exchange_answer(x, x->number != 0 ? 201 : 200);
