@@ -3,129 +3,27 @@
 writes down what it did and what it was told, and nothing that it guesses: that
 log is one side of what campaign_check.py compares.  Standard library only."""
 import asyncio
-import base64
 import json
-import os
 import socket
-import struct
-import time
+
+from campaign_login import Key, Token
+from campaign_wire import Conn, now
 
 CONNECTING = 128                # attempts under way at a time
 PATIENCE = 20.0                 # for one attempt
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
-
-
-def now():
-    return time.monotonic()
-
-
-def frame(opcode, payload):
-    """The mask is all zero: legal, and nothing has to be computed."""
-    n = len(payload)
-    head = bytes([0x80 | opcode]) + (
-        bytes([0x80 | n]) if n < 126 else
-        bytes([0xfe]) + struct.pack('>H', n) if n < 65536 else
-        bytes([0xff]) + struct.pack('>Q', n))
-    return head + b'\0\0\0\0' + payload
-
-
-class Conn(asyncio.Protocol):
-    """One connection of a device."""
-
-    def __init__(self, device, number):
-        self.device, self.number = device, number
-        self.buffer = bytearray()
-        self.open, self.up, self.over = False, False, False
-        self.transport = None
-        self.how, self.code = 'lost', 0
-        self.heard = now()
-        self.sent, self.flying, self.refused = 0, 0, False  # telemetry
-        self.calls = {}             # id: future of the answer
-        self.ready = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport):
-        self.transport = transport
-        key = base64.b64encode(os.urandom(16)).decode()
-        transport.write(
-            (f'GET /v1/channel HTTP/1.1\r\nHost: localhost\r\n'
-             f'Upgrade: websocket\r\nConnection: Upgrade\r\n'
-             f'Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n'
-             f'Sec-WebSocket-Protocol: cleat.v1.jsonrpc\r\n\r\n').encode())
-
-    def connection_lost(self, exc):
-        self.over = True
-        if not self.ready.done():
-            self.ready.set_result(False)
-        self.device.ended(self)
-
-    def data_received(self, data):
-        self.heard = now()
-        self.buffer += data
-        if not self.open:
-            end = self.buffer.find(b'\r\n\r\n')
-            if end < 0:
-                return
-            if not self.buffer.startswith(b'HTTP/1.1 101'):
-                self.transport.abort()
-                return
-            del self.buffer[:end + 4]
-            self.open = True
-        while self.one():
-            pass
-
-    def one(self):
-        b = self.buffer
-        if len(b) < 2:
-            return False
-        n, at = b[1], 2
-        if n == 126:
-            if len(b) < 4:
-                return False
-            n, at = struct.unpack_from('>H', b, 2)[0], 4
-        elif n == 127:
-            if len(b) < 10:
-                return False
-            n, at = struct.unpack_from('>Q', b, 2)[0], 10
-        if len(b) < at + n:
-            return False
-        opcode, payload = b[0] & 15, bytes(b[at:at + n])
-        del b[:at + n]
-        if opcode == PING:
-            self.transport.write(frame(PONG, payload))
-        elif opcode == CLOSE:
-            if self.how == 'lost':
-                self.how = 'closed'
-            self.code = struct.unpack('>H', payload[:2])[0] \
-                if len(payload) >= 2 else 1005
-            self.transport.write(frame(CLOSE, payload[:2]))
-            self.transport.close()
-        elif opcode == TEXT:
-            self.device.message(self, json.loads(payload))
-        return True
-
-    def say(self, value):
-        if not self.over and self.transport is not None:
-            self.transport.write(frame(TEXT, json.dumps(value).encode()))
-
-    def reset(self, how='reset'):
-        """The power is gone: no close, a reset."""
-        if self.over:
-            return
-        self.how = how
-        sock = self.transport.get_extra_info('socket')
-        if sock is not None and how == 'reset':
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
-                            struct.pack('ii', 1, 0))
-        self.transport.abort()
 
 
 class Device:
-    """`wanted`: it connects again by itself.  `obey`: what it does with a
-    command's verb; the ids it has seen outlive everything but the fleet."""
+    """`wanted`: it connects again by itself.  Without a `login` it needs an
+    `invitation`, a one-time token, and enrols: with a key of its own if it is
+    `keyed`, else with the token that the daemon makes."""
 
-    def __init__(self, fleet, number, endpoint, token, where):
+    def __init__(self, fleet, number, endpoint, login, where):
         self.fleet, self.number = fleet, number
-        self.endpoint, self.token, self.where = endpoint, token, where
+        self.endpoint, self.login, self.where = endpoint, login, where
+        self.listed = login is not None     # in the operator's token file
+        self.invitation = self.key = None
+        self.keyed = False
         self.wanted = False
         self.conn = None
         self.task = None
@@ -136,13 +34,31 @@ class Device:
         self.unsent = {}            # seq: data, not known to be stored
         self.commands = {}          # id: outcome, or None: begun
         self.unreported = set()
+        self.running = {}           # id: timer of one that takes its time
+        self.patch = None           # of the inventory, not known to be stored
 
     def log(self, what, **more):
         self.fleet.log(self, what, more)
 
     # ---- connecting
 
+    def invite(self, once):
+        """An operator lets it enrol."""
+        self.invitation = once
+        self.key = Key(self.fleet.random.randbytes(32)) if self.keyed \
+            else None
+
+    def able(self):
+        return self.login is not None or self.invitation is not None
+
+    def turned_away(self):
+        """Its credential has to change: nothing to do without an operator."""
+        self.login = self.invitation = self.key = None
+        self.wanted = False
+
     def go(self):
+        if not self.able():
+            return
         self.wanted = True
         if self.task is None or self.task.done():
             self.task = asyncio.ensure_future(self.run())
@@ -193,19 +109,25 @@ class Device:
         conn.calls.clear()
         if conn.code == 4003 and conn.up:
             self.fleet.superseded(self)
+        elif conn.code == 4005:
+            self.turned_away()
 
     # ---- messages
 
     def message(self, conn, m):
-        if m.get('method') == 'challenge':
+        if m.get('method') == 'challenge' and not self.able():
+            conn.reset()
+        elif m.get('method') == 'challenge':
             conn.say({'jsonrpc': '2.0', 'id': 0, 'method': 'hello',
-                      'params': {'endpoint': self.endpoint,
-                                 'auth': {'method': 'token',
-                                          'token': self.token}}})
+                      'params': {'endpoint': self.endpoint, 'auth':
+                                 self.auth(conn, m['params']['nonce'])}})
         elif m.get('method') == 'command':
             self.command(conn, m)
         elif m.get('method') == 'cancel':
-            conn.say({'jsonrpc': '2.0', 'id': m['id'], 'result': {}})
+            self.cancel(conn, m)
+        elif m.get('method') == 'drain':
+            asyncio.ensure_future(self.move(conn, m['params'])
+                                  ).add_done_callback(self.fleet.task_over)
         elif 'method' in m:
             if 'id' in m:
                 conn.say({'jsonrpc': '2.0', 'id': m['id'],
@@ -213,16 +135,44 @@ class Device:
         elif m.get('id') == 0:
             if 'result' in m:
                 self.accepted(conn, m['result'])
-            elif not conn.ready.done():
-                conn.ready.set_result(False)
+            else:
+                self.refused_hello(conn, m['error'])
         else:
             f = conn.calls.pop(m.get('id'), None)
             if f is not None and not f.done():
                 f.set_result(m)
 
+    def auth(self, conn, nonce):
+        login = self.login or self.key
+        if not self.listed:
+            once = None if self.login else Token(self.invitation).value
+            self.log('hello', conn=conn.number, once=once,
+                     cred=login.value if login else None)
+        auth = login.auth(nonce, self.endpoint) if login else {}
+        if self.login is None:
+            conn.enrolling = once, login
+            auth.update(method='enrol', token=self.invitation)
+        return auth
+
+    def refused_hello(self, conn, error):
+        self.log('refused', conn=conn.number, code=error['code'])
+        if error['code'] == -32001:
+            self.turned_away()
+        if not conn.ready.done():
+            conn.ready.set_result(False)
+
+    def enrolled(self, conn, given):
+        once, key = conn.enrolling
+        self.login = Token(given['token']) if 'token' in given else key
+        self.log('enrolled', conn=conn.number, cred=self.login.value,
+                 once=once)
+        self.invitation = None
+
     def accepted(self, conn, r):
         conn.up = True
         self.conn = conn
+        if conn.enrolling:
+            self.enrolled(conn, r.get('enrolled', {}))
         self.log('up', conn=conn.number, channel=r['channel'],
                  epoch=r['epoch'], security=r['security'])
         if not conn.ready.done():
@@ -230,6 +180,7 @@ class Device:
         self.pump(conn)
         for cid in sorted(self.unreported):
             self.report(cid)
+        self.send_patch()
 
     def call(self, method, params):
         """A future: the answer, or None when the channel ended first."""
@@ -258,6 +209,52 @@ class Device:
             conn.how = method
         if not conn.over:
             conn.reset(conn.how if conn.how != 'lost' else 'reset')
+
+    def lose_power(self):
+        """What it was doing is interrupted; it reports that when it is back."""
+        for cid in list(self.running):
+            self.done(cid, 'interrupted')
+        self.conn.reset()
+
+    async def move(self, conn, drain):
+        """Asked to connect again, at a random time within the window."""
+        r = self.fleet.random
+        if r.random() < 0.1:
+            return              # it has not read that chapter
+        await asyncio.sleep(r.uniform(0, drain['window_ms'] / 1000))
+        if conn is self.conn and not conn.over and self.wanted:
+            await self.leave('bye', {'reason': 'drain'})
+            if self.number not in self.fleet.stay_away:
+                self.go()
+
+    def describe(self):
+        """One patch of its inventory at a time, sent until it is stored."""
+        r = self.fleet.random
+        if self.patch is not None:
+            return
+        self.patch = {
+            f'k{r.randrange(6)}': r.choice((
+                None, r.randrange(1000), 'Größe "1"',
+                {f's{r.randrange(3)}': r.choice((None, [1, 2], 'x'))}))
+            for _ in range(3)}
+        self.log('patch', patch=self.patch)
+        self.send_patch()
+
+    def send_patch(self, patch=None):
+        patch = patch or self.patch
+        if patch is None or patch is not self.patch or self.conn is None:
+            return
+        f = self.call('inventory', {'patch': patch})
+        f.add_done_callback(lambda f: self.described(patch, f.result()))
+
+    def described(self, patch, answer):
+        if answer is None or patch is not self.patch:
+            return              # sent again on the next channel
+        if 'result' not in answer:
+            asyncio.get_running_loop().call_later(0.3, self.send_patch, patch)
+            return
+        self.patch = None
+        self.log('described', revision=answer['result']['revision'])
 
     def measure(self):
         """Telemetry: written down, then sent until it is stored."""
@@ -318,12 +315,36 @@ class Device:
         conn.say({'jsonrpc': '2.0', 'id': m['id'], 'result': {}})
         if not known:
             self.log('ran', cid=cid)
-            self.commands[cid] = 'ok' if p['verb'] != 'x-fail' else 'error'
-            self.unreported.add(cid)
+            if p['verb'] == 'x-slow':
+                self.running[cid] = asyncio.get_running_loop().call_later(
+                    self.fleet.random.uniform(0.1, 2), self.done, cid, 'ok')
+            else:
+                self.done(cid, 'error' if p['verb'] == 'x-fail' else 'ok')
         elif self.commands[cid] is not None:
             self.unreported.add(cid)
-        if self.commands[cid] is not None:
             self.report(cid)
+
+    def cancel(self, conn, m):
+        cid = m['params']['command_id']
+        if cid not in self.commands:
+            conn.say({'jsonrpc': '2.0', 'id': m['id'], 'error': {
+                'code': -32007, 'message': 'never heard of it'}})
+            return
+        conn.say({'jsonrpc': '2.0', 'id': m['id'], 'result': {}})
+        if cid in self.running:
+            self.done(cid, 'cancelled')
+        elif self.commands[cid] is not None:
+            self.unreported.add(cid)
+            self.report(cid)
+
+    def done(self, cid, outcome):
+        timer = self.running.pop(cid, None)
+        if timer is not None:
+            timer.cancel()
+        self.commands[cid] = outcome
+        self.log('done', cid=cid, outcome=outcome)
+        self.unreported.add(cid)
+        self.report(cid)
 
     def report(self, cid):
         f = self.call('outcome', {'command_id': cid,
@@ -340,6 +361,8 @@ class Device:
             self.unreported.discard(cid)
         elif answer['error']['code'] == -32007:
             self.unreported.discard(cid)
+        else:
+            asyncio.get_running_loop().call_later(0.3, self.report, cid)
 
 
 class Fleet:
@@ -365,8 +388,8 @@ class Fleet:
         self.conns += 1
         return self.conns
 
-    def add(self, endpoint, token, where):
-        d = Device(self, len(self.devices), endpoint, token, where)
+    def add(self, endpoint, login, where):
+        d = Device(self, len(self.devices), endpoint, login, where)
         self.devices.append(d)
         return d
 

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The world of a campaign: the daemon, a subscriber that writes down all it hears,
-and what is done to them in a round.  Every draw comes from one seed."""
+"""The world of a campaign: the daemon, a subscriber that writes down all it
+hears, and what is done to them in a round.  Every draw comes from one seed."""
 import asyncio
-import http.client
 import json
 import os
 import random
 import re
 import signal
-import socket
 import ssl
 import sys
 import threading
@@ -17,7 +15,10 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import spbus  # noqa: E402
 from campaign_check import Judge  # noqa: E402
-from campaign_fleet import Fleet, now  # noqa: E402
+from campaign_fleet import Fleet  # noqa: E402
+from campaign_login import Token  # noqa: E402
+from campaign_operator import Operator  # noqa: E402
+from campaign_wire import now  # noqa: E402
 from faulty import Faulty  # noqa: E402
 from harness import PATIENCE, SANITIZER, Failure, Skip  # noqa: E402
 from netns import Netns  # noqa: E402
@@ -80,6 +81,7 @@ class World:
         self.dead_s = 3.0 * SLOW
         self.recovery_s = 3.0 * SLOW
         self.bound_s = self.dead_s + self.recovery_s + 8.0 * SLOW
+        self.lock = threading.Lock()        # guards world.jsonl, figures
         self.world = open(scene.path('world.jsonl'), 'w', encoding='utf-8')
         self.faulty = Faulty(scene)
         self.netns = None
@@ -95,12 +97,15 @@ class World:
         self.figures = {}
         self.starting = False
         self.deaf = []
+        self.operator = Operator(self.daemon, self.say, opts.seed)
 
     def say(self, what, **more):
-        self.world.write(json.dumps({'t': round(now() * 1000), 'what': what,
-                                     **more}) + '\n')
-        self.world.flush()
-        self.figures[what] = self.figures.get(what, 0) + 1
+        """Anybody's thread."""
+        with self.lock:
+            self.world.write(json.dumps({'t': round(now() * 1000),
+                                         'what': what, **more}) + '\n')
+            self.world.flush()
+            self.figures[what] = self.figures.get(what, 0) + 1
 
     def make_daemon(self):
         conf = {
@@ -112,6 +117,9 @@ class World:
                          'retry_min': '100ms', 'retry_max': '1s',
                          'recovery': f'{self.recovery_s * 1000:.0f}ms'},
             'bus': {'alive': '500ms'},
+            # All devices share an address; so does what they do wrong.
+            'auth': {'failures_per_address': '1000000',
+                     'enrol_rate': '1000000'},
             # The judge wants to see all of it.
             'store': {'telemetry_rows': '4294967295',
                       'telemetry_size': '1024GiB'},
@@ -188,7 +196,11 @@ class World:
             elif self.netns and i % 20 == 3:
                 where = 'cable'
             name = f'd-{i}'
-            self.fleet.add(name, self.token(name), where)
+            # One in 17 has to enrol, two thirds of them with a key.
+            guest = i % 17 == 11 and i % 25 != 0
+            d = self.fleet.add(name, None if guest else self.token(name),
+                               where)
+            d.keyed = guest and i % 3 != 0
         # Twins: another device with the identity of one of those.
         self.twins = {}
         for i in range(0, n, 25):
@@ -201,8 +213,8 @@ class World:
         self.daemon.write_tokens()
 
     def token(self, name):
-        return self.daemon.tokens.setdefault(name, f'secret-of-{name}-'
-                                             f'{self.opts.seed:016x}')
+        return Token(self.daemon.tokens.setdefault(
+            name, f'secret-of-{name}-{self.opts.seed:016x}'))
 
     def some(self, low, high, fit=lambda d: True):
         """Some of those that are connected, between these shares of the fleet."""
@@ -216,7 +228,7 @@ class World:
     async def resets(self):
         for d in self.some(0.01, 0.1):
             d.wanted = self.random.random() < 0.7
-            d.conn.reset()
+            d.lose_power()
 
     async def farewells(self):
         await asyncio.gather(*(d.leave('bye', {'reason': 'enough'})
@@ -272,10 +284,12 @@ class World:
         """Wall time jumps, and jumps back."""
         if self.starting:
             return
+        self.say('jump')
         self.faulty['wall_ms'] = self.random.choice(
             (-86400000, -3600000, -5000, 5000, 3600000, 86400000))
         await asyncio.sleep(self.random.uniform(0.2, 1.0))
         self.faulty['wall_ms'] = 0
+        self.say('jumped')
 
     async def stalled_subscriber(self):
         """It subscribes to everything and never reads."""
@@ -285,45 +299,65 @@ class World:
         except spbus.BusError:
             pass                # the daemon is down just now
 
+    async def kicks(self):
+        await self.off_loop(self.operator.kick, [
+            d.endpoint for d in self.some(0.001, 0.01)])
+
+    async def drain(self):
+        await self.off_loop(self.operator.drain,
+                            self.random.randrange(500, 2500))
+
+    async def revocations(self):
+        """Of some that have enrolled."""
+        inside = [d for d in self.fleet.devices if not d.listed and d.login]
+        until = now() + 5
+        for d in self.random.sample(inside, min(
+                len(inside), self.random.choice((1, 5, 20)))):
+            if now() < until:
+                await self.off_loop(self.operator.revoke, d.endpoint)
+
+    # ---- what goes on all the time
+
     async def measures(self):
         for d in self.some(0.05, 0.3):
             for _ in range(self.random.randrange(1, 4)):
                 d.measure()
-
-    def order(self, names):
-        """An operator asks for something to be done, over the control socket.
-        What is answered with 201 has to be kept."""
-        for name, verb in names:
-            text = json.dumps({'endpoint': name, 'verb': verb, 'args': {},
-                               'deadline_ms': 3 * 86400 * 1000})
-            with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(PATIENCE)
-                try:
-                    s.connect(os.path.join(self.daemon.runtime,
-                                           'control.sock'))
-                    c = http.client.HTTPConnection('localhost')
-                    c.sock = s
-                    c.request('POST', '/v1/commands', text,
-                              {'Content-Type': 'application/json'})
-                    r = c.getresponse()
-                    answer = json.loads(r.read())
-                except (OSError, http.client.HTTPException, ValueError):
-                    return      # it is down just now: nobody was answered
-            if r.status == 201:
-                self.say('ordered', cid=answer['id'], id=name)
-            elif r.status in (400, 403, 405, 415):
-                raise Failure(f'command refused: {answer}')
+        for d in self.some(0, 0.02, lambda d: d.number % 3 == 1 and
+                           d.number not in self.twins and
+                           d.number < self.opts.devices):
+            d.describe()
 
     async def orders(self):
-        names = [(d.endpoint, self.random.choice(('x-do', 'x-fail')))
-                 for d in self.random.sample(
-                     self.fleet.devices[:self.opts.devices], 10)
-                 if d.seq or d.conn is not None]
-        await self.off_loop(self.order, names)
+        """What takes time only where one device has the identity: the other
+        would not hear of its end."""
+        verbs = 'x-do', 'x-fail'
+        await self.off_loop(self.operator.order, [
+            (d.endpoint, verbs if d.number in self.twins else
+             (*verbs, 'x-slow', 'x-slow'))
+            for d in self.random.sample(
+                self.fleet.devices[:self.opts.devices],
+                max(10, self.opts.devices // 100))
+            if d.seq or d.conn is not None])
+        await self.off_loop(self.operator.cancel)
+
+    async def invitations(self):
+        """Some that cannot get in get a one-time token; now and then three
+        devices the same one."""
+        out = [d for d in self.fleet.devices if not d.able()]
+        for d in self.random.sample(out, min(3, len(out))):
+            once = await self.off_loop(self.operator.invite, d.endpoint)
+            if once is None:
+                return
+            two = self.random.sample(out, 2) if len(out) > 9 and \
+                self.random.random() < 0.2 else ()
+            for guest in (d, *two):
+                if not guest.able():
+                    guest.invite(once)
+                    guest.go()
 
     ACTIONS = ('resets', 'farewells', 'naps', 'takeovers', 'twins_meet',
                'cut', 'slow_disk', 'clock', 'stalled_subscriber', 'reload',
-               'kill', 'restart')
+               'kill', 'restart', 'kicks', 'drain', 'revocations')
 
     # ---- rounds
 
@@ -333,6 +367,7 @@ class World:
             if self.opts.telemetry:
                 await self.measures()
             await self.orders()
+            await self.invitations()
             away = [d for d in self.fleet.devices[:self.opts.devices]
                     if not d.wanted and d.number not in self.fleet.stay_away]
             for d in self.random.sample(away, len(away) // 4):
