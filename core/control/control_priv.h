@@ -88,7 +88,7 @@ enum problem {
 	PROBLEM_FORBIDDEN, PROBLEM_NOT_FOUND, PROBLEM_NO_SUCH_PATH,
 	PROBLEM_METHOD, PROBLEM_EXISTS, PROBLEM_CONFLICT,
 	PROBLEM_NOT_CONNECTED, PROBLEM_FINAL, PROBLEM_TOO_LARGE,
-	PROBLEM_MEDIA_TYPE, PROBLEM_HEADER, PROBLEM_EXPECT, PROBLEM_LIMIT,
+	PROBLEM_MEDIA_TYPE, PROBLEM_HEADER, PROBLEM_LIMIT,
 	PROBLEM_REFUSED, PROBLEM_BUSY, PROBLEM_STORE, PROBLEM_STOPPING,
 	PROBLEM_TIMEOUT, PROBLEM_INTERNAL
 };
@@ -186,7 +186,7 @@ struct exchange {
 	struct buf *body;
 	json_t *json;
 	bool received;			/* the request is complete */
-	bool too_large;
+	int body_error;			/* -ENOBUFS, -ENOMEM: it is not kept */
 	bool begun;			/* the header was seen */
 	bool suspended, ready, queued;
 	struct sse *stream;		/* that it has become */

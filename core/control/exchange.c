@@ -351,9 +351,13 @@ dispatch(struct exchange *x, const char *method)
 		    "the daemon is stopping");
 		return;
 	}
-	if (x->too_large) {
+	if (x->body_error == -ENOBUFS) {
 		exchange_problem(x, PROBLEM_TOO_LARGE, NULL, "at most %u "
 		    "bytes are taken", x->control->rules.request_max);
+		return;
+	}
+	if (x->body_error != 0) {
+		exchange_error(x, x->body_error, "body");
 		return;
 	}
 	if (!target_parse(path, x->param, &x->params)) {
@@ -441,11 +445,12 @@ refused_at_once(struct exchange *x)
 static void
 take_body(struct exchange *x, const char *p, size_t n)
 {
-	if (x->too_large || buf_append(&x->body, p, n,
-	    x->control->rules.request_max) == 0)
+	if (x->body_error != 0)
 		return;
-	x->too_large = true;
-	buf_free(&x->body);
+	x->body_error = buf_append(&x->body, p, n,
+	    x->control->rules.request_max);
+	if (x->body_error != 0)
+		buf_free(&x->body);
 }
 
 enum MHD_Result
