@@ -125,7 +125,8 @@ judge_answer(struct cleat_client *c, size_t head_n)
 	unsigned status = 0;
 
 	end_lines(c->head, head_n);
-	if (head_n > 12 && strncmp(c->head, "HTTP/1.1 ", 9) == 0)
+	if (head_n > 12 && strncmp(c->head, "HTTP/1.1 ", 9) == 0 &&
+	    strspn(c->head + 9, "0123456789") == 3)
 		for (int i = 9; i < 12; i++)
 			status = status * 10 + (unsigned)(c->head[i] - '0');
 	response.status = status;

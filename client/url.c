@@ -28,6 +28,9 @@ copy(char *to, size_t cap, const char *from, size_t n)
 {
 	if (n == 0 || n >= cap)
 		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)from[i] <= ' ' || from[i] == 0x7f)
+			return -EINVAL;
 	memcpy(to, from, n);
 	to[n] = '\0';
 	return 0;
@@ -66,7 +69,7 @@ take_authority(const char *p, size_t n, struct url *u)
 			host_end = end;
 		colon = host_end;
 	}
-	if (strcspn(host, "@?# \t\r\n") < (size_t)(host_end - host))
+	if (strcspn(host, "@?#[]") < (size_t)(host_end - host))
 		return -EINVAL;
 	if (colon < end && take_port(colon + 1, (size_t)(end - colon - 1),
 	    u) != 0)
@@ -88,7 +91,7 @@ url_parse(const char *text, struct url *ret)
 		return -EINVAL;
 	text += n;
 	if (text[0] != '\0' && text[1] != '\0') {
-		if (strpbrk(text, " \t\r\n#") != NULL ||
+		if (strchr(text, '#') != NULL ||
 		    copy(u.path, sizeof(u.path), text, strlen(text)) != 0)
 			return -EINVAL;
 	}

@@ -73,6 +73,28 @@ numbers_go_on_from_the_servers_and_survive_a_restart(void **state)
 	tmpdir_remove();
 }
 
+/* Found by fuzzing: sums of such numbers are none of the protocol's. */
+static void
+numbers_that_nobody_reaches_are_refused(void **state)
+{
+	static const char file[] = "f7d1a664 D -1 [1]\n";
+	struct queue *q;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/queue", tmpdir_make());
+	assert_int_equal(file_write_atomic(path, file, strlen(file), 0600), 0);
+	q = open_it(1000);
+	assert_int_equal(queue_count(q), 0);
+	assert_int_equal(queue_start(q, UINT64_MAX - 4), -ERANGE);
+	assert_int_equal(queue_start(q, INT64_MAX), -ERANGE);
+	assert_int_equal(queue_add(q, "[1]"), 0);
+	next_is(q, 0, 0, NULL);
+	assert_int_equal(queue_start(q, INT64_MAX / 2), 0);
+	next_is(q, 0, (uint64_t)INT64_MAX / 2 + 1, "[1]");
+	queue_close(&q);
+	tmpdir_remove();
+}
+
 static void
 when_it_is_full_the_oldest_goes_and_is_counted(void **state)
 {
@@ -185,6 +207,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    numbers_go_on_from_the_servers_and_survive_a_restart),
+		cmocka_unit_test(numbers_that_nobody_reaches_are_refused),
 		cmocka_unit_test(
 		    when_it_is_full_the_oldest_goes_and_is_counted),
 		cmocka_unit_test(the_file_stays_short),

@@ -46,6 +46,7 @@ anything_else_is_refused(void **state)
 {
 	static const char *const bad[] = {
 		"", "wss://", "https://h", "wss://h:", "wss://h:0",
+		"wss://a\x7f", "wss://a\001", "wss://[[]", "wss://h/\033",
 		"wss://h:65536", "wss://h:8x", "wss://h:-1", "wss://[::1",
 		"wss://[::1]x", "wss://u@h", "wss://h/a b", "wss://h/\r\nX: y",
 		"wss://h h", "://h", "wss://h:123456"

@@ -77,6 +77,7 @@ struct agent {
 	bool skipping;			/* the rest of a line that is too long */
 	uint64_t sent_seq;		/* on this channel */
 	uint64_t stored_seq;		/* the server's */
+	uint64_t top_seq;		/* sent on this channel, or its */
 	unsigned in_flight, refused_n;
 	struct flight flights[AGENT_TELEMETRY_SENT_MAX];
 	uint64_t refused;		/* for good, since the start */

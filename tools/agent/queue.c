@@ -17,6 +17,8 @@
 #include "log_file.h"
 
 #define COMPACT_BYTES (64 * 1024)
+/* Of ours and of the server's: their sum is a number of the protocol. */
+#define NUMBER_MAX ((uint64_t)INT64_MAX / 2)
 
 struct item {
 	uint64_t n;			/* our number */
@@ -87,7 +89,11 @@ take_line(void *ctx, const char *text, size_t n, off_t at)
 		return 0;
 	memcpy(number, text + 2, digits);
 	number[digits] = '\0';
+	if (strspn(number, "0123456789") != digits)
+		return 0;
 	v = strtoull(number, NULL, 10);
+	if (v > NUMBER_MAX)
+		return 0;
 	if (text[0] == 'A') {
 		forget(q, v);
 	} else if (text[0] == 'B') {
@@ -248,6 +254,8 @@ queue_add(struct queue *q, const char *json)
 
 	if (item.len > q->max_bytes)
 		return -EMSGSIZE;
+	if (q->last >= NUMBER_MAX)
+		return -ERANGE;
 	while (q->bytes + item.len > q->max_bytes) {
 		uint64_t oldest = q->list[q->first].n;
 
@@ -279,6 +287,8 @@ queue_start(struct queue *q, uint64_t server_seq)
 	uint64_t base = server_seq;
 	int r;
 
+	if (server_seq > NUMBER_MAX)
+		return -ERANGE;
 	/* Known, and the server has not more than we ever sent. */
 	if (q->started && server_seq <= q->base + q->last)
 		return 0;

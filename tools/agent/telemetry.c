@@ -337,6 +337,9 @@ stored(void *arg, const struct cleat_client_answer *answer)
 	o = json_loads(answer->json, 0, NULL);
 	n = (uint64_t)json_integer_value(json_object_get(o, "stored"));
 	json_decref(o);
+	/* It cannot have what it was not sent. */
+	if (n > a->top_seq)
+		n = a->top_seq;
 	if (n > a->stored_seq)
 		a->stored_seq = n;
 	if (a->refused_n == 0)
@@ -355,12 +358,13 @@ agent_telemetry_hello(struct agent *a, uint64_t server_seq)
 		return;
 	a->sent_seq = 0;
 	a->telemetry_ms = 0;
-	a->stored_seq = server_seq;
 	r = queue_start(a->queue, server_seq);
 	if (r < 0) {
-		log_warning("telemetry.queue: %s", strerror(-r));
+		log_warning("no telemetry on this channel: %s", strerror(-r));
+		a->telemetry_ms = UINT64_MAX;
 		return;
 	}
+	a->stored_seq = a->top_seq = server_seq;
 	/* Their numbers say nothing any more: they are sent again. */
 	while (r == 1 && (f = first_refused(a)) != NULL)
 		landed(f);
@@ -384,6 +388,8 @@ send_next(struct agent *a, bool *ret_more)
 	if (r != 0 && r != -EMSGSIZE && r != -EINVAL)
 		return r;
 	f->seq = a->sent_seq = seq;
+	if (seq > a->top_seq)
+		a->top_seq = seq;
 	if (r == 0)
 		a->in_flight++;
 	else
