@@ -54,10 +54,10 @@ def environment(d, **more):
 
 
 class Run:
-    def __init__(self, d, *args, status=0, env=None, **kw):
+    def __init__(self, d, *args, status=0, env=None, stdin='', **kw):
         p = subprocess.run([PROGRAM, *args], env=environment(d, **(env or {})),
-                           stdin=subprocess.DEVNULL, capture_output=True,
-                           text=True, timeout=PATIENCE * 2, **kw)
+                           input=stdin, capture_output=True, text=True,
+                           timeout=PATIENCE * 2, **kw)
         self.out, self.err = p.stdout, p.stderr
         check('Sanitizer' not in p.stderr and 'runtime error' not in p.stderr,
               p.stderr)
@@ -73,15 +73,22 @@ class Run:
 class Terminal:
     """The program on a terminal of its own."""
 
-    def __init__(self, d, *args, columns=80, lines=24, env=None):
+    def __init__(self, d, *args, columns=80, lines=24, env=None,
+                 program=PROGRAM):
         self.output = ''
         self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ,
-                    struct.pack('HHHH', lines, columns, 0, 0))
+        self.resize(columns, lines)
         self.process = subprocess.Popen(
-            [PROGRAM, *args], stdin=slave, stdout=slave, stderr=slave,
+            [program, *args], stdin=slave, stdout=slave, stderr=slave,
             env=environment(d, **(env or {})), start_new_session=True)
         os.close(slave)
+
+    def resize(self, columns, lines):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ,
+                    struct.pack('HHHH', lines, columns, 0, 0))
+
+    def write(self, keys):
+        os.write(self.master, keys.encode())
 
     def read(self, timeout=None):
         """Takes some more; False at the end."""
@@ -336,6 +343,13 @@ def test_commands(scene):
     Run(d, 'command', 'send', 'a', 'dance', status=1)
     Run(d, 'command', 'send', 'a', 'x-do', 'n', status=2)
     Run(d, 'command', 'send', 'a', 'x-do', '--args', '[]', status=2)
+    ident = Run(d, 'command', 'send', 'a', 'x-do', 'n=1', '--args', '-',
+                '--no-wait', stdin='{"key":\n"secret"}\n').out.strip()
+    equal(Run(d, 'command', 'show', ident, '--json').json()[0]['args'],
+          {'key': 'secret', 'n': 1})
+    for bad in ('', '{', '{}\0{', '{"a":"' + 'x' * (1 << 20) + '"}'):
+        Run(d, 'command', 'send', 'a', 'x-do', '--args', '-', stdin=bad,
+            status=2)
     Run(d, 'command', 'send', 'a', 'x-do', '--deadline', '5', status=2)
     Run(d, 'command', 'send', 'a', status=2)
     d.control.close()
@@ -428,6 +442,8 @@ def test_watch(scene):
     equal(q.line().split(), ['a', 'disconnected'])
     screen.expect(r'\033\[H.*a +\033\[38;5;208mdisconnected')
     narrow.expect(r'\033\[J')
+    narrow.resize(80, 4)
+    narrow.expect(r'NAME\033.*\033\[J')
     for s in (screen, narrow):
         os.kill(s.process.pid, signal.SIGINT)
         out = s.end(-signal.SIGINT)
@@ -618,17 +634,6 @@ def completed(d, line):
     return Run(d, '--complete', line).out.split()
 
 
-BASH = r'''
-PATH=$1:$PATH
-. "$2"
-COMP_LINE=$3 COMP_POINT=${#3} COMP_CWORD=$4
-shift 4
-COMP_WORDS=("$@")
-_cleatctl
-printf '%s\n' "${COMPREPLY[@]}"
-'''
-
-
 def test_completion(scene):
     """completion comes from the table and the daemon; bash's broken words are
     put together"""
@@ -657,18 +662,32 @@ def test_completion(scene):
     equal(completed(None, f'cleatctl --socket {sock_of(d)} kick o'),
           ['other'])
     equal(completed(None, 'cleatctl --socket /nowhere kick o'), [])
+    shell = Terminal(d, '--norc', '--noprofile', '-i', program='bash',
+                     columns=200, env={
+                         'PATH': BUILDDIR + ':' + os.environ['PATH'],
+                         'PS1': 'now: ', 'TERM': 'dumb',
+                         'HISTFILE': '/dev/null'})
     script = os.path.join(SRCDIR, 'tools/ctl/completion/cleatctl')
-    for words, wanted in (
-            (['cleatctl', 'kick', 'lamp', ':', '1', '@'], ['hall']),
-            (['cleatctl', 'kick', 'lamp', ':'], ['1@hall', '2']),
-            (['cleatctl', 'kick', 'ot'], ['other']),
-            (['cleatctl', 'endpoints', '--state', '=', 'on'], ['online'])):
-        line = re.sub(r' ([:=@]) ?', r'\1', ' '.join(words))
-        p = subprocess.run(['bash', '-c', BASH, 'x', BUILDDIR, script, line,
-                            str(len(words) - 1), *words],
-                           env=environment(d), capture_output=True,
-                           text=True)
-        equal(p.stdout.split(), wanted, f'{line}: {p.stderr}')
+    shell.expect('now: ')
+    shell.write(f". '{script}'\n")
+    left = '\x02'
+    for keys, wanted in (
+            ('sta\t', 'status '), ('kick ot\t', 'kick other '),
+            ('kick lamp\t1\t', 'kick lamp:1@hall '),
+            ('kick lamp:1@\t', 'kick lamp:1@hall '),
+            ('kick lamp:1@h\t', 'kick lamp:1@hall '),
+            ('kick "lamp:1\t', 'kick lamp:1@hall '),
+            ('endpoints --state=on\t', 'endpoints --state=online '),
+            ('endpoints --columns id,na\t', 'endpoints --columns id,name '),
+            (f'stax{left}\t', 'statusx'),
+            (f'kick lamp:1x{left}\t', 'kick lamp:1@hallx')):
+        shell.expect('now: ')
+        # Then to the end and to the beginning, and see what has become of it.
+        shell.write(f'cleatctl {keys}\x05>"\x01echo "<\n')
+        equal(shell.expect(r'\n<([^>\r\n]*)>').group(1), 'cleatctl ' + wanted,
+              repr(keys))
+    shell.write('exit\n')
+    shell.end()
     d.control.close()
     d.stop()
 
