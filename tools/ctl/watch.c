@@ -21,9 +21,10 @@ struct watch {
 	struct grid_column heads[ENDPOINT_COLUMNS_MAX];
 	struct grid *grid;
 	struct events *events;
+	size_t width, height;		/* of the terminal, as it was drawn */
 	size_t rows;			/* of the screen; 0: all */
 	bool screen;			/* redrawn; else lines */
-	bool opened, dirty, more;
+	bool opened, dirty, more, headed;
 	json_t *changed;		/* ids; an object as a set */
 	int exit;
 };
@@ -56,30 +57,12 @@ on_event(void *arg, const char *event, const char *data)
 }
 
 static int
-on_row(void *arg, const json_t *o)
-{
-	struct watch *w = arg;
-
-	if (w->ctl->option[O_JSON] != NULL) {
-		w->exit = put_json(w->ctl, o);
-		return w->exit;
-	}
-	if (w->rows > 0 && grid_rows(w->grid) == w->rows) {
-		w->more = true;
-		return 1;
-	}
-	endpoint_row(w->grid, w->columns, o);
-	return 0;
-}
-
-static int
-print(struct watch *w, bool heading)
+print(struct watch *w)
 {
 	struct ctl *x = w->ctl;
 	struct grid_look look = { .width = terminal_width(x),
-		.colour = x->colour, .heading = heading };
+		.colour = x->colour, .heading = !w->headed };
 	struct text table = { 0 }, out = { 0 };
-	int r;
 
 	if (grid_print(w->grid, &look, &table) != 0)
 		out.failed = true;
@@ -102,8 +85,27 @@ print(struct watch *w, bool heading)
 	}
 	text_free(&table);
 	grid_clear(w->grid);
-	r = put_text(x, &out);
-	return r;
+	w->headed = true;
+	return put_text(x, &out);
+}
+
+static int
+on_row(void *arg, const json_t *o)
+{
+	struct watch *w = arg;
+
+	if (w->ctl->option[O_JSON] != NULL) {
+		w->exit = put_json(w->ctl, o);
+		return w->exit;
+	}
+	if (w->rows > 0 && grid_rows(w->grid) == w->rows) {
+		w->more = true;
+		return 1;
+	}
+	endpoint_row(w->grid, w->columns, o);
+	if (!w->screen && grid_rows(w->grid) >= PAGE)
+		w->exit = print(w);
+	return w->exit;
 }
 
 /* All of it; what changed meanwhile is in it. */
@@ -112,12 +114,13 @@ draw(struct watch *w)
 {
 	struct ctl *x = w->ctl;
 	struct text path = { 0 };
-	size_t height = terminal_height(x);
 	int r;
 
-	w->dirty = w->more = false;
+	w->dirty = w->more = w->headed = false;
+	w->width = terminal_width(x);
+	w->height = terminal_height(x);
 	/* the heading, "…", and the line the cursor is in */
-	w->rows = !w->screen ? 0 : height > 4 ? height - 3 : 1;
+	w->rows = !w->screen ? 0 : w->height > 4 ? w->height - 3 : 1;
 	(void)json_object_clear(w->changed);
 	endpoint_path(x, w->rows > 0 && w->rows < PAGE ? w->rows + 1 : PAGE,
 	    &path);
@@ -126,7 +129,7 @@ draw(struct watch *w)
 	if (r == EXIT_OK)
 		r = w->exit;
 	if (r == EXIT_OK && x->option[O_JSON] == NULL)
-		r = print(w, true);
+		r = print(w);
 	return r;
 }
 
@@ -191,8 +194,15 @@ show_changes(struct watch *w)
 	}
 	json_decref(ids);
 	if (r == EXIT_OK && grid_rows(w->grid) > 0)
-		r = print(w, false);
+		r = print(w);
 	return r;
+}
+
+static bool
+resized(const struct watch *w)
+{
+	return w->width != terminal_width(w->ctl) ||
+	    w->height != terminal_height(w->ctl);
 }
 
 static int
@@ -209,7 +219,7 @@ watch(struct watch *w)
 			return turn;
 		if (!w->opened || w->exit != EXIT_OK)
 			continue;
-		if (w->screen && now - drawn > AGES_MS)
+		if (w->screen && (now - drawn > AGES_MS || resized(w)))
 			w->dirty = true;
 		if (w->dirty && (drawn == 0 || now - drawn >= DRAW_MS)) {
 			r = draw(w);
