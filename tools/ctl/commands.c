@@ -41,7 +41,7 @@ const struct option_info ctl_options[O_COUNT] = {
 	[O_USES] = { "uses", "N", "how often the token can be used", K_TEXT },
 	[O_DEADLINE] = { "deadline", "SPAN", "until the command expires "
 	    "(5m)", K_TEXT },
-	[O_ARGS] = { "args", "JSON", "the arguments as an object", K_TEXT },
+	[O_ARGS] = { "args", "JSON", "the arguments as an object; - is standard input", K_TEXT },
 	[O_ID] = { "id", "ID", "the id of the command", K_TEXT },
 	[O_AFTER] = { "after", "CURSOR", "only what is behind this cursor",
 	    K_TEXT },

@@ -268,10 +268,61 @@ wait_and_show(struct ctl *x, json_t **o)
 
 /* ---- sending ------------------------------------------------------------ */
 
+#define ARGS_MAX (1024u * 1024)
+
+/* The arguments from standard input: nobody sees them in the list of processes or
+ * in a shell's history. */
+static int
+read_args(struct text *to)
+{
+	char part[4096];
+	size_t n;
+
+	while ((n = fread(part, 1, sizeof(part), stdin)) > 0 &&
+	    to->n <= ARGS_MAX)
+		text_add(to, part, n);
+	if (to->failed)
+		return say_memory();
+	if (ferror(stdin)) {
+		say("standard input: %s", strerror(errno));
+		return EXIT_BROKEN;
+	}
+	if (to->n > ARGS_MAX || strlen(text_str(to)) != to->n) {
+		say("--args: that is too much, or not JSON");
+		return EXIT_USAGE;
+	}
+	return EXIT_OK;
+}
+
+static int
+args_of(struct ctl *x, json_t **ret)
+{
+	const char *object = x->option[O_ARGS];
+	char why[ARGS_WHY_SIZE];
+	struct text input = { 0 };
+	int r;
+
+	if (object != NULL && strcmp(object, "-") == 0) {
+		r = read_args(&input);
+		if (r != EXIT_OK) {
+			text_free(&input);
+			return r;
+		}
+		object = text_str(&input);
+	}
+	r = args_json(object, x->args + 2, x->args_n - 2, why, ret);
+	text_free(&input);
+	if (r == 0)
+		return EXIT_OK;
+	if (r != -EINVAL)
+		return say_memory();
+	say("%s", why);
+	return EXIT_USAGE;
+}
+
 static int
 body_of(struct ctl *x, json_t **ret)
 {
-	char why[ARGS_WHY_SIZE];
 	uint64_t deadline = DEADLINE_MS;
 	json_t *args = NULL;
 	int r;
@@ -279,14 +330,9 @@ body_of(struct ctl *x, json_t **ret)
 	if (x->option[O_DEADLINE] != NULL &&
 	    option_span(x, O_DEADLINE, &deadline) != EXIT_OK)
 		return EXIT_USAGE;
-	r = args_json(x->option[O_ARGS], x->args + 2, x->args_n - 2, why,
-	    &args);
-	if (r == -EINVAL) {
-		say("%s", why);
-		return EXIT_USAGE;
-	}
-	if (r != 0)
-		return say_memory();
+	r = args_of(x, &args);
+	if (r != EXIT_OK)
+		return r;
 	*ret = json_pack("{s:s, s:s, s:o, s:I, s:s*}", "endpoint",
 	    x->args[0], "verb", x->args[1], "args", args, "deadline_ms",
 	    (json_int_t)deadline, "id", x->option[O_ID]);
