@@ -111,6 +111,7 @@ struct channel {
 	bool has_exporter : 1;
 	bool eof : 1;			/* the peer's end was seen */
 	bool probed : 1;		/* a newcomer waits for its answer */
+	bool draining : 1;		/* it was there when a drain began */
 };
 
 struct channel_worker {
@@ -211,6 +212,8 @@ void command_deliver(struct channel *);
 
 /* drain.c */
 void channel_drain_stop(struct channel_worker *);
+/* One that is to go has come from another worker. */
+void channel_drain_moved(struct channel *);
 
 /* hello.c */
 void channel_answer_hello(struct channel *);

@@ -2,7 +2,8 @@
 /*
  * Drain: every channel of a worker is asked to connect again, elsewhere or later,
  * at a random time within a window.  The asking is spread over the first half of
- * it; who is still there at its end is closed (1012), a slice at a time.
+ * it; who is still there at its end is closed (1012), a slice at a time.  Who has
+ * to go is marked, because channels move between workers meanwhile.
  */
 #include "channel_priv.h"
 
@@ -19,9 +20,9 @@ struct drain {
 	struct channel_worker *cw;
 	uint64_t from_ms;		/* of the loop */
 	uint32_t window_ms;
-	size_t n, asked, closed;
+	size_t n, asked;
 	char *servers, *why;
-	uint64_t id[];			/* of the channels that were there */
+	uint64_t id[];			/* of the channels to ask */
 };
 
 void
@@ -39,9 +40,8 @@ channel_drain_stop(struct channel_worker *cw)
 }
 
 static void
-ask(struct drain *d, uint64_t id, uint32_t left_ms)
+ask(struct drain *d, struct channel *c, uint32_t left_ms)
 {
-	struct channel *c = channel_find(d->cw, id);
 	struct channel_drain what = {
 		.window_ms = left_ms, .servers = d->servers, .why = d->why
 	};
@@ -52,11 +52,33 @@ ask(struct drain *d, uint64_t id, uint32_t left_ms)
 }
 
 static void
+end_one(struct channel *c)
+{
+	c->draining = false;
+	channel_close(c, WS_CLOSE_RESTART, "drain");
+}
+
+/* A slice of those who stayed; true: these were all. */
+static bool
+close_some(struct channel_worker *cw)
+{
+	const struct channel_table *t = &cw->table;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < t->cap; i++)
+		if (t->place[i] != NULL && t->place[i]->draining) {
+			if (n++ == SLICE)
+				return false;
+			end_one(t->place[i]);
+		}
+	return true;
+}
+
+static void
 on_tick(struct timer *t)
 {
 	struct drain *d = CT_CONTAINER(t, struct drain, timer);
 	uint64_t passed = loop_now_ms(d->cw->loop) - d->from_ms;
-	struct channel *c;
 	size_t upto = d->n;
 
 	if (passed < d->window_ms / 2)
@@ -65,17 +87,26 @@ on_tick(struct timer *t)
 	if (upto > d->n)
 		upto = d->n;
 	for (; d->asked < upto && passed < d->window_ms; d->asked++)
-		ask(d, d->id[d->asked], d->window_ms - (uint32_t)passed);
-	for (size_t k = 0; passed >= d->window_ms && k < SLICE &&
-	    d->closed < d->n; k++, d->closed++) {
-		c = channel_find(d->cw, d->id[d->closed]);
-		if (c != NULL)
-			channel_close(c, WS_CLOSE_RESTART, "drain");
-	}
-	if (d->closed == d->n)
+		ask(d, channel_find(d->cw, d->id[d->asked]),
+		    d->window_ms - (uint32_t)passed);
+	if (passed >= d->window_ms && close_some(d->cw))
 		channel_drain_stop(d->cw);
 	else
 		loop_timer_set(d->cw->loop, &d->timer, TICK_MS);
+}
+
+void
+channel_drain_moved(struct channel *c)
+{
+	struct drain *d = c->owner->drain;
+	uint64_t passed = d == NULL ? 0 :
+	    loop_now_ms(c->owner->loop) - d->from_ms;
+
+	/* Twice asked, perhaps: the device goes at the earlier time. */
+	if (d == NULL)
+		end_one(c);
+	else if (passed < d->window_ms)
+		ask(d, c, d->window_ms - (uint32_t)passed);
 }
 
 int
@@ -100,8 +131,10 @@ channel_worker_drain(struct channel_worker *cw, uint32_t window_ms,
 	d->from_ms = loop_now_ms(cw->loop);
 	d->window_ms = window_ms;
 	for (size_t i = 0; i < t->cap; i++)
-		if (t->place[i] != NULL)
+		if (t->place[i] != NULL) {
+			t->place[i]->draining = true;
 			d->id[d->n++] = t->place[i]->id;
+		}
 	timer_init(&d->timer, on_tick);
 	cw->drain = d;
 	loop_timer_set(cw->loop, &d->timer, 0);

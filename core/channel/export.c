@@ -25,7 +25,7 @@ struct export_head {
 	uint64_t id;
 	uint32_t idle_ms, ping_age_ms;
 	uint8_t security, deflate_bits, ping_out, suspect;
-	uint8_t has_exporter, want_drained, has_cert, zero;
+	uint8_t has_exporter, want_drained, has_cert, draining;
 	struct addr admitted;
 	struct ws_parser parser;
 	struct channel_cert cert;
@@ -119,6 +119,7 @@ fill_head(struct export_head *h, const struct channel *c)
 		.ping_out = c->ping_out, .suspect = c->suspect,
 		.has_exporter = c->has_exporter,
 		.want_drained = c->want_drained, .has_cert = c->cert != NULL,
+		.draining = c->draining,
 		.admitted = c->admitted, .parser = c->parser
 	};
 	if (c->cert != NULL)
@@ -248,6 +249,7 @@ fill_from(struct channel *c, const struct export_head *h,
 	c->suspect = h->suspect != 0;
 	c->has_exporter = h->has_exporter != 0;
 	c->want_drained = h->want_drained != 0;
+	c->draining = h->draining != 0;
 	c->admitted = h->admitted;
 	c->parser = h->parser;
 	if (h->has_cert != 0 && (c->cert = mem_dup(&h->cert,
@@ -344,6 +346,8 @@ channel_import(struct channel_worker *cw, int fd, const uint8_t *p, size_t n,
 		channel_close(c, code, "closed while it moved");
 	else if (c->endpoint != NULL)	/* what came while it was under way */
 		channel_todo_add(c, TODO_COMMANDS);
+	if (c->draining && !c->ended)
+		channel_drain_moved(c);
 	*ret = c;
 	return 0;
 }

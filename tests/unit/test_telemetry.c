@@ -265,6 +265,43 @@ a_drain_leaves_those_alone_who_came_back(void **state)
 	assert_int_equal(rig_channels(&p.rig), 1);
 }
 
+/* Found by the campaign: balancing moved them out of the lists of a drain. */
+static void
+a_channel_that_moves_is_drained_where_it_is(void **state)
+{
+	unsigned from = channel_find(p.rig.cw[0], p.rig.last_id) == NULL;
+
+	(void)state;
+	for (int i = 0; i < RIG_WORKERS; i++)
+		assert_int_equal(channel_worker_drain(p.rig.cw[i], 2000, "",
+		    "restart"), 0);
+	assert_int_equal(channel_migrate(p.rig.cw[from], p.rig.last_id,
+	    !from), 0);
+	rig_settle(&p.rig);
+	assert_non_null(channel_find(p.rig.cw[!from], p.rig.last_id));
+	rig_advance(&p.rig, 1200);
+	assert_int_equal(p.asked_n, 1);
+	assert_int_equal(p.rig.closed, 0);
+	rig_advance(&p.rig, 1000);
+	assert_int_equal(p.rig.closed, 1);
+	assert_int_equal(p.rig.close_code, 1012);
+}
+
+static void
+a_channel_that_comes_after_the_drain_is_closed(void **state)
+{
+	unsigned from = channel_find(p.rig.cw[0], p.rig.last_id) == NULL;
+
+	(void)state;
+	assert_int_equal(channel_worker_drain(p.rig.cw[from], 2000, "",
+	    "restart"), 0);
+	assert_int_equal(channel_migrate(p.rig.cw[from], p.rig.last_id,
+	    !from), 0);
+	rig_settle(&p.rig);
+	assert_int_equal(p.rig.closed, 1);
+	assert_int_equal(p.rig.close_code, 1012);
+}
+
 static void
 a_window_of_nothing_closes_at_once(void **state)
 {
@@ -295,6 +332,8 @@ main(void)
 		TEST(short_memory_is_told),
 		TEST(drain_asks_everybody_and_closes_who_stays),
 		TEST(a_drain_leaves_those_alone_who_came_back),
+		TEST(a_channel_that_moves_is_drained_where_it_is),
+		TEST(a_channel_that_comes_after_the_drain_is_closed),
 		TEST(a_window_of_nothing_closes_at_once),
 	};
 
