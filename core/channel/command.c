@@ -434,30 +434,22 @@ command_cancel(struct command_table *t, const char *id,
     struct command_added *a)
 {
 	struct command_job *j;
-	struct command *c;
-	bool at_once = false, not_yet = false;
 	int r;
 
 	if (!command_id_valid(id))
 		return -ENOENT;
-	pthread_mutex_lock(&t->lock);
-	c = command_find(t, id);
-	if (c != NULL) {
-		not_yet = c->storing;
-		at_once = !c->ending && (!c->sent || c->kind == COMMAND_WAKE);
-	}
-	pthread_mutex_unlock(&t->lock);
-	if (not_yet)
-		return -EAGAIN;
-	j = command_job_new(t, id, at_once ? "before it was delivered" : "",
-	    "");
+	j = command_job_new(t, id, "before it was delivered", "");
 	if (j == NULL)
 		return -ENOMEM;
 	j->added = a;
-	if (at_once) {
-		r = command_end(j, COMMAND_CANCELLED);
-		return r == -ENOENT ? -EAGAIN : r;	/* just ending */
-	}
+	j->unsent_only = true;
+	r = command_end(j, COMMAND_CANCELLED);
+	if (r != -ENOENT)
+		return r;
+	j = command_job_new(t, id, "", "");
+	if (j == NULL)
+		return -ENOMEM;
+	j->added = a;
 	j->job.run = run_cancel;
 	j->job.done = cancel_stored;
 	r = submit(j);

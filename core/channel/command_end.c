@@ -119,12 +119,28 @@ done(struct store_job *job)
 	completion_post(&j->completion);
 }
 
+/* Under the lock, with which a worker also takes it to send it.  A device may
+ * speak of one that has ended: the store knows.  For all others there is nothing
+ * to end, or somebody is at it. */
+static int
+may_end(const struct command_job *j, const struct command *c)
+{
+	if (j->from_device)
+		return 0;
+	if (c == NULL || c->ending || (j->unsent_only && c->sent &&
+	    c->kind != COMMAND_WAKE))
+		return -ENOENT;
+	if (c->storing)
+		return j->unsent_only ? -EAGAIN : -ENOENT;
+	return 0;
+}
+
 int
 command_end(struct command_job *j, enum store_command_state to)
 {
 	struct command_table *t = j->table;
 	struct command *c;
-	int r = 0;
+	int r;
 
 	j->to = to;
 	j->job.run = run;
@@ -132,11 +148,8 @@ command_end(struct command_job *j, enum store_command_state to)
 	j->completion.release = release;
 	pthread_mutex_lock(&t->lock);
 	c = command_find(t, j->id);
-	/* A device may speak of one that has ended: the store knows.  For all
-	 * others there is nothing to end, or somebody is at it. */
-	if (!j->from_device && (c == NULL || c->ending || c->storing))
-		r = -ENOENT;
-	else if (!j->from_device)
+	r = may_end(j, c);
+	if (r == 0 && !j->from_device)
 		c->ending = true;
 	pthread_mutex_unlock(&t->lock);
 	if (r == 0)
