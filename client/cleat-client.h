@@ -81,7 +81,8 @@ struct cleat_client_opts {
 	 * is not there, 0600. */
 	const char *identity_file;
 	/* The key is not known to the server yet: enrol with it.  That it
-	 * is, is kept in the file identity_file + ".enrolled". */
+	 * is, is kept in the file identity_file + ".enrolled".  When the
+	 * server refuses the key later, it is enrolled again. */
 	bool enrol;
 	const char *enrol_token;	/* one-time, or NULL */
 

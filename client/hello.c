@@ -11,6 +11,7 @@
 #include "tls/client.h"
 #include "tls/digest.h"
 
+#define AUTH_FAILED_CODE (-32001)
 #define PENDING_CODE (-32006)
 
 /* ---- what we say ----------------------------------------------------------------- */
@@ -207,6 +208,17 @@ accepted(struct cleat_client *c, json_t *result)
 	client_set_phase(c, CLIENT_UP, why);
 }
 
+/* A server that has forgotten us says no more than it does to a stranger.  To
+ * enrol does no harm: a key that it knows after all is let in, one that was revoked
+ * is not.  The wait that goes with a refusal is kept. */
+static void
+enrol_again(struct cleat_client *c)
+{
+	c->enrolled = false;
+	client_log(c, CLEAT_CLIENT_WARNING, "the server does not take the key "
+	    "of %s any more, we will ask to enrol it", c->opts.endpoint);
+}
+
 static void
 refused(struct cleat_client *c, const json_t *error)
 {
@@ -214,9 +226,9 @@ refused(struct cleat_client *c, const json_t *error)
 	    "message"));
 	const char *key = json_string_value(json_object_get(
 	    json_object_get(error, "data"), "fingerprint"));
+	json_int_t code = json_integer_value(json_object_get(error, "code"));
 
-	if (json_integer_value(json_object_get(error, "code")) ==
-	    PENDING_CODE) {
+	if (code == PENDING_CODE) {
 		c->pending = true;
 		(void)snprintf(c->why, sizeof(c->why), "an operator has to "
 		    "approve this device; its key is %.128s",
@@ -225,6 +237,8 @@ refused(struct cleat_client *c, const json_t *error)
 			c->opts.approval(c->opts.ctx, key == NULL ? "" : key);
 		return;
 	}
+	if (code == AUTH_FAILED_CODE && c->opts.enrol && c->enrolled)
+		enrol_again(c);
 	(void)snprintf(c->why, sizeof(c->why), "hello refused: %.200s",
 	    text == NULL ? "no reason given" : text);
 }

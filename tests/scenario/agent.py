@@ -14,6 +14,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.environ['CLEAT_SRCDIR'], 'tests/lib'))
 import harness  # noqa: E402
+from control import Control  # noqa: E402
 from agents import (NONCE, Agent, Proxy, Server, command, feed,  # noqa: E402
                     outcome, script, spki)
 from harness import check, equal, wait_until  # noqa: E402
@@ -88,6 +89,45 @@ def test_enrol_token(scene):
     a.kill()
     a.start()
     check('token' not in server.accept().hello()['auth'], 'token once more')
+    a.stop()
+
+
+def test_forgotten(scene):
+    """a key that the server has forgotten is enrolled again, others are not"""
+    server = Server()
+    a = Agent(scene, server.url, '--enrol', '--approval-ms', '50',
+              token=False)
+    peer = server.accept()
+    keys = {peer.hello()['auth']['public_key']}
+    a.says('online')
+    peer.end(4004)
+    for wanted, code, close in (('key', -32009, 4008), ('key', -32001, 4001),
+                                ('enrol', -32001, 4001),
+                                ('enrol', -32006, 1013)):
+        peer = server.accept()
+        m = peer.expect('hello')
+        equal(m['params']['auth']['method'], wanted, 'method')
+        keys.add(m['params']['auth']['public_key'])
+        peer.error(m, code)
+        peer.end(close)
+    peer = server.accept()
+    equal(peer.hello()['auth']['method'], 'enrol', 'method')
+    a.says('does not take the key .* enrol')
+    a.says('enrolled as dev-1')
+    a.says('online')
+    peer.end(1001)
+    equal(server.accept().hello()['auth']['method'], 'key', 'method')
+    equal(len(keys), 1, 'keys')
+    a.stop()
+    equal(sum('does not take the key' in line for line in a.log), 1,
+          'times said')
+    a = Agent(scene, server.url, token=False)
+    for _ in range(3):              # nobody told it to enrol
+        peer = server.accept()
+        m = peer.expect('hello')
+        equal(m['params']['auth']['method'], 'key', 'method')
+        peer.error(m, -32001)
+        peer.end(4001)
     a.stop()
 
 
@@ -434,6 +474,31 @@ def test_enrol_for_real(scene):
     a.start()
     a.says('online: channel 2, security wss-safe')
     a.stop()
+
+
+def test_forgotten_for_real(scene):
+    """forgotten by the real daemon it enrols again; revoked it stays out"""
+    d = scene.daemon(conf={'auth': {'enrol': 'open'},
+                           'presence': {'retry_min': '50ms',
+                                        'retry_max': '200ms'}}).start()
+    c = Control(d)
+    a = Agent(scene, d.url(), '--enrol', '--ca', scene.pki.ca, token=False)
+    a.says('online: channel 1, security wss-safe')
+    before = c.get('/v1/endpoints/dev-1/credentials')['credentials'][0]
+    c.delete('/v1/endpoints/dev-1')
+    a.says('does not take the key .* enrol')
+    a.says('enrolled as dev-1')
+    a.says('online: .*security wss-safe')
+    after = c.get('/v1/endpoints/dev-1/credentials')['credentials'][0]
+    equal(after['fingerprint'], before['fingerprint'])
+    check(after['number'] > before['number'], 'a number came twice')
+    events = d.bus()
+    c.delete(f'/v1/credentials/{after["number"]}')
+    for _ in range(4):
+        events.expect('auth.failed', 'dev-1')
+    check(not events.find('endpoint.online', 'dev-1'), 'came back')
+    a.stop()
+    c.close()
 
 
 if __name__ == '__main__':
