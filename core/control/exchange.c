@@ -69,23 +69,47 @@ add_header(struct MHD_Response *r, const char *name, const char *value)
 	    MHD_add_response_header(r, name, value) == MHD_YES;
 }
 
+/* When libmicrohttpd is done with an answer. */
+static void
+text_sent(void *ctx)
+{
+	struct text *t = ctx;
+
+	text_fini(t);
+	mem_free(t);
+}
+
+/* Hands the text over. */
+static struct MHD_Response *
+text_response(struct text *from)
+{
+	struct text *t = mem_dup(from, sizeof(*from));
+	struct MHD_Response *r;
+
+	if (t == NULL)
+		return NULL;
+	r = MHD_create_response_from_buffer_with_free_callback_cls(t->out.n,
+	    t->out.p, text_sent, t);
+	if (r == NULL)
+		mem_free(t);
+	else
+		from->out = (struct outbuf){ 0 };
+	return r;
+}
+
 static struct MHD_Response *
 make_response(struct exchange *x)
 {
-	struct outbuf *o = &x->text.out;
 	struct MHD_Response *r;
 	bool empty = x->status == 204 || x->status == 304;
 
 	if (empty) {
 		r = MHD_create_response_from_buffer(0, NULL,
 		    MHD_RESPMEM_PERSISTENT);
-	} else if (o->p == NULL) {	/* no memory for a problem either */
+	} else if (x->text.out.p == NULL) {	/* nor for a problem */
 		return NULL;
 	} else {
-		r = MHD_create_response_from_buffer_with_free_callback(o->n,
-		    o->p, mem_free);
-		if (r != NULL)
-			*o = (struct outbuf){ 0 };
+		r = text_response(&x->text);
 	}
 	if (r == NULL)
 		return NULL;

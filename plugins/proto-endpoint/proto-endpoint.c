@@ -43,6 +43,7 @@ call_send(struct inst *in, struct cleat_chan *chan, char *text)
 	m.p = text;
 	m.n = strlen(text);
 	err = in->host->chan_send(chan, &m);
+	explicit_bzero(text, m.n);	/* it may hold a token that was made */
 	free(text);
 	if (err == -EAGAIN)
 		in->host->chan_close(chan, CLOSE_RATE,
