@@ -375,6 +375,7 @@ on_second(struct timer *t)
 	endpoint_table_sweep(d->endpoints, clock_wall_ms(),
 	    (uint32_t)conf_ms(d->conf, "presence", "dead"));
 	command_table_sweep(d->commands, clock_wall_ms());
+	identity_sweep(d->identity, clock_wall_ms());
 	if (atomic_exchange(&d->bus_lost, false)) {
 		log_warning("the bus lost events: every endpoint is stated "
 		    "again");
