@@ -301,6 +301,27 @@ class Daemon:
                 raise Failure('the daemon broke:\n' +
                               '\n'.join(self.log[at:at + 40]))
 
+    def remembers(self, text):
+        """How often the bytes stand in its memory."""
+        found = 0
+        try:
+            memory = open(f'/proc/{self.process.pid}/mem', 'rb', 0)
+        except PermissionError as e:
+            raise Skip(f'its memory cannot be read: {e}')
+        with memory, open(f'/proc/{self.process.pid}/maps') as maps:
+            for line in maps:
+                area, mode = line.split()[:2]
+                start, end = (int(x, 16) for x in area.split('-'))
+                # A sanitizer's shadow is huge, and holds no data.
+                if not mode.startswith('rw') or end - start > 1 << 30:
+                    continue
+                try:
+                    memory.seek(start)
+                    found += memory.read(end - start).count(text.encode())
+                except (OSError, ValueError):
+                    pass            # gone meanwhile
+        return found
+
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
@@ -500,12 +521,12 @@ class Device(WebSocket):
 
     def __init__(self, daemon, endpoint, listener='main', cert=None,
                  hello=True, token=None, tls=True, path='/v1/channel',
-                 context=None, session=None):
+                 context=None, session=None, source=None):
         self.daemon, self.endpoint = daemon, endpoint
         self.counter = 0
         self.notifications = []
         self.traffic = protocol.Traffic()
-        sock = connect(daemon.address(listener))
+        sock = connect(daemon.address(listener), source=source)
         if tls:
             context = context or daemon.scene.client_context(cert)
             sock = context.wrap_socket(sock, server_hostname='localhost',
@@ -556,13 +577,15 @@ class Device(WebSocket):
             self.notifications.append(answer)
 
 
-def connect(address, timeout=None):
+def connect(address, timeout=None, source=None):
+    """source: the address that it comes from."""
     if isinstance(address, str):
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(timeout or PATIENCE)
         sock.connect(address)
         return sock
-    return socket.create_connection(address, timeout or PATIENCE)
+    return socket.create_connection(address, timeout or PATIENCE,
+                                    source and (source, 0))
 
 
 # ---- a test and its surroundings -----------------------------------------------
