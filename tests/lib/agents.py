@@ -230,7 +230,8 @@ def spki(path):
 
 
 class Proxy:
-    """CONNECT with basic or digest authentication (RFC 7616, SHA-256)."""
+    """CONNECT, open to all, or with basic or digest authentication (RFC 7616,
+    SHA-256)."""
 
     def __init__(self, how):
         self.how = how
@@ -275,7 +276,8 @@ class Proxy:
         m = re.search(r'Proxy-Authorization: (.*)\r', head)
         if self.how == 'closed':
             s.sendall(b'HTTP/1.1 503 Gone fishing\r\n\r\n')
-        elif not m or m.group(1) != (self.wanted(head) or '').rstrip('\r'):
+        elif self.how != 'open' and (not m or m.group(1) != (
+                self.wanted(head) or '').rstrip('\r')):
             s.sendall(b'HTTP/1.1 407 Who?\r\nProxy-Authenticate: ' + (
                 b'Basic realm="x"' if self.how == 'basic' else
                 b'Digest realm="the realm", nonce="nonce1", qop="auth", '

@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.environ['CLEAT_SRCDIR'], 'tests/lib'))
 import harness  # noqa: E402
@@ -374,6 +375,36 @@ def test_failover(scene):
     peer.sock.close()
     second.accept().hello()
     a.stop()
+
+
+def test_close_codes(scene):
+    """when it comes again is what the server's hint and close code say"""
+    server = Server()
+    a = Agent(scene, server.url)
+    hint = {'min_ms': 200, 'max_ms': 600}
+
+    def wait_after(code):
+        peer = server.accept()
+        peer.hello(retry=hint)
+        a.says('online')
+        peer.end(code)
+        line = a.says(f'closed by the server: {code}')
+        return float(re.search(r'next attempt in ([0-9.]+) s', line).group(1))
+    for code in (1012, 1013, 4008):     # somewhere within the hint
+        for _ in range(3):
+            before = time.monotonic()
+            wait = wait_after(code)
+            check(0.2 <= wait <= 0.6, f'{code}: {wait}')
+            a.says('connecting')
+            spent = time.monotonic() - before
+            check(spent >= wait, f'{code}: {spent} of {wait}')
+    for code in (1001, 1011, 4006):     # full jitter, from 0 on
+        check(wait_after(code) <= 0.6, str(code))
+    for code in (4001, 4004, 4005):     # nothing will have changed soon
+        check(0.6 <= wait_after(code) <= 0.75, str(code))
+    wait = wait_after(4003)             # or two devices would fight for ever
+    check(60 <= wait <= 61, f'4003: {wait}')
+    a.kill()
 
 
 def test_proxy(scene):
