@@ -12,12 +12,13 @@ import tempfile
 
 import csource
 
-ORDER = ('base conf wire tls event store net channel plug control '
+ORDER = ('base conf wire cert tls event store net channel plug control '
          'daemon').split()
 
 # Header pattern -> the files that may include it.  The first match counts.
 VENDOR = [
-    ('gnutls/*', ['core/tls/*', 'client/*', 'plugins/*']),
+    ('gnutls/*', ['core/cert/*', 'core/tls/*', 'client/*',
+                  'plugins/*', 'tools/certmgr/*']),
     ('microhttpd.h', ['core/net/*', 'core/control/*',
                       'plugins/status-prometheus/*']),
     ('nng/*', ['core/event/*']),
@@ -46,6 +47,9 @@ VENDOR = [
 
 INCLUDE = re.compile(r'^[ \t]*(?:#|%:|\?\?=)[ \t]*'
                      r'(include|include_next|import|embed)\b[ \t]*(.*)$', re.M)
+# These have a copy of their own of core/cert, with what it needs.
+CERT_USERS = ('plugins/cert-file/', 'tools/certmgr/')
+
 TOPS = ['core', 'include', 'plugins', 'client', 'tools']
 
 
@@ -94,6 +98,11 @@ def shared_with_client(path, peers):
     return core_folder(path) in ('base', 'wire') or path in peers
 
 
+def shared_with_cert_users(path, target):
+    return (path.startswith(CERT_USERS) and
+            core_folder(target) in ('base', 'cert'))
+
+
 def allowed(path, target, peers):
     """None, or why the file path may not include the file target."""
     top, ttop = path.split('/')[0], target.split('/')[0]
@@ -101,6 +110,8 @@ def allowed(path, target, peers):
         return 'outside of the tree'
     if ttop == 'include':
         return None if target.startswith('include/cleat/') else 'not public'
+    if shared_with_cert_users(path, target):
+        return None
     if top == 'plugins':
         same = path.split('/')[:2] == target.split('/')[:2]
         return None if same else 'a plugin uses only <cleat/*.h>'
@@ -114,6 +125,8 @@ def allowed(path, target, peers):
         mine, its = core_folder(path), core_folder(target)
         if its not in ORDER or mine not in ORDER:
             return 'unknown folder'
+        if mine == 'cert' and its not in ('base', 'cert'):
+            return 'cert uses only base and itself'
         if ORDER.index(its) > ORDER.index(mine):
             return '%s is to the right of %s' % (its, mine)
         if path in peers and not shared_with_client(target, peers):
@@ -183,6 +196,7 @@ GOOD_TREE = {
     'core/tls/Makefile.inc':
         'libcleattlspeer_la_SOURCES += core/tls/peer.c \\\n'
         '\tcore/tls/peer.h\n',
+    'core/cert/file.h': '',
     'core/net/net.h': '',
     'client/client.h': '#include "tls/peer.h"\n',
     'include/cleat/abi.h': '#include <stdint.h>\n',
@@ -199,6 +213,15 @@ CASES = [
     (False, 'a tool of the client', 'tools/a.c',
      '#include "util.h"\n#include "../client/client.h"\n'
      '#include "base/mem.h"\n#include <jansson.h>\n'),
+    (False, 'a plugin and a tool with a copy of cert',
+     'plugins/cert-file/a.c',
+     '#include "cert/file.h"\n#include "base/mem.h"\n'),
+    (True, 'cert that uses wire', 'core/cert/a.c',
+     '#include "wire/frame.h"\n'),
+    (True, 'another plugin that uses cert', 'plugins/proto-x/a.c',
+     '#include "cert/file.h"\n'),
+    (True, 'another tool that uses cert', 'tools/a.c',
+     '#include "cert/file.h"\n'),
     (True, 'a folder to the right', 'core/wire/a.c', '#include "net/net.h"\n'),
     (True, 'the right by a relative path', 'core/wire/a.c',
      '#include "../net/net.h"\n'),

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Certificates and private keys out of any number of files.  The format is
+ * recognised by the content, never by the name: PKCS#12, PKCS#7 (PEM, CMS
+ * armour, DER), X.509 (PEM, DER), any PEM blocks one after the other, PKCS#8
+ * plain and encrypted, traditional RSA and EC keys plain and encrypted
+ * (DEK-Info).
+ *
+ * No file costs more than a few seconds, whatever it asks for: how often a
+ * password is to be hashed is read and limited before it is tried.  Blocking:
+ * never on a worker.  Thread: one at a time.
+ */
+#ifndef CT_CERT_BUNDLE_H
+#define CT_CERT_BUNDLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cert/file.h"
+
+#define CERT_BUNDLE_CERTS 256		/* of all files together */
+#define CERT_BUNDLE_KEYS 16
+#define CERT_BUNDLE_FILES 64
+/* Rounds of password hashing, for all files together. */
+#define CERT_ROUNDS_MAX 10000000u
+
+/* These are GnuTLS's gnutls_x509_crt_t and gnutls_x509_privkey_t. */
+struct gnutls_x509_crt_int;
+struct gnutls_x509_privkey_int;
+
+/* Where something came from, for people. */
+struct cert_origin {
+	const char *file;		/* as it was named; "": not a file */
+	const char *format;		/* "PKCS#12", "PEM", … */
+	unsigned at;			/* the how manieth of its kind there: 1 … */
+};
+
+struct cert_item {
+	struct gnutls_x509_crt_int *crt;
+	uint8_t sha256[32];		/* of the DER form */
+	struct cert_origin from;
+};
+
+struct cert_key {
+	struct gnutls_x509_privkey_int *key;
+	uint8_t id[32];			/* SHA-256 of its public half (SPKI) */
+	bool was_encrypted;
+	struct cert_origin from;
+};
+
+struct cert_bundle {
+	struct cert_item *certs;	/* each one once */
+	size_t certs_n;
+	struct cert_key *keys;		/* each one once */
+	size_t keys_n;
+	size_t duplicates;		/* certificates dropped for that */
+	/* private to bundle*.c */
+	char *files[CERT_BUNDLE_FILES];
+	size_t files_n;
+	unsigned rounds;
+};
+
+int cert_bundle_new(struct cert_bundle **ret);	/* -ENOMEM */
+void cert_bundle_free(struct cert_bundle **);	/* keys are wiped */
+
+/*
+ * Adds everything that is in n bytes; `file` is their name for people ("" if
+ * there is none).  password: NULL for none; an empty one is also tried when
+ * there is none.  What is neither certificate nor key (CRL, parameters, text)
+ * is passed over, but a file without either is refused.  -EINVAL (what it is
+ * and what is wrong with it), -EKEYREJECTED (password missing or wrong),
+ * -E2BIG (over a limit above), -ENOTSUP (known, but the library cannot),
+ * -ENOMEM, each with why[CERT_WHY_SIZE]; then nothing of it was added.
+ */
+int cert_bundle_add(struct cert_bundle *, const char *file, const void *p,
+    size_t n, const char *password, char *why);
+/* The same with cert_file_read(); ret_stamp and ret_mode may be NULL. */
+int cert_bundle_add_file(struct cert_bundle *, const char *path,
+    const char *password, char *why, struct cert_stamp *ret_stamp,
+    unsigned *ret_mode);
+
+#endif
