@@ -50,7 +50,7 @@ struct event_bus {
 	size_t large_max;
 	_Atomic int sleeping;
 	_Atomic bool stop;
-	int wake_fd, request_fd;
+	int wake_fd;
 	pthread_t thread;
 	bool started;
 
@@ -287,7 +287,7 @@ answer(struct event_bus *bus, nng_msg *m)
 
 /* Answers some requests.  False: there may be more. */
 static bool
-serve(struct event_bus *bus)
+serve(struct event_bus *bus, uint64_t now_ms)
 {
 	unsigned n;
 	nng_msg *m;
@@ -295,9 +295,8 @@ serve(struct event_bus *bus)
 	if (!bus->rep.open)
 		return true;
 	for (n = 0; n < REQUESTS_MAX; n++) {
-		if (bus_socket_request(&bus->rep, &m) != 0)
+		if (bus_socket_request(&bus->rep, now_ms, &m) != 0)
 			return true;
-		/* A requester that does not read has itself to blame. */
 		if (answer(bus, m) == 0)
 			bump(&bus->stat_snapshots);
 	}
@@ -327,7 +326,8 @@ wait(struct event_bus *bus, int timeout_ms, bool requests)
 {
 	struct pollfd fds[2] = {
 		{ .fd = bus->wake_fd, .events = POLLIN },
-		{ .fd = requests ? bus->request_fd : -1, .events = POLLIN },
+		{ .fd = requests && bus->rep.open ?
+		    bus_socket_fd(&bus->rep) : -1, .events = POLLIN },
 	};
 	uint64_t n;
 
@@ -348,8 +348,10 @@ sleep_until_kicked(struct event_bus *bus, uint64_t now_ms)
 
 	if (bus->pub.open)
 		ms = sooner(ms, canary_wait(&bus->pub_canary, now_ms));
-	if (bus->rep.open)
+	if (bus->rep.open) {
 		ms = sooner(ms, canary_wait(&bus->rep_canary, now_ms));
+		ms = sooner(ms, bus_socket_wait(&bus->rep, now_ms));
+	}
 	if (bus->stat_dropped != bus->resynced_lost)
 		ms = sooner(ms, RESYNC_EVERY_MS);
 	if (bus->opts.alive_ms != 0 && bus->pub.pipes > 0)
@@ -393,7 +395,7 @@ run(void *arg)
 		now = clock_mono_ms();
 		refill_pace(bus, now);
 		busy = drain(bus);
-		done = serve(bus);
+		done = serve(bus, now);
 		watch_listener(bus, &bus->pub, &bus->pub_canary, now);
 		watch_listener(bus, &bus->rep, &bus->rep_canary, now);
 		resync(bus, now);
@@ -494,9 +496,6 @@ start(struct event_bus *bus, char *why)
 	    (r = open_socket(bus, &bus->rep, bus->snapshot_url, BUS_REP,
 	    why)) != 0)
 		return r;
-	if (bus->rep.open &&
-	    (r = bus_socket_fd(&bus->rep, &bus->request_fd)) != 0)
-		return r;
 	canary_init(&bus->pub_canary, bus->pub.path, CANARY_SUB, every, now);
 	canary_init(&bus->rep_canary, bus->rep.path, CANARY_REQ, every, now);
 	bus->paced_ms = now;
@@ -519,7 +518,7 @@ event_bus_new(const struct event_bus_opts *o, char *why,
 	if ((bus = mem_calloc(1, sizeof(*bus))) == NULL)
 		return refuse(why, -ENOMEM, "out of memory");
 	bus->magic = BUS_MAGIC;
-	bus->wake_fd = bus->request_fd = -1;
+	bus->wake_fd = -1;
 	bus->pub_canary.fd = bus->rep_canary.fd = -1;
 	/* nng's threads and ours take no signals: they inherit the mask. */
 	(void)sigfillset(&all);

@@ -6,6 +6,7 @@
 #include "event/socket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 
 #define WHY_SIZE 256
 #define SOCKET_MODE 0660
+#define READ_WITHIN_MS 200
 
 static int
 error(int rv)
@@ -124,6 +126,9 @@ bus_socket_open(struct bus_socket *b, uint32_t queue, char *why)
 	if (rv != 0)
 		return fail(b, why, error(rv), nng_strerror(rv));
 	b->open = true;
+	if (b->kind == BUS_REP && ((rv = nng_socket_get_int(b->s,
+	    NNG_OPT_RECVFD, &b->recv_fd)) == 0))
+		rv = nng_socket_get_int(b->s, NNG_OPT_SENDFD, &b->send_fd);
 	for (i = 0; rv == 0 && i < sizeof(evs) / sizeof(*evs); i++)
 		rv = nng_pipe_notify(b->s, evs[i], pipe_event, b);
 	/* 1.5.2 takes messages of any size unless told. */
@@ -146,6 +151,9 @@ bus_socket_close(struct bus_socket *b)
 {
 	if (!b->open)
 		return;
+	if (b->held != NULL)
+		nng_msg_free(b->held);
+	b->held = NULL;
 	(void)nng_close(b->s);		/* with its listener */
 	b->open = b->listening = false;
 }
@@ -179,15 +187,53 @@ bus_socket_publish(struct bus_socket *b, const void *p, size_t n)
 }
 
 int
-bus_socket_fd(struct bus_socket *b, int *ret_fd)
+bus_socket_fd(const struct bus_socket *b)
 {
-	return error(nng_socket_get_int(b->s, NNG_OPT_RECVFD, ret_fd));
+	return b->held != NULL ? b->send_fd : b->recv_fd;
 }
 
 int
-bus_socket_request(struct bus_socket *b, nng_msg **ret)
+bus_socket_wait(const struct bus_socket *b, uint64_t now_ms)
 {
-	return error(nng_recvmsg(b->s, ret, NNG_FLAG_NONBLOCK));
+	uint64_t end = b->held_ms + READ_WITHIN_MS;
+
+	if (b->held == NULL)
+		return -1;
+	return end > now_ms ? (int)(end - now_ms) : 0;
+}
+
+static bool
+readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+int
+bus_socket_request(struct bus_socket *b, uint64_t now_ms, nng_msg **ret)
+{
+	int r;
+
+	if (b->held == NULL) {
+		r = error(nng_recvmsg(b->s, &b->held, NNG_FLAG_NONBLOCK));
+		if (r != 0)
+			return r;
+		b->held_ms = now_ms;
+	}
+	/* 1.5.2 drops an answer to a peer to which one is under way, also when
+	 * that has arrived and nng's own thread does not know yet. */
+	if (readable(b->send_fd)) {
+		*ret = b->held;
+		b->held = NULL;
+		return 0;
+	}
+	if (bus_socket_wait(b, now_ms) == 0) {
+		(void)nng_pipe_close(nng_msg_get_pipe(b->held));
+		nng_msg_free(b->held);
+		b->held = NULL;
+	}
+	return -EAGAIN;
 }
 
 int

@@ -24,6 +24,9 @@ struct bus_socket {
 	const char *url, *path;		/* the owner's; path is inside url */
 	nng_socket s;
 	nng_listener l;
+	int recv_fd, send_fd;		/* REP */
+	nng_msg *held;			/* REP: its peer's answer before it is */
+	uint64_t held_ms;		/* still under way; since when */
 	/* Written on nng's threads. */
 	_Atomic uint32_t added;		/* pipes ever got */
 	_Atomic int32_t pipes;		/* now */
@@ -43,12 +46,14 @@ int bus_socket_relisten(struct bus_socket *);
 /* Puts p[0..n) into the queue of every subscriber; never waits. */
 int bus_socket_publish(struct bus_socket *, const void *p, size_t n);
 
-/* The descriptor that is readable when a request waits.  -errno. */
-int bus_socket_fd(struct bus_socket *, int *ret_fd);
-/* Takes one request; -EAGAIN when there is none. */
-int bus_socket_request(struct bus_socket *, nng_msg **ret);
-/* Answers it with p[0..n) and frees it.  A peer that does not read its answers
- * gets none. */
+/* What is readable when a request waits that can be answered. */
+int bus_socket_fd(const struct bus_socket *);
+/* Until then bus_socket_request() wants to be called; -1 at any time. */
+int bus_socket_wait(const struct bus_socket *, uint64_t now_ms);
+/* Takes one request; -EAGAIN when there is none, or its peer has yet to read an
+ * answer: for 200 ms, then it is cut off. */
+int bus_socket_request(struct bus_socket *, uint64_t now_ms, nng_msg **ret);
+/* Answers it with p[0..n) and frees it. */
 int bus_socket_reply(struct bus_socket *, nng_msg *, const void *p, size_t n);
 
 #endif
