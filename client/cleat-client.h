@@ -127,36 +127,60 @@ struct cleat_client_opts {
 	void (*approval)(void *ctx, const char *fingerprint);
 };
 
+/*
+ * Every function is called on the client's one thread, and does not wait but
+ * where that is said.  All texts are UTF-8, are copied where they are kept,
+ * and stay the caller's.
+ */
+
 #define CLEAT_CLIENT_WHY_SIZE 512
-/* Copies the options and reads the files; makes the key if it is missing.
- * Blocks on local files only.  -EINVAL and others, with one line in
- * why[CLEAT_CLIENT_WHY_SIZE]; -ENOMEM. */
+/*
+ * Copies the options and reads the files; makes the key if it is missing.  It
+ * connects in cleat_client_process() only.  *ret is the caller's, to be freed
+ * with cleat_client_free().  `log` may be called.  Blocks on local files.
+ * -EINVAL an option is missing or wrong, -EPERM others may read the key,
+ * -ENOMEM, or -errno of a file; one line in why[CLEAT_CLIENT_WHY_SIZE], *ret
+ * untouched.
+ */
 CLEAT_CLIENT_API int cleat_client_new(const struct cleat_client_opts *,
     char *why, struct cleat_client **ret);
-/* Ends the channel without goodbye.  Calls that wait are not answered any
- * more.  NULL inside is fine; never from a callback. */
+/* Ends the channel without goodbye and sets the pointer to NULL; NULL inside
+ * is fine.  Calls that wait are not answered any more.  Never from a callback.
+ */
 CLEAT_CLIENT_API void cleat_client_free(struct cleat_client **);
 
-CLEAT_CLIENT_API int cleat_client_fd(const struct cleat_client *);	/* -1 none */
+/* What to watch until the next call of the library: it stays the client's; -1:
+ * nothing. */
+CLEAT_CLIENT_API int cleat_client_fd(const struct cleat_client *);
+/* POLLIN, POLLOUT or both, for that descriptor. */
 CLEAT_CLIENT_API short cleat_client_poll_events(const struct cleat_client *);
-CLEAT_CLIENT_API int cleat_client_timeout_ms(const struct cleat_client *);	/* -1 never */
-/* Does what can be done without waiting. */
+/* Milliseconds until cleat_client_process() is wanted in any case, at most an
+ * hour; 0 at once; -1 never (STOPPED). */
+CLEAT_CLIENT_API int cleat_client_timeout_ms(const struct cleat_client *);
+/* Does what can be done without waiting; all callbacks but `log` come from
+ * here and from cleat_client_stop().  Harmless when there is nothing to do,
+ * never from a callback.  What fails is told to `state`, and tried again. */
 CLEAT_CLIENT_API void cleat_client_process(struct cleat_client *);
 
 CLEAT_CLIENT_API enum cleat_client_state cleat_client_get_state(
     const struct cleat_client *);
-/* The public key of identity_file, 64 hexadecimal digits, or NULL. */
+/* The public key of identity_file, 64 hexadecimal digits, the client's until
+ * it is freed; NULL: there is none. */
 CLEAT_CLIENT_API const char *cleat_client_public_key(
     const struct cleat_client *);
 
 /*
- * All below: -ENOTCONN when not online, -ENOBUFS when too much waits to be sent
- * or answered, -EINVAL what is not JSON of the right kind, -EMSGSIZE more than
- * the server takes, -ENOMEM.
+ * What is said to the server.  All of these return 0: it is on its way;
+ * -ENOTCONN not online, -ENOBUFS too much waits to be sent or answered,
+ * -EINVAL not JSON of the right kind, -EMSGSIZE more than the server takes,
+ * -EIO no random numbers, -ENOMEM no memory, or a text that is not UTF-8.
+ * After an error nothing was sent.
  *
  * When a call returns 0, `done` (may be NULL) is called once, later, inside
- * cleat_client_process() or cleat_client_stop().  Calls are answered in any
- * order; at most CLEAT_CLIENT_CALLS_MAX wait.
+ * cleat_client_process() or cleat_client_stop(), with `arg`, which stays the
+ * caller's; after an error it is not.  What it is given lives until it
+ * returns.  Calls are answered in any order; at most CLEAT_CLIENT_CALLS_MAX
+ * wait.
  */
 #define CLEAT_CLIENT_CALLS_MAX 64
 
@@ -164,11 +188,12 @@ CLEAT_CLIENT_API const char *cleat_client_public_key(
 CLEAT_CLIENT_API int cleat_client_call(struct cleat_client *,
     const char *method, const char *params_json,
     void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
-/* A notification; `params_json` is one JSON object. */
+/* A notification, which nobody answers; `params_json` is one JSON object. */
 CLEAT_CLIENT_API int cleat_client_notify(struct cleat_client *,
     const char *method, const char *params_json);
 
-/* `data_json`: an array.  The result {"stored":N}: forget all up to N. */
+/* `seq` from 1 on, rising; `data_json`: an array.  The result {"stored":N}:
+ * forget all up to N.  An error: doc/protocol.md says which are for good. */
 CLEAT_CLIENT_API int cleat_client_telemetry(struct cleat_client *,
     uint64_t seq, const char *data_json,
     void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
@@ -176,11 +201,12 @@ CLEAT_CLIENT_API int cleat_client_telemetry(struct cleat_client *,
 CLEAT_CLIENT_API int cleat_client_inventory(struct cleat_client *,
     const char *patch_json,
     void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
-/* `percent` 0 to 100, or negative: not told; `text` may be NULL. */
+/* `percent` 0 to 100, or negative: not told; `text` may be NULL.  A
+ * notification: it may be lost. */
 CLEAT_CLIENT_API int cleat_client_progress(struct cleat_client *,
     const char *command_id, int percent, const char *text);
-/* `outcome`: ok, error, cancelled, interrupted; `result_json` any JSON value or
- * NULL; `message` or NULL. */
+/* `outcome`: ok, error, cancelled, interrupted; `result_json` any JSON value
+ * or NULL; `message` or NULL.  Say it again until it is answered. */
 struct cleat_client_outcome {
 	const char *command_id, *outcome, *result_json, *message;
 };
@@ -196,13 +222,16 @@ CLEAT_CLIENT_API int cleat_client_sleep(struct cleat_client *,
     int64_t until_ms,
     void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
 
-/* Servers to use from the next connection on, best first, as in
- * opts.server; kept in servers_file.  -EINVAL when one is no URL. */
+/* Servers to use from the next connection on, best first, as in opts.server;
+ * "" none but those.  Kept in servers_file: blocks on it.  -EINVAL one is no
+ * URL, or has no TLS where the first of opts.server has, -ENOMEM: nothing
+ * changed; -errno of the file: they are used, but not kept. */
 CLEAT_CLIENT_API int cleat_client_set_servers(struct cleat_client *,
     const char *servers);
 
-/* Says bye and closes; the state becomes STOPPED and stays so.  In a callback it
- * takes effect when cleat_client_process() is about to return. */
+/* Says bye with this reason (not NULL) and closes; the state becomes STOPPED,
+ * at once or within 3 s of cleat_client_process(), and stays so.  In a
+ * callback it takes effect when cleat_client_process() is about to return. */
 CLEAT_CLIENT_API void cleat_client_stop(struct cleat_client *,
     const char *reason);
 

@@ -33,23 +33,25 @@ client_flush(struct cleat_client *c)
 int
 client_frame(struct cleat_client *c, unsigned opcode, const void *p, size_t n)
 {
-	uint8_t head[WS_HEADER_MAX], mask[4];
+	uint8_t mask[4], *frame;
 	size_t head_n;
-	uint8_t *copy;
 	int r = digest_random(mask, sizeof(mask));
 
 	if (r != 0)
 		return r;
-	copy = mem_dup(p, n);
-	if (copy == NULL && n > 0)
+	frame = mem_alloc(WS_HEADER_MAX + n);
+	if (frame == NULL)
 		return -ENOMEM;
-	head_n = ws_encode_header(head, opcode | WS_FIN, n, mask);
-	if (n > 0)
-		ws_mask(copy, n, mask, 0);
-	r = buf_append(&c->out, head, head_n, CLIENT_OUT_MAX);
-	if (r == 0 && n > 0)
-		r = buf_append(&c->out, copy, n, CLIENT_OUT_MAX + n);
-	mem_free(copy);
+	head_n = ws_encode_header(frame, opcode | WS_FIN, n, mask);
+	if (n > 0) {
+		memcpy(frame + head_n, p, n);
+		ws_mask(frame + head_n, n, mask, 0);
+	}
+	/* Whole or not at all; the last one may go beyond the limit. */
+	r = buf_len(c->out) >= CLIENT_OUT_MAX ? -ENOBUFS :
+	    buf_append(&c->out, frame, head_n + n, CLIENT_OUT_MAX + head_n +
+	    n);
+	mem_free_wiped(frame, head_n + n);
 	return r;
 }
 

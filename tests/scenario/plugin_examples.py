@@ -49,29 +49,6 @@ def run(args, **more):
     return p.returncode == 0, p.stdout
 
 
-def client_example(tmp, root):
-    """The client library, as its users find it."""
-    good, text = run(['make', '-C', BUILD, 'DESTDIR=' + root,
-                      'install-libLTLIBRARIES', 'install-includeHEADERS'])
-    ok(good, 'libcleat-client is installed', text)
-    pc = [d for d, _, f in os.walk(root) if 'cleat-client.pc' in f]
-    flags = subprocess.run(
-        ['pkg-config', '--cflags', '--libs', 'cleat-client'],
-        stdout=subprocess.PIPE, text=True, env=dict(
-            os.environ, PKG_CONFIG_PATH=pc[0], PKG_CONFIG_SYSROOT_DIR=root))
-    source = os.path.join(SRC, 'client/example.c')
-    with open(source) as f:
-        lines = f.read().count('\n')
-    ok(lines <= 64, 'the example of the client has some 60 lines')
-    sanitizer = os.environ.get('CLEAT_SANITIZER', 'no')
-    good, text = run([os.environ.get('CC', 'cc'), '-std=c11', '-Wall',
-                      '-Wextra', '-Werror', source, '-o',
-                      os.path.join(tmp, 'lamp'), *flags.stdout.split(),
-                      *([] if sanitizer == 'no' else
-                        ['-fsanitize=' + sanitizer])])
-    ok(good, 'it is built with header, library and cleat-client.pc', text)
-
-
 def main():
     tmp = tempfile.mkdtemp(prefix='cleat-examples-')
     try:
@@ -111,7 +88,6 @@ def main():
                           '--check-config'])
         ok(not good and 'every' in text,
            'and checks their options', text)
-        client_example(tmp, root)
     finally:
         shutil.rmtree(tmp)
     print('1..%d' % done)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -14,7 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "cleat-client.h"
+#include "client_priv.h"
 #include "tls/digest.h"
 #include "wire/ws_frame.h"
 #include "wire/ws_handshake.h"
@@ -149,12 +152,39 @@ stop_in_a_callback_waits_until_the_input_is_done_with(void **state)
 	(void)close(fd);
 }
 
+/* Half a frame would make the next one unreadable. */
+static void
+short_memory_queues_a_whole_frame_or_nothing(void **state)
+{
+	static const char text[] = "[1]";
+	struct cleat_client c = { .out = NULL };
+	size_t was = 0;
+
+	(void)state;
+	for (unsigned turn = 0; turn < 300; turn++) {
+		int r = -ENOMEM;
+
+		for (unsigned long k = 1; r != 0; k++) {
+			(void)mem_fail_nth(k);
+			r = client_frame(&c, WS_OP_TEXT, text, 3);
+			(void)mem_fail_nth(0);
+			assert_true(r == 0 || r == -ENOMEM);
+			assert_int_equal(buf_len(c.out), was +
+			    (r == 0 ? 9 : 0));
+		}
+		was = buf_len(c.out);
+	}
+	buf_free(&c.out);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    stop_in_a_callback_waits_until_the_input_is_done_with),
+		cmocka_unit_test(
+		    short_memory_queues_a_whole_frame_or_nothing)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
