@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* core/control/control.c: the socket, connections, deadlines, the end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../lib/control_rig.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "event/bus.h"
+
+#define STATUS "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static struct control_rig rig;
+static char other[170], why[CONTROL_WHY_SIZE];
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	log_set_level(LOG_LVL_ERROR);
+	control_rig_init(&rig);
+	return 0;
+}
+
+static int
+set_up_started(void **state)
+{
+	(void)set_up(state);
+	control_rig_start(&rig);
+	(void)snprintf(other, sizeof(other), "%s2", rig.path);
+	why[0] = '\0';
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	control_rig_stop(&rig);
+	return 0;
+}
+
+static struct control *
+the_control(void)
+{
+	return atomic_load(&rig.control);
+}
+
+/* ---- the socket ---------------------------------------------------------------------- */
+
+static int
+open_at(const char *path, struct control **ret)
+{
+	struct control_deps deps = rig.deps;
+
+	deps.path = path;
+	return control_new(&deps, &rig.rules, why, ret);
+}
+
+static void
+close_it(struct control **c)
+{
+	control_stop(*c);
+	control_free(c);
+	assert_null(*c);
+}
+
+static void
+only_its_owner_and_group_can_connect(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat(rig.path, &st), 0);
+	assert_true(S_ISSOCK(st.st_mode));
+	assert_int_equal(st.st_mode & 0777, 0660);
+}
+
+static void
+a_socket_that_is_in_use_is_left_alone(void **state)
+{
+	struct control *c = NULL;
+
+	(void)state;
+	assert_int_equal(open_at(rig.path, &c), -EADDRINUSE);
+	assert_null(c);
+	assert_non_null(strstr(why, "another daemon"));
+	assert_int_equal(control_rig_status(&rig, "GET", "/v1/status", NULL,
+	    NULL), 200);
+}
+
+static void
+a_socket_that_was_left_is_replaced(void **state)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct control *c = NULL;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%.100s", other);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	(void)close(fd);
+	assert_int_equal(open_at(other, &c), 0);
+	close_it(&c);
+	assert_int_equal(access(other, F_OK), -1);
+}
+
+static void
+a_path_where_no_socket_can_be_is_an_error(void **state)
+{
+	struct control *c = NULL;
+	char path[400];
+	int fd = open(other, O_CREAT | O_WRONLY, 0600);
+
+	(void)state;
+	(void)close(fd);
+	assert_int_equal(open_at(other, &c), -EEXIST);
+	assert_int_equal(access(other, F_OK), 0);
+	assert_int_equal(open_at("/nowhere/at/all", &c), -ENOENT);
+	(void)snprintf(path, sizeof(path), "/tmp/%0200d", 1);
+	assert_int_equal(open_at(path, &c), -ENAMETOOLONG);
+	assert_null(c);
+	assert_non_null(strstr(why, "control socket \"/tmp/00"));
+}
+
+static void
+short_memory_at_the_start_leaves_nothing(void **state)
+{
+	struct control *c = NULL;
+	unsigned long n;
+	int r;
+
+	(void)state;
+	for (n = 1; ; n++) {
+		mem_fail_nth(n);
+		r = open_at(other, &c);
+		if (mem_fail_nth(0) < n)
+			break;
+		assert_int_equal(r, -ENOMEM);
+		assert_null(c);
+		assert_true(why[0] != '\0');
+		assert_int_equal(access(other, F_OK), -1);
+	}
+	assert_int_equal(r, 0);
+	assert_true(n > 2);
+	close_it(&c);
+	control_free(&c);
+	control_stop(NULL);
+	control_refuse(NULL);
+}
+
+/* ---- connections --------------------------------------------------------------------- */
+
+static void
+more_connections_than_allowed_are_told(void **state)
+{
+	struct control_answer a;
+	int fd[4], more;
+
+	(void)state;
+	rig.rules.connections = 4;
+	control_rig_start(&rig);
+	for (int i = 0; i < 4; i++)
+		fd[i] = control_rig_dial(&rig);
+	more = control_rig_dial(&rig);
+	control_rig_answer(&rig, more, &a);
+	assert_int_equal(a.status, 503);
+	control_answer_free(&a);
+	control_rig_answer(&rig, more, &a);
+	assert_int_equal(a.status, 0);
+	(void)close(more);
+	assert_int_equal(atomic_load(&the_control()->counters.
+	    connections_refused), 1);
+	control_rig_send(&rig, fd[3], STATUS);
+	control_rig_answer(&rig, fd[3], &a);
+	assert_int_equal(a.status, 200);
+	control_answer_free(&a);
+	for (int i = 0; i < 4; i++)
+		(void)close(fd[i]);
+	while (atomic_load(&the_control()->counters.connections) > 0)
+		control_rig_turn(&rig);
+	assert_int_equal(control_rig_status(&rig, "GET", "/v1/status", NULL,
+	    NULL), 200);
+}
+
+static void
+no_memory_for_a_connection_is_told(void **state)
+{
+	struct control_answer a;
+	int fd;
+
+	(void)state;
+	mem_fail_nth(1);
+	fd = control_rig_dial(&rig);
+	mem_fail_nth(0);
+	control_rig_answer(&rig, fd, &a);
+	assert_int_equal(a.status, 503);
+	control_answer_free(&a);
+	(void)close(fd);
+	assert_int_equal(atomic_load(&the_control()->counters.connections), 0);
+	assert_int_equal(control_rig_status(&rig, "GET", "/v1/status", NULL,
+	    NULL), 200);
+}
+
+static void
+changed_rules_hold_at_once(void **state)
+{
+	struct control_rules rules = rig.rules;
+
+	(void)state;
+	rules.request_max = 10;
+	control_set_rules(the_control(), &rules);
+	assert_int_equal(control_rig_status(&rig, "PUT", "/v1/log-level",
+	    "{\"level\":\"error\"}", NULL), 413);
+	assert_true(control_counters(the_control()) ==
+	    &the_control()->counters);
+}
+
+/* ---- deadlines ------------------------------------------------------------------------- */
+
+static void
+a_request_has_to_come_in_time(void **state)
+{
+	static const char *const begun[] = {
+		"", "GET /v1/st", "PUT /v1/log-level HTTP/1.1\r\nHost: x\r\n"
+		"Content-Length: 10\r\n\r\n{"
+	};
+	struct control_answer a;
+	int fd;
+
+	(void)state;
+	rig.rules.timeout_ms = 50;
+	control_rig_start(&rig);
+	for (unsigned i = 0; i < 3; i++) {
+		fd = control_rig_dial(&rig);
+		control_rig_send(&rig, fd, begun[i]);
+		control_rig_answer(&rig, fd, &a);
+		assert_int_equal(a.status, 408);
+		control_answer_free(&a);
+		control_rig_answer(&rig, fd, &a);
+		assert_int_equal(a.status, 0);
+		(void)close(fd);
+	}
+	assert_int_equal(atomic_load(&the_control()->counters.timeouts), 3);
+	/* Between requests it ends in silence. */
+	fd = control_rig_dial(&rig);
+	control_rig_send(&rig, fd, STATUS);
+	control_rig_answer(&rig, fd, &a);
+	assert_int_equal(a.status, 200);
+	control_answer_free(&a);
+	control_rig_answer(&rig, fd, &a);
+	assert_int_equal(a.status, 0);
+	(void)close(fd);
+	assert_int_equal(atomic_load(&the_control()->counters.timeouts), 4);
+}
+
+static void
+who_waits_for_news_has_no_deadline(void **state)
+{
+	struct control_answer a;
+	int fd;
+
+	(void)state;
+	rig.rules.timeout_ms = 50;
+	control_rig_start(&rig);
+	fd = control_rig_dial(&rig);
+	control_rig_send(&rig, fd, "GET /v1/telemetry?wait_ms=300 HTTP/1.1\r\n"
+	    "Host: x\r\n\r\n");
+	control_rig_answer(&rig, fd, &a);
+	assert_int_equal(a.status, 200);
+	control_answer_free(&a);
+	(void)close(fd);
+}
+
+static void
+who_hangs_up_while_it_waits_is_forgotten(void **state)
+{
+	int fd = control_rig_dial(&rig);
+
+	(void)state;
+	control_rig_send(&rig, fd, "GET /v1/telemetry?wait_ms=60000 "
+	    "HTTP/1.1\r\nHost: x\r\n\r\n");
+	while (list_empty(&the_control()->waiting))
+		control_rig_turn(&rig);
+	control_rig_settle(&rig);
+	(void)close(fd);
+	while (atomic_load(&the_control()->counters.connections) > 0)
+		control_rig_turn(&rig);
+	assert_true(list_empty(&the_control()->waiting));
+	assert_true(list_empty(&the_control()->exchanges));
+}
+
+/* ---- the end ---------------------------------------------------------------------------- */
+
+static void
+nobody_is_let_in_after_refuse(void **state)
+{
+	struct control_answer a;
+	int fd = control_rig_dial(&rig);
+
+	(void)state;
+	control_refuse(the_control());
+	control_refuse(the_control());
+	control_rig_send(&rig, fd, STATUS);
+	control_rig_answer(&rig, fd, &a);
+	assert_int_equal(a.status, 503);
+	control_answer_free(&a);
+	(void)close(fd);
+}
+
+/* With its thread, as in the daemon. */
+static void
+the_end_answers_who_waits(void **state)
+{
+	struct control_answer a;
+	struct control *c = the_control();
+	char text[400] = "";
+	int poll = control_rig_dial(&rig), stream = control_rig_dial(&rig);
+
+	(void)state;
+	control_rig_send(&rig, poll, "GET /v1/telemetry?wait_ms=60000 "
+	    "HTTP/1.1\r\nHost: x\r\n\r\n");
+	control_rig_send(&rig, stream, "GET /v1/events HTTP/1.1\r\n"
+	    "Host: x\r\n\r\n");
+	assert_true(control_rig_text(&rig, stream, text, sizeof(text),
+	    "event: open"));
+	while (list_empty(&c->waiting))
+		control_rig_turn(&rig);
+	control_rig_settle(&rig);
+	assert_int_equal(control_start(c), 0);
+	control_refuse(c);
+	control_stop(c);
+	control_stop(c);
+	atomic_store(&rig.control, NULL);
+	control_rig_answer(&rig, poll, &a);
+	assert_int_equal(a.status, 200);
+	control_answer_free(&a);
+	while (recv(stream, text, sizeof(text), 0) > 0)
+		continue;
+	assert_int_equal(access(rig.path, F_OK), -1);
+	event_bus_free(&rig.bus);
+	store_free(&rig.store);
+	control_free(&c);
+	(void)close(poll);
+	(void)close(stream);
+}
+
+#define TEST(t) \
+	cmocka_unit_test_setup_teardown(t, set_up_started, tear_down)
+#define TEST_OWN(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(only_its_owner_and_group_can_connect),
+		TEST(a_socket_that_is_in_use_is_left_alone),
+		TEST(a_socket_that_was_left_is_replaced),
+		TEST(a_path_where_no_socket_can_be_is_an_error),
+		TEST(short_memory_at_the_start_leaves_nothing),
+		TEST_OWN(more_connections_than_allowed_are_told),
+		TEST(no_memory_for_a_connection_is_told),
+		TEST(changed_rules_hold_at_once),
+		TEST_OWN(a_request_has_to_come_in_time),
+		TEST_OWN(who_waits_for_news_has_no_deadline),
+		TEST(who_hangs_up_while_it_waits_is_forgotten),
+		TEST(nobody_is_let_in_after_refuse),
+		TEST(the_end_answers_who_waits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
