@@ -256,6 +256,14 @@ run_add(struct store_job *job, struct store_db *db)
 	return store_command_add(db, &row, &j->order);
 }
 
+/* Counts it; returns err. */
+static int
+refuse(struct command_table *t, enum command_refusal why, int err)
+{
+	atomic_fetch_add_explicit(&t->refused[why], 1, memory_order_relaxed);
+	return err;
+}
+
 static void
 added(struct store_job *job)
 {
@@ -272,7 +280,11 @@ added(struct store_job *job)
 	else
 		enqueue(c, j->order);
 	pthread_mutex_unlock(&t->lock);
-	if (job->error == 0)
+	if (job->error != 0)
+		(void)refuse(t, job->error == -EEXIST ?
+		    COMMAND_REFUSED_EXISTS : COMMAND_REFUSED_STORE,
+		    job->error);
+	else
 		command_publish(t, EVENT_COMMAND_QUEUED, j->endpoint, j->id,
 		    j->verb, NULL, NULL, "");
 	command_answer(j, job->error);
@@ -298,6 +310,7 @@ make_id(struct command_table *t, const char *wanted, char *to)
 		    (unsigned long long)++t->made);
 }
 
+/* Under the lock. */
 static int
 room_for(struct command_table *t, const struct command_request *r, char *why)
 {
@@ -305,16 +318,16 @@ room_for(struct command_table *t, const struct command_request *r, char *why)
 	    r->endpoint));
 
 	if (r->id[0] != '\0' && command_find(t, r->id) != NULL)
-		return -EEXIST;
+		return refuse(t, COMMAND_REFUSED_EXISTS, -EEXIST);
 	if (q != NULL && q->n >= t->rules.queue_max) {
 		(void)snprintf(why, WHY_SIZE, "%u commands of this endpoint "
 		    "are open already", q->n);
-		return -EDQUOT;
+		return refuse(t, COMMAND_REFUSED_QUEUE, -EDQUOT);
 	}
 	if (t->by_id.count >= t->rules.open_max) {
 		(void)snprintf(why, WHY_SIZE, "%zu commands are open already",
 		    t->by_id.count);
-		return -EDQUOT;
+		return refuse(t, COMMAND_REFUSED_OPEN, -EDQUOT);
 	}
 	return 0;
 }
@@ -338,6 +351,8 @@ command_put(struct command_table *t, const struct command_request *r,
 		make_id(t, r->id, id);
 		row.id = id;
 		err = insert(t, &row, kind, &c);
+		if (err != 0)
+			(void)refuse(t, COMMAND_REFUSED_MEMORY, err);
 	}
 	pthread_mutex_unlock(&t->lock);
 	if (err != 0)
@@ -359,6 +374,8 @@ command_put(struct command_table *t, const struct command_request *r,
 		pthread_mutex_lock(&t->lock);
 		command_remove(t, command_find(t, id));
 		pthread_mutex_unlock(&t->lock);
+		(void)refuse(t, err == -ENOMEM ? COMMAND_REFUSED_MEMORY :
+		    COMMAND_REFUSED_BUSY, err);
 	}
 	return err;
 }
@@ -377,10 +394,10 @@ command_add(struct command_table *t, const struct command_request *r,
 	pthread_mutex_unlock(&t->lock);
 	err = command_check(r, &rules, clock_wall_ms(), why);
 	if (err != 0)
-		return err;
+		return refuse(t, COMMAND_REFUSED_INVALID, err);
 	if (endpoint_get(t->deps.endpoints, r->endpoint, &facts) != 0) {
 		(void)snprintf(why, WHY_SIZE, "no such endpoint");
-		return -ENOENT;
+		return refuse(t, COMMAND_REFUSED_ENDPOINT, -ENOENT);
 	}
 	return command_put(t, r, strcmp(r->verb, "wake") == 0 ? COMMAND_WAKE :
 	    COMMAND_FOR_DEVICE, why, a);
@@ -723,4 +740,27 @@ command_table_open(struct command_table *t)
 	n = t->by_id.count;
 	pthread_mutex_unlock(&t->lock);
 	return n;
+}
+
+const char *
+command_refusal_name(enum command_refusal why)
+{
+	static const char *const names[COMMAND_REFUSALS] = {
+		[COMMAND_REFUSED_INVALID] = "invalid",
+		[COMMAND_REFUSED_ENDPOINT] = "endpoint",
+		[COMMAND_REFUSED_EXISTS] = "exists",
+		[COMMAND_REFUSED_QUEUE] = "queue",
+		[COMMAND_REFUSED_OPEN] = "open",
+		[COMMAND_REFUSED_BUSY] = "busy",
+		[COMMAND_REFUSED_STORE] = "store",
+		[COMMAND_REFUSED_MEMORY] = "memory"
+	};
+
+	return names[why];
+}
+
+uint64_t
+command_table_refused(const struct command_table *t, enum command_refusal why)
+{
+	return atomic_load_explicit(&t->refused[why], memory_order_relaxed);
 }

@@ -85,4 +85,18 @@ void command_table_forget(struct command_table *, const char *endpoint);
 
 size_t command_table_open(struct command_table *);	/* in all */
 
+/* Why commands were not taken; counted. */
+enum command_refusal {
+	COMMAND_REFUSED_INVALID, COMMAND_REFUSED_ENDPOINT,	/* unknown */
+	COMMAND_REFUSED_EXISTS,		/* the id */
+	COMMAND_REFUSED_QUEUE,		/* of the endpoint is full */
+	COMMAND_REFUSED_OPEN,		/* too many in all */
+	COMMAND_REFUSED_BUSY,		/* the store */
+	COMMAND_REFUSED_STORE,		/* could not write */
+	COMMAND_REFUSED_MEMORY, COMMAND_REFUSALS
+};
+const char *command_refusal_name(enum command_refusal);
+uint64_t command_table_refused(const struct command_table *,
+    enum command_refusal);
+
 #endif

@@ -4,6 +4,7 @@
 #define CT_CHANNEL_COMMAND_PRIV_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/list.h"
 #include "base/strtab.h"
@@ -57,6 +58,7 @@ struct command_table {
 	uint32_t wakes;			/* of kind WAKE, for the sweep */
 	uint32_t stalled;		/* queues */
 	struct command_rules rules;
+	_Atomic uint64_t refused[COMMAND_REFUSALS];
 	struct command_deps deps;	/* constant, as is the next */
 	struct channel_worker *const *workers;	/* NULL: none run yet */
 };

@@ -214,7 +214,7 @@ identity_new(const struct identity_deps *deps,
 		in->deps = *deps;
 		in->rules = *rules;
 		r = digest_random(&in->addresses.salt, sizeof(uint64_t));
-		in->identities.salt = in->enrolments.salt =
+		in->identities.salt = in->tries.salt =
 		    in->addresses.salt;
 		if (r == 0)
 			r = read_all(in);
@@ -359,14 +359,17 @@ static bool
 throttled(struct identity *in, const char *endpoint, bool guessable,
     const char *address, uint64_t now)
 {
-	bool full = throttle_full(&in->addresses, address,
-	    in->rules.failures_address, now) || (guessable &&
-	    throttle_full(&in->identities, endpoint,
-	    in->rules.failures_identity, now));
-
-	if (full)
-		atomic_fetch_add(&in->throttled, 1);
-	return full;
+	if (throttle_full(&in->addresses, address,
+	    in->rules.failures_address, now)) {
+		atomic_fetch_add(&in->throttled_address, 1);
+		return true;
+	}
+	if (guessable && throttle_full(&in->identities, endpoint,
+	    in->rules.failures_identity, now)) {
+		atomic_fetch_add(&in->throttled_identity, 1);
+		return true;
+	}
+	return false;
 }
 
 static void
@@ -493,7 +496,22 @@ identity_figures(struct identity *in, struct identity_figures *ret)
 		.known = in->count, .pending = in->pending,
 		.denied = in->denied, .credentials = in->credentials,
 		.refused = atomic_load(&in->refused),
-		.throttled = atomic_load(&in->throttled)
+		.throttled_address = atomic_load(&in->throttled_address),
+		.throttled_identity = atomic_load(&in->throttled_identity)
 	};
 	(void)pthread_mutex_unlock(&in->lock);
+	for (int i = 0; i < ENROL_RESULTS; i++)
+		ret->enrolments[i] = atomic_load(&in->enrolments[i]);
+}
+
+const char *
+enrol_result_name(enum enrol_result r)
+{
+	static const char *const names[ENROL_RESULTS] = {
+		[ENROL_ENROLLED] = "enrolled", [ENROL_PENDING] = "pending",
+		[ENROL_REFUSED] = "refused", [ENROL_FULL] = "full",
+		[ENROL_THROTTLED] = "throttled", [ENROL_BUSY] = "busy"
+	};
+
+	return names[r];
 }

@@ -142,9 +142,21 @@ int identity_token_remove(struct identity *, uint64_t number,
 /* Once a second from one thread: who waits for too long is forgotten. */
 void identity_sweep(struct identity *, int64_t wall_ms);
 
+enum enrol_result {
+	ENROL_ENROLLED, ENROL_PENDING,
+	ENROL_REFUSED,			/* closed, denied, taken, a wrong token */
+	ENROL_FULL,			/* pending_max, open_max */
+	ENROL_THROTTLED, ENROL_BUSY,	/* the store; or memory */
+	ENROL_RESULTS
+};
+const char *enrol_result_name(enum enrol_result);
+
 struct identity_figures {
 	uint64_t known, pending, denied, credentials;
-	uint64_t refused, throttled;	/* counters */
+	/* Counters: proofs that were refused, and not looked at because there
+	 * were too many from an address, or for an identity. */
+	uint64_t refused, throttled_address, throttled_identity;
+	uint64_t enrolments[ENROL_RESULTS];
 };
 void identity_figures(struct identity *, struct identity_figures *ret);
 

@@ -33,6 +33,7 @@ struct change {
 	bool has_one_time;
 	bool shared;			/* may join credentials that are there */
 	bool reserved;			/* counts in identity.enrolling */
+	bool enrols;			/* a device asked for it */
 	uint64_t number;
 	int64_t now_ms;
 	char secret[64];
@@ -95,6 +96,34 @@ change_free(struct change *c)
 	mem_free_wiped(c, sizeof(*c));
 }
 
+/* What came of it; one that is enrolled already is not counted again. */
+static void
+count_enrolment(struct identity *in, int error)
+{
+	enum enrol_result r;
+
+	switch (error) {
+	case 0:
+		r = ENROL_ENROLLED;
+		break;
+	case -EINPROGRESS:
+		r = ENROL_PENDING;
+		break;
+	case -EACCES:
+		r = ENROL_REFUSED;
+		break;
+	case -EDQUOT:
+		r = ENROL_FULL;
+		break;
+	case -EALREADY:
+		return;
+	default:
+		r = ENROL_BUSY;
+		break;
+	}
+	atomic_fetch_add(&in->enrolments[r], 1);
+}
+
 static void
 change_done(struct store_job *j)
 {
@@ -115,6 +144,8 @@ change_done(struct store_job *j)
 		tell(c->in, c->event, c->endpoint, NULL);
 	if (error == 0 && c->status == STORE_PENDING)
 		error = -EINPROGRESS;
+	if (c->enrols && (error != 0 || c->event != EVENT_TYPES))
+		count_enrolment(c->in, error);
 	if (op != NULL) {
 		op->error = error;
 		op->number = c->number;
@@ -141,6 +172,8 @@ submit(struct change *c)
 		return -ENOMEM;
 	c->job.done = change_done;
 	r = store_submit(c->in->deps.store, &c->job);
+	if (r != 0 && c->enrols)
+		count_enrolment(c->in, r);
 	if (r != 0)
 		change_free(c);
 	return r == -ESHUTDOWN ? -EAGAIN : r;
@@ -315,11 +348,15 @@ ask(struct identity *in, struct change *c, const char *address,
 	int r = -EDQUOT;
 
 	(void)pthread_mutex_lock(&in->lock);
-	if (!throttle_full(&in->enrolments, address,
+	if (throttle_full(&in->tries, address,
 	    in->rules.enrol_per_minute, now)) {
-		throttle_count(&in->enrolments, address,
+		atomic_fetch_add(&in->enrolments[ENROL_THROTTLED], 1);
+	} else {
+		throttle_count(&in->tries, address,
 		    in->rules.enrol_per_minute, now);
 		r = may_enrol(in, c, &c->status, ret_number);
+		if (r != 0)
+			count_enrolment(in, r);
 	}
 	/* A place under the limits, until it is settled. */
 	c->reserved = r == 0 && !c->has_one_time;
@@ -355,10 +392,15 @@ identity_enrol(struct identity *in, const char *endpoint, const char *token,
 	    settle_enrol);
 	int r;
 
-	if (c == NULL)
+	if (c == NULL) {
+		count_enrolment(in, -ENOMEM);
 		return -ENOMEM;
+	}
+	c->enrols = true;
 	r = fill_enrolment(c, token, key);
-	if (r == 0)
+	if (r != 0)
+		count_enrolment(in, r);
+	else
 		r = ask(in, c, address, ret_number);
 	if (r != 0) {
 		change_free(c);
@@ -376,8 +418,11 @@ identity_vouch(struct identity *in, const char *endpoint,
 	struct change *c = change_new(in, endpoint, op, run_enrol,
 	    settle_enrol);
 
-	if (c == NULL)
+	if (c == NULL) {
+		count_enrolment(in, -ENOMEM);
 		return -ENOMEM;
+	}
+	c->enrols = true;
 	c->status = STORE_ACTIVE;
 	c->shared = true;
 	c->event = EVENT_ENDPOINT_ENROLLED;

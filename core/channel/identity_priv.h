@@ -33,7 +33,8 @@ struct member {
 
 struct identity {
 	struct identity_deps deps;
-	_Atomic uint64_t refused, throttled;
+	_Atomic uint64_t refused, throttled_address, throttled_identity;
+	_Atomic uint64_t enrolments[ENROL_RESULTS];
 
 	pthread_mutex_t lock;		/* guards all below */
 	struct identity_rules rules;
@@ -42,7 +43,7 @@ struct identity {
 	size_t buckets, count, pending, denied, credentials;
 	size_t enrolling;		/* without a token, on their way to the
 					 * store */
-	struct throttle addresses, identities, enrolments;
+	struct throttle addresses, identities, tries;
 };
 
 /* Tells one hello from another; never 0. */

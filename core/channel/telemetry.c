@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ struct telemetry_table {
 	struct strtab report;
 	struct store *store;
 	struct event_bus *bus;
+	_Atomic uint64_t refused[REPORT_KINDS][REPORT_REFUSALS];
 };
 
 /* ---- what an inventory says ------------------------------------------------ */
@@ -316,12 +318,72 @@ struct report_job {
 	struct store_job job;
 	struct completion completion;
 	struct telemetry_table *table;
+	enum report_kind kind;
 	uint64_t seq, cursor;		/* telemetry; cursor 0: was known */
 	struct telemetry_facts facts;	/* of the inventory as it is now */
 	char endpoint[ENDPOINT_ID_MAX + 1];
 	size_t n;
 	char json[];
 };
+
+/* Counts what was not stored, if it was not.  Returns err. */
+static int
+judged(struct telemetry_table *t, enum report_kind kind, int err)
+{
+	enum report_refusal why;
+
+	if (err == 0 || t == NULL)
+		return err;
+	switch (err) {
+	case -EINVAL:
+	case -EPERM:
+		why = REPORT_REFUSED_INVALID;
+		break;
+	case -EMSGSIZE:
+		why = REPORT_REFUSED_SIZE;
+		break;
+	case -EAGAIN:
+		why = REPORT_REFUSED_BUSY;
+		break;
+	case -ENOMEM:
+		why = REPORT_REFUSED_MEMORY;
+		break;
+	default:
+		why = REPORT_REFUSED_STORE;
+		break;
+	}
+	atomic_fetch_add_explicit(&t->refused[kind][why], 1,
+	    memory_order_relaxed);
+	return err;
+}
+
+const char *
+report_kind_name(enum report_kind kind)
+{
+	return kind == REPORT_TELEMETRY ? "telemetry" : "inventory";
+}
+
+const char *
+report_refusal_name(enum report_refusal why)
+{
+	static const char *const names[REPORT_REFUSALS] = {
+		[REPORT_REFUSED_INVALID] = "invalid",
+		[REPORT_REFUSED_SIZE] = "size",
+		[REPORT_REFUSED_BUSY] = "busy",
+		[REPORT_REFUSED_STORE] = "store",
+		[REPORT_REFUSED_MEMORY] = "memory"
+	};
+
+	return names[why];
+}
+
+uint64_t
+telemetry_refused(const struct telemetry_table *t, enum report_kind kind,
+    enum report_refusal why)
+{
+	return atomic_load_explicit(&t->refused[kind][why],
+	    memory_order_relaxed);
+}
 
 static void
 release(struct completion *d)
@@ -381,7 +443,7 @@ telemetry_done(struct store_job *job)
 	struct telemetry_table *t = j->table;
 	struct report *r;
 
-	j->completion.error = job->error;
+	j->completion.error = judged(t, j->kind, job->error);
 	if (job->error == 0) {
 		pthread_mutex_lock(&t->lock);
 		if (get(t, j->endpoint, &r) == 0)
@@ -422,7 +484,7 @@ inventory_done(struct store_job *job)
 	struct telemetry_table *t = j->table;
 	struct report *r;
 
-	j->completion.error = job->error;
+	j->completion.error = judged(t, j->kind, job->error);
 	if (job->error == 0) {
 		pthread_mutex_lock(&t->lock);
 		if (get(t, j->endpoint, &r) == 0) {
@@ -476,8 +538,8 @@ make(const struct channel *c, const char *json, size_t n,
 	return 0;
 }
 
-int
-channel_telemetry(struct channel *c, uint64_t request, uint64_t seq,
+static int
+take_telemetry(struct channel *c, uint64_t request, uint64_t seq,
     const char *json, size_t n)
 {
 	struct report_job *j;
@@ -495,7 +557,15 @@ channel_telemetry(struct channel *c, uint64_t request, uint64_t seq,
 }
 
 int
-channel_inventory(struct channel *c, uint64_t request, const char *json,
+channel_telemetry(struct channel *c, uint64_t request, uint64_t seq,
+    const char *json, size_t n)
+{
+	return judged(c->owner->shared.telemetry, REPORT_TELEMETRY,
+	    take_telemetry(c, request, seq, json, n));
+}
+
+static int
+take_inventory(struct channel *c, uint64_t request, const char *json,
     size_t n)
 {
 	struct report_job *j;
@@ -508,7 +578,16 @@ channel_inventory(struct channel *c, uint64_t request, const char *json,
 	r = make(c, json, n, &j);
 	if (r != 0)
 		return r;
+	j->kind = REPORT_INVENTORY;
 	j->job.run = run_inventory;
 	j->job.done = inventory_done;
 	return submit(c, request, j);
+}
+
+int
+channel_inventory(struct channel *c, uint64_t request, const char *json,
+    size_t n)
+{
+	return judged(c->owner->shared.telemetry, REPORT_INVENTORY,
+	    take_inventory(c, request, json, n));
 }

@@ -52,6 +52,18 @@ int telemetry_neighbour(struct telemetry_table *, const char *endpoint,
     const struct telemetry_facts *of,
     bool (*usable)(void *ctx, const char *endpoint), void *ctx,
     char *ret_endpoint, struct telemetry_network *ret);
+/* Reports of devices that were not stored, by what was wrong; counted. */
+enum report_kind { REPORT_TELEMETRY, REPORT_INVENTORY, REPORT_KINDS };
+enum report_refusal {
+	REPORT_REFUSED_INVALID, REPORT_REFUSED_SIZE,
+	REPORT_REFUSED_BUSY,		/* too much waits for the store */
+	REPORT_REFUSED_STORE,		/* could not write */
+	REPORT_REFUSED_MEMORY, REPORT_REFUSALS
+};
+const char *report_kind_name(enum report_kind);
+const char *report_refusal_name(enum report_refusal);
+uint64_t telemetry_refused(const struct telemetry_table *, enum report_kind,
+    enum report_refusal);
 /* The operator forgets the endpoint. */
 void telemetry_forget(struct telemetry_table *, const char *endpoint);
 

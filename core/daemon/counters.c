@@ -6,7 +6,12 @@
  */
 #include "daemon/daemon_priv.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/log.h"
+#include "channel/command.h"
+#include "channel/telemetry.h"
 
 static unsigned long long
 get(const _Atomic uint64_t *counter)
@@ -79,6 +84,61 @@ log_store(struct store *store)
 	    (unsigned long long)st.commit_us);
 }
 
+static void
+log_identity(struct identity *in)
+{
+	struct identity_figures f;
+	const uint64_t *n = f.enrolments;
+
+	identity_figures(in, &f);
+	log_notice("counters of=identity refused=%llu throttled_address=%llu "
+	    "throttled_identity=%llu enrolled=%llu enrol_pending=%llu "
+	    "enrol_refused=%llu enrol_full=%llu enrol_throttled=%llu "
+	    "enrol_busy=%llu", (unsigned long long)f.refused,
+	    (unsigned long long)f.throttled_address,
+	    (unsigned long long)f.throttled_identity,
+	    (unsigned long long)n[ENROL_ENROLLED],
+	    (unsigned long long)n[ENROL_PENDING],
+	    (unsigned long long)n[ENROL_REFUSED],
+	    (unsigned long long)n[ENROL_FULL],
+	    (unsigned long long)n[ENROL_THROTTLED],
+	    (unsigned long long)n[ENROL_BUSY]);
+}
+
+/* "name=value …" of what is not 0. */
+static void
+append(char *to, size_t cap, const char *name, uint64_t value)
+{
+	size_t n = strlen(to);
+
+	if (value != 0)
+		(void)snprintf(to + n, cap - n, " %s=%llu", name,
+		    (unsigned long long)value);
+}
+
+static void
+log_refused(struct daemon *d)
+{
+	char text[400] = "";
+
+	for (int i = 0; i < COMMAND_REFUSALS; i++)
+		append(text, sizeof(text),
+		    command_refusal_name((enum command_refusal)i),
+		    command_table_refused(d->commands,
+		    (enum command_refusal)i));
+	log_notice("counters of=commands-refused%s", text);
+	for (int k = 0; k < REPORT_KINDS; k++) {
+		text[0] = '\0';
+		for (int i = 0; i < REPORT_REFUSALS; i++)
+			append(text, sizeof(text),
+			    report_refusal_name((enum report_refusal)i),
+			    telemetry_refused(d->telemetry,
+			    (enum report_kind)k, (enum report_refusal)i));
+		log_notice("counters of=%s-refused%s",
+		    report_kind_name((enum report_kind)k), text);
+	}
+}
+
 void
 daemon_log_counters(struct daemon *d)
 {
@@ -86,6 +146,10 @@ daemon_log_counters(struct daemon *d)
 		return;
 	log_plugs(d->plugs);
 	log_store(d->store);
+	if (d->identity != NULL)
+		log_identity(d->identity);
+	if (d->commands != NULL)
+		log_refused(d);
 	log_net(net_counters(d->net));
 	log_channels(&d->channel_counters);
 }

@@ -16,6 +16,8 @@
 #include <cleat/status.h>
 
 #include "base/mem.h"
+#include "channel/command.h"
+#include "channel/telemetry.h"
 #include "daemon/metrics.h"
 #include "tls/snapshot.h"
 
@@ -215,11 +217,12 @@ put_endpoints(struct metrics *m, struct endpoint_table *t)
 }
 
 static void
-put_product(struct metrics *m, struct daemon *d)
+put_identity(struct metrics *m, struct identity *in)
 {
 	struct identity_figures f;
+	char labels[LABELS_SIZE];
 
-	identity_figures(d->identity, &f);
+	identity_figures(in, &f);
 	metrics_now(m, "cleat_endpoints_pending",
 	    "Endpoints that wait for an operator's approval.", "",
 	    (double)f.pending);
@@ -230,12 +233,81 @@ put_product(struct metrics *m, struct daemon *d)
 	metrics_total(m, "cleat_identity_refused_total",
 	    "Proofs of identity that were refused.", "", (double)f.refused);
 	metrics_total(m, "cleat_identity_throttled_total",
-	    "Attempts refused because there were too many.", "",
-	    (double)f.throttled);
+	    "Proofs that were not looked at, because there were too many.",
+	    "limit=\"address\"", (double)f.throttled_address);
+	metrics_total(m, "cleat_identity_throttled_total",
+	    "Proofs that were not looked at, because there were too many.",
+	    "limit=\"identity\"", (double)f.throttled_identity);
+	for (int i = 0; i < ENROL_RESULTS; i++) {
+		(void)metrics_label(labels, sizeof(labels), 0, "result",
+		    enrol_result_name((enum enrol_result)i));
+		metrics_total(m, "cleat_enrolments_total",
+		    "Attempts to enrol, by what came of them.", labels,
+		    (double)f.enrolments[i]);
+	}
+}
+
+static void
+put_commands(struct metrics *m, struct command_table *t)
+{
+	char labels[LABELS_SIZE];
+
 	metrics_now(m, "cleat_commands_open",
 	    "Commands that have no outcome yet.", "",
-	    (double)command_table_open(d->commands));
+	    (double)command_table_open(t));
+	for (int i = 0; i < COMMAND_REFUSALS; i++) {
+		(void)metrics_label(labels, sizeof(labels), 0, "reason",
+		    command_refusal_name((enum command_refusal)i));
+		metrics_total(m, "cleat_commands_refused_total",
+		    "Commands that were not taken.", labels,
+		    (double)command_table_refused(t,
+		    (enum command_refusal)i));
+	}
 }
+
+static void
+put_reports(struct metrics *m, const struct telemetry_table *t)
+{
+	char labels[LABELS_SIZE];
+	size_t n;
+
+	for (int k = 0; k < REPORT_KINDS; k++) {
+		for (int i = 0; i < REPORT_REFUSALS; i++) {
+			n = metrics_label(labels, sizeof(labels), 0, "kind",
+			    report_kind_name((enum report_kind)k));
+			(void)metrics_label(labels, sizeof(labels), n,
+			    "reason", report_refusal_name(
+			    (enum report_refusal)i));
+			metrics_total(m, "cleat_reports_refused_total",
+			    "Reports of devices that were not stored.",
+			    labels, (double)telemetry_refused(t,
+			    (enum report_kind)k, (enum report_refusal)i));
+		}
+	}
+}
+
+#define CONTROL(member) offsetof(struct control_counters, member)
+
+static const struct row control_rows[] = {
+	{ "cleat_control_connections", "Connections of operators.", "",
+	    CONTROL(connections), true },
+	{ "cleat_control_streams", "Streams of events to operators.", "",
+	    CONTROL(streams), true },
+	{ "cleat_control_connections_refused_total",
+	    "Connections of operators refused at a limit.", "",
+	    CONTROL(connections_refused), false },
+	{ "cleat_control_requests_total", "Requests of operators.", "",
+	    CONTROL(requests), false },
+	{ "cleat_control_requests_refused_total",
+	    "Requests of operators that were answered with a problem.", "",
+	    CONTROL(requests_refused), false },
+	{ "cleat_control_stream_gaps_total",
+	    "Times that a reader of events lost some.", "",
+	    CONTROL(stream_gaps), false },
+	{ "cleat_control_timeouts_total",
+	    "Connections of operators that ended for being too slow.", "",
+	    CONTROL(timeouts), false },
+};
 
 static void
 put_channels(struct metrics *m, const struct channel_counters *c)
@@ -331,6 +403,9 @@ put_store(struct metrics *m, struct store *store)
 	    (double)s.refused);
 	metrics_now(m, "cleat_store_waiting", "Jobs that wait.", "",
 	    (double)s.waiting);
+	metrics_total(m, "cleat_telemetry_pruned_total",
+	    "Messages of telemetry forgotten, at a limit or for their age.",
+	    "", (double)s.pruned);
 	metrics_total(m, "cleat_store_commits_total", "Commits.", "",
 	    (double)s.commits);
 	metrics_total(m, "cleat_store_commit_failures_total",
@@ -442,13 +517,19 @@ daemon_metrics(void *ctx, void (*fn)(void *, const struct cleat_metric *),
 	struct metrics m = { .fn = fn, .arg = arg };
 	struct slots slots = { .m = &m };
 	struct daemon *d = ctx;
+	const struct control *control = atomic_load(&d->control);
 	int r = put_workers(&m, d);
 
 	if (r != 0)
 		return r;
 	put_build(&m, d);
 	put_endpoints(&m, d->endpoints);
-	put_product(&m, d);
+	put_identity(&m, d->identity);
+	put_commands(&m, d->commands);
+	put_reports(&m, d->telemetry);
+	if (control != NULL)
+		put_rows(&m, control_counters(control), control_rows,
+		    sizeof(control_rows) / sizeof(control_rows[0]));
 	put_channels(&m, &d->channel_counters);
 	put_rows(&m, net_counters(d->net), net_rows,
 	    sizeof(net_rows) / sizeof(net_rows[0]));

@@ -53,9 +53,10 @@ int schema_open(struct store_db *, const char *path, char *why);
 void schema_explain(const char *path, int error, const char *text, char *why);
 
 /* Both forget what is over a limit, the oldest first and no more than that.
- * *ret_more is set if some was left for the next transaction. */
+ * *ret_more is set if some was left for the next transaction, *ret_n if any was
+ * forgotten: how many. */
 int telemetry_prune(struct store_db *, uint64_t rows, uint64_t bytes,
-    int64_t older_than_ms, bool *ret_more);
+    int64_t older_than_ms, bool *ret_more, uint64_t *ret_n);
 int commands_prune(struct store_db *, int64_t older_than_ms, bool *ret_more);
 
 #endif

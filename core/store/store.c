@@ -50,7 +50,8 @@ struct store {
 	uint64_t alive_at, retry_at;
 
 	_Atomic uint64_t stat_jobs, stat_commits, stat_failed, stat_refused;
-	_Atomic uint64_t stat_commit_us;
+	_Atomic uint64_t stat_commit_us, stat_pruned;
+	uint64_t pruned;		/* in this transaction */
 	_Atomic bool failing;
 };
 
@@ -271,6 +272,7 @@ note_alive(struct store *s)
 	bool more = false;
 	int r;
 
+	s->pruned = 0;
 	if (now >= s->alive_at) {
 		s->alive_at = now + ALIVE_MS;
 		r = mark(s, false);
@@ -282,7 +284,7 @@ note_alive(struct store *s)
 	}
 	r = telemetry_prune(&s->db, s->opts.telemetry_rows,
 	    s->opts.telemetry_bytes,
-	    wall - (int64_t)s->opts.telemetry_age_ms, &more);
+	    wall - (int64_t)s->opts.telemetry_age_ms, &more, &s->pruned);
 	if (more)
 		s->alive_at = now;
 	return r;
@@ -309,7 +311,9 @@ transact(struct store *s, struct store_job *first, bool flush)
 		r = note_alive(s);
 	if (r == 0)
 		r = commit(s);
-	if (r != 0) {
+	if (r == 0) {
+		s->stat_pruned += s->pruned;
+	} else {
 		if (!lost(s))
 			(void)db_exec(&s->db, "ROLLBACK");
 		s->alive_at = 0;
@@ -548,7 +552,8 @@ store_stats(struct store *s, struct store_stats *ret)
 	*ret = (struct store_stats){
 		.jobs = s->stat_jobs, .commits = s->stat_commits,
 		.failed = s->stat_failed, .refused = s->stat_refused,
-		.commit_us = s->stat_commit_us, .failing = s->failing,
+		.commit_us = s->stat_commit_us, .pruned = s->stat_pruned,
+		.failing = s->failing,
 	};
 	(void)pthread_mutex_lock(&s->lock);
 	ret->waiting = s->jobs;

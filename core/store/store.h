@@ -98,6 +98,7 @@ struct store_stats {
 	uint64_t jobs, commits, failed, refused;
 	uint64_t waiting;		/* jobs now */
 	uint64_t commit_us;		/* of the last one */
+	uint64_t pruned;		/* messages of telemetry, at a limit or old */
 	bool failing;			/* the last commit failed */
 };
 void store_stats(struct store *, struct store_stats *ret);

@@ -73,7 +73,7 @@ excess(struct store_db *db, uint64_t rows, uint64_t bytes, int64_t *ret_rows,
 
 int
 telemetry_prune(struct store_db *db, uint64_t rows, uint64_t bytes,
-    int64_t older_than_ms, bool *ret_more)
+    int64_t older_than_ms, bool *ret_more, uint64_t *ret_n)
 {
 	int64_t rows_over, bytes_over, last = 0;
 	unsigned n = 0;
@@ -97,6 +97,7 @@ telemetry_prune(struct store_db *db, uint64_t rows, uint64_t bytes,
 	db_end(s);
 	if (r < 0 || n == 0)
 		return r < 0 ? r : 0;
+	*ret_n = n;
 	if (n == PRUNE_ROWS)
 		*ret_more = true;
 	return db_run(db, "DELETE FROM telemetry WHERE cursor <= ?", "i",

@@ -15,8 +15,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
-from harness import (Device, Skip, check, connect, equal,  # noqa: E402
-                     main, wait_until)
+from harness import (Closed, Device, Failure, Skip, check,  # noqa: E402
+                     connect, equal, main, wait_until)
+from control import Control, Problem  # noqa: E402
 import promtext  # noqa: E402
 
 SECTION = 'plugin.prometheus'
@@ -124,6 +125,47 @@ def test_figures_are_true(scene):
         equal(one(f, name), seen[counter], name)
     devices[0].close()
     devices[2].close()
+    finish(d)
+
+
+def test_refusals(scene):
+    """what is refused is counted by its reason"""
+    d = start(scene, conf={
+        'commands': {'queue': '1', 'args': '1KiB'},
+        'auth': {'failures_per_identity': '2'}})
+    c = Control(d)
+    wait_until('live is stored', lambda: [
+        e['id'] for e in c.get('/v1/endpoints')['endpoints']] == ['live'])
+    give = {'endpoint': 'live', 'verb': 'x-a', 'deadline_ms': 60000}
+    c.post('/v1/commands', {**give, 'id': 'c-1'})
+    for wrong in (give, {**give, 'endpoint': 'nobody'},
+                  {**give, 'id': 'c-1'},
+                  {**give, 'args': {'a': 'x' * 2000}}):
+        try:
+            c.post('/v1/commands', wrong)
+            raise AssertionError('it was taken')
+        except Problem:
+            pass
+    for _ in range(3):
+        try:
+            Device(d, 'a', token='wrong' * 8)
+            raise AssertionError('it was let in')
+        except (Failure, Closed):
+            pass
+    f = scrape(d)
+    refused = {labels: v for labels, v in
+               f['cleat_commands_refused_total'].items() if v}
+    equal(sorted(refused.values()), [1, 1, 1, 1], str(refused))
+    for reason in ('queue', 'endpoint', 'exists', 'invalid'):
+        equal(one(f, 'cleat_commands_refused_total', reason=reason), 1,
+              reason)
+    equal(one(f, 'cleat_identity_refused_total'), 2)
+    equal(one(f, 'cleat_identity_throttled_total', limit='identity'), 1)
+    equal(one(f, 'cleat_enrolments_total', result='refused'), 0)
+    check(one(f, 'cleat_control_requests_refused_total') >= 4, 'control')
+    equal(one(f, 'cleat_telemetry_pruned_total'), 0)
+    equal(sum(f['cleat_reports_refused_total'].values()), 0)
+    c.close()
     finish(d)
 
 

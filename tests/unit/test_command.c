@@ -71,6 +71,12 @@ a_command_is_accepted_and_delivered_when_it_is_stored(void **state)
 }
 
 static void
+refused(enum command_refusal why, uint64_t times)
+{
+	assert_int_equal(command_table_refused(p.commands, why), times);
+}
+
+static void
 a_command_that_cannot_be_stored_is_told_so_and_not_delivered(void **state)
 {
 	(void)state;
@@ -81,6 +87,7 @@ a_command_that_cannot_be_stored_is_told_so_and_not_delivered(void **state)
 	assert_int_equal(p.added.error, -EIO);
 	assert_int_equal(p.asked_n, 0);
 	assert_int_equal(command_table_open(p.commands), 0);
+	refused(COMMAND_REFUSED_STORE, 1);
 	assert_int_equal(product_events(&p, EVENT_COMMAND_QUEUED), 0);
 }
 
@@ -102,6 +109,7 @@ an_id_is_made_and_used_once(void **state)
 	product_settle(&p);
 	assert_int_equal(p.added.error, -EEXIST);
 	assert_int_equal(product_state(&p, id), COMMAND_OK);
+	refused(COMMAND_REFUSED_EXISTS, 2);
 }
 
 static void
@@ -441,6 +449,7 @@ queues_have_a_cap(void **state)
 	}
 	assert_int_equal(product_add(&p, "more"), -EDQUOT);
 	assert_non_null(strstr(p.why, "8 commands"));
+	refused(COMMAND_REFUSED_QUEUE, 1);
 	product_settle(&p);
 	assert_int_equal(product_outcome(&p, "c-0", COMMAND_OK), 0);
 	product_settle(&p);
@@ -450,6 +459,24 @@ queues_have_a_cap(void **state)
 	p.rules.open_max = 8;
 	command_table_set_rules(p.commands, &p.rules);
 	assert_int_equal(product_add(&p, "all"), -EDQUOT);
+	refused(COMMAND_REFUSED_OPEN, 1);
+	assert_int_equal(product_add_verb(&p, "nobody", "c-9", "x-a", "{}"),
+	    -ENOENT);
+	refused(COMMAND_REFUSED_ENDPOINT, 1);
+	assert_int_equal(product_add_verb(&p, "dev-1", "c-9", "dance", "{}"),
+	    -EINVAL);
+	refused(COMMAND_REFUSED_INVALID, 1);
+	refused(COMMAND_REFUSED_BUSY, 0);
+	refused(COMMAND_REFUSED_MEMORY, 0);
+}
+
+static void
+every_reason_to_refuse_has_a_name(void **state)
+{
+	(void)state;
+	for (int i = 0; i < COMMAND_REFUSALS; i++)
+		assert_true(strlen(command_refusal_name(
+		    (enum command_refusal)i)) > 0);
 }
 
 static void
@@ -705,6 +732,7 @@ main(void)
 		TEST(a_cancel_that_cannot_be_stored_cancels_nothing),
 		TEST(progress_is_told_once_a_second),
 		TEST(queues_have_a_cap),
+		TEST(every_reason_to_refuse_has_a_name),
 		TEST(a_request_is_checked_before_it_is_taken),
 		TEST(a_full_send_queue_only_delays),
 		TEST(a_protocol_that_cannot_makes_an_error),

@@ -391,6 +391,9 @@ approve_makes_a_device_wait_within_limits(void **state)
 	enrol(&client, "a", "-", &k[2], "no -13");	/* another key */
 	identity_figures(rig.identity, &f);
 	assert_int_equal(f.pending, 2);
+	assert_int_equal(f.enrolments[ENROL_PENDING], 3);
+	assert_int_equal(f.enrolments[ENROL_FULL], 1);
+	assert_int_equal(f.enrolments[ENROL_REFUSED], 1);
 	assert_int_equal(finish(&o, identity_approve(rig.identity, "a",
 	    &o.op)), 0);
 	enrol(&client, "a", "-", &k[0], "ok 1 ws");
@@ -405,6 +408,7 @@ static void
 open_lets_in_until_so_many_are_known(void **state)
 {
 	struct identity_rules r = rules;
+	struct identity_figures f;
 	struct key k;
 	char id[16];
 
@@ -416,6 +420,17 @@ open_lets_in_until_so_many_are_known(void **state)
 		(void)snprintf(id, sizeof(id), "o-%d", i);
 		enrol(&client, id, "-", &k, i < 3 ? "ok 1 ws" : "no -122");
 	}
+	identity_figures(rig.identity, &f);
+	assert_int_equal(f.enrolments[ENROL_ENROLLED], 3);
+	assert_int_equal(f.enrolments[ENROL_FULL], 1);
+	r.enrol_per_minute = 4;
+	identity_set_rules(rig.identity, &r);
+	enrol(&client, "o-5", "-", &k, "no -122");
+	identity_figures(rig.identity, &f);
+	assert_int_equal(f.enrolments[ENROL_THROTTLED], 1);
+	for (int i = 0; i < ENROL_RESULTS; i++)
+		assert_true(strlen(enrol_result_name(
+		    (enum enrol_result)i)) > 0);
 }
 
 /* ---- at the same moment ------------------------------------------------------ */
@@ -725,6 +740,19 @@ wrong_tokens_are_looked_at_so_often_and_keys_always(void **state)
 	dial(&client, NULL, NULL);
 	assert_true(rig_send_text(&client, "hello dev-2 " RIG_TOKEN));
 	rig_expect_text(&client, "ok 2 ws");
+	assert_int_equal(figures().refused, 3);
+	assert_int_equal(figures().throttled_identity, 1);
+	assert_int_equal(figures().throttled_address, 0);
+	r.failures_address = 1;
+	identity_set_rules(rig.identity, &r);
+	dial(&client, NULL, NULL);
+	assert_true(rig_send_text(&client,
+	    "hello dev-1 wrong-wrong-wrong-wrong"));
+	rig_expect_text(&client, "no -13");
+	dial(&client, NULL, NULL);
+	assert_true(rig_send_text(&client, "hello dev-2 " RIG_TOKEN));
+	rig_expect_text(&client, "no -122");
+	assert_int_equal(figures().throttled_address, 1);
 }
 
 static void

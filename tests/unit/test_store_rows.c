@@ -338,6 +338,7 @@ the_log_keeps_exactly_what_its_limits_say(void **state)
 {
 	struct store_opts o = store_rig_options();
 	uint64_t seq[2] = { 0, 20 };
+	struct store_stats stats;
 	struct store *s;
 	struct log l;
 
@@ -348,6 +349,8 @@ the_log_keeps_exactly_what_its_limits_say(void **state)
 	assert_int_equal(store_call(s, store_rig_admit, NAME("dev")), 0);
 	assert_int_equal(store_call(s, put_some, seq), 0);
 	assert_int_equal(store_call(s, put_and_fail, seq), -EPERM);
+	store_stats(s, &stats);
+	assert_int_equal(stats.pruned, 13);
 	store_free(&s);
 	o.telemetry_rows = 1000;
 	o.telemetry_bytes = 45;

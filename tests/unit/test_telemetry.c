@@ -73,6 +73,12 @@ a_number_that_is_known_is_stored_and_told_once(void **state)
 }
 
 static void
+refused(enum report_kind kind, enum report_refusal why, uint64_t times)
+{
+	assert_int_equal(telemetry_refused(p.telemetry, kind, why), times);
+}
+
+static void
 a_disk_that_fails_acknowledges_nothing(void **state)
 {
 	(void)state;
@@ -84,6 +90,8 @@ a_disk_that_fails_acknowledges_nothing(void **state)
 	assert_int_equal(p.done.error, -EIO);
 	assert_int_equal(product_events(&p, EVENT_ENDPOINT_TELEMETRY), 0);
 	assert_int_equal(product_events(&p, EVENT_ENDPOINT_INVENTORY), 0);
+	refused(REPORT_TELEMETRY, REPORT_REFUSED_STORE, 1);
+	refused(REPORT_INVENTORY, REPORT_REFUSED_STORE, 1);
 	rig_hang_up(&p.client);
 	rig_settle(&p.rig);
 	product_connect(&p, &p.client, "dev-1");
@@ -127,6 +135,11 @@ what_is_no_array_and_no_object_is_refused(void **state)
 	assert_int_equal(patch("{"), -EINVAL);
 	product_settle(&p);
 	assert_int_equal(p.done_n, 0);
+	refused(REPORT_TELEMETRY, REPORT_REFUSED_INVALID, 4);
+	refused(REPORT_INVENTORY, REPORT_REFUSED_INVALID, 2);
+	for (int i = 0; i < REPORT_REFUSALS; i++)
+		assert_true(strlen(report_refusal_name(
+		    (enum report_refusal)i)) > 0);
 }
 
 static void
@@ -190,6 +203,8 @@ more_reports_than_may_wait_are_refused(void **state)
 		n++;
 	assert_int_equal(n, COMPLETIONS_MAX);
 	assert_int_equal(patch("{}"), -EAGAIN);
+	refused(REPORT_TELEMETRY, REPORT_REFUSED_BUSY, 1);
+	refused(REPORT_INVENTORY, REPORT_REFUSED_BUSY, 1);
 	product_release(&p, false);
 	assert_int_equal(p.done_n, n);
 	assert_int_equal(put(1000), 0);
@@ -223,6 +238,8 @@ short_memory_is_told(void **state)
 		(void)mem_fail_nth(0);
 	}
 	assert_int_equal(r, 0);
+	assert_true(telemetry_refused(p.telemetry, REPORT_TELEMETRY,
+	    REPORT_REFUSED_MEMORY) > 0);
 	product_settle(&p);
 	assert_int_equal(p.done_n, 1);
 }
