@@ -381,6 +381,16 @@ channel_linger(struct channel *c)
 
 /* ---- what others ask ------------------------------------------------------ */
 
+bool
+channel_is_live(const struct channel *c)
+{
+	struct endpoint_facts facts;
+
+	return c->endpoint != NULL && endpoint_get(c->owner->shared.endpoints,
+	    channel_endpoint(c), &facts) == 0 &&
+	    facts.place.channel_id == c->id;
+}
+
 uint64_t
 channel_id(const struct channel *c)
 {

@@ -145,6 +145,9 @@ struct stage *channel_stage(struct channel *);
 
 /* channel.c */
 uint32_t channel_now(const struct channel_worker *);
+/* Whether the endpoint's table holds this one for its live channel: one that was
+ * replaced learns of it a little later. */
+bool channel_is_live(const struct channel *);
 int channel_make(struct channel_worker *, struct channel **ret);
 void channel_todo_add(struct channel *, enum channel_todo);
 /* Decided: presence and protocol learn of the end; once. */

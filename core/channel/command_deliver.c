@@ -31,15 +31,6 @@ struct step {
 	char *args;
 };
 
-static bool
-is_live(struct command_table *t, const struct channel *c)
-{
-	struct endpoint_facts facts;
-
-	return endpoint_get(t->deps.endpoints, channel_endpoint(c),
-	    &facts) == 0 && facts.place.channel_id == c->id;
-}
-
 /* Under the lock; marks it as sent here, so that a cancel from now on asks the
  * device. */
 static int
@@ -158,7 +149,7 @@ command_deliver(struct channel *c)
 	if (t == NULL || c->endpoint == NULL)
 		return;
 	do {
-		if (c->phase != PHASE_OPEN || c->ended || !is_live(t, c) ||
+		if (c->phase != PHASE_OPEN || c->ended || !channel_is_live(c) ||
 		    next_step(t, c, &s) != 0)
 			return;
 		more = carry_out(t, c, &s);

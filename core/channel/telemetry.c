@@ -578,6 +578,12 @@ take_inventory(struct channel *c, uint64_t request, const char *json,
 	r = make(c, json, n, &j);
 	if (r != 0)
 		return r;
+	/* Unlike telemetry a patch has no number: a late one would undo what
+	 * came by the new channel. */
+	if (!channel_is_live(c)) {
+		mem_free(j);
+		return -EAGAIN;
+	}
 	j->kind = REPORT_INVENTORY;
 	j->job.run = run_inventory;
 	j->job.done = inventory_done;

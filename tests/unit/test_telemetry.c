@@ -176,6 +176,33 @@ an_inventory_gets_a_revision_and_is_remembered(void **state)
 	assert_false(telemetry_facts(p.telemetry, "dev-1", &f));
 }
 
+static struct channel *replaced;
+static void (*authenticated)(struct rig *, struct channel *,
+    const struct channel_auth_result *);
+static int late_word;
+
+static void
+patch_by_the_replaced(struct rig *r, struct channel *c,
+    const struct channel_auth_result *result)
+{
+	late_word = channel_inventory(replaced, 9, "{\"model\":\"old\"}", 15);
+	authenticated(r, c, result);
+}
+
+/* The device has said something newer on the new channel, perhaps. */
+static void
+a_replaced_channel_patches_nothing(void **state)
+{
+	(void)state;
+	replaced = product_channel(&p);
+	authenticated = p.rig.on_authenticated;
+	p.rig.on_authenticated = patch_by_the_replaced;
+	product_connect(&p, &p.other, "dev-1");
+	product_settle(&p);
+	assert_int_equal(late_word, -EAGAIN);
+	assert_int_equal(product_events(&p, EVENT_ENDPOINT_INVENTORY), 0);
+}
+
 static void
 mac_addresses_have_twelve_digits(void **state)
 {
@@ -343,6 +370,7 @@ main(void)
 		TEST(hello_tells_the_last_number_that_is_durable),
 		TEST(what_is_no_array_and_no_object_is_refused),
 		TEST(an_inventory_gets_a_revision_and_is_remembered),
+		TEST(a_replaced_channel_patches_nothing),
 		cmocka_unit_test(mac_addresses_have_twelve_digits),
 		TEST(more_reports_than_may_wait_are_refused),
 		TEST(a_channel_that_ended_takes_no_acknowledgement),
