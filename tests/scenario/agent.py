@@ -348,6 +348,28 @@ def test_telemetry_passed_over(scene):
     a.stop()
 
 
+def test_telemetry_unknown(scene):
+    """a server that knows no telemetry is not asked again, nothing is dropped"""
+    server = Server()
+    a = Agent(scene, server.url, '--telemetry', scene.path('fifo'))
+    peer = server.accept()
+    peer.hello()
+    feed(scene, '{"t":1}')
+    peer.error(peer.expect('telemetry'), -32601)
+    a.says('telemetry seq=1 is not taken now: -32601')
+    feed(scene, '{"t":2}', 'nonsense')
+    a.says('is not a JSON array')       # and what came before is taken
+    peer.send_json({'jsonrpc': '2.0', 'id': 'x', 'method': 'cancel',
+                    'params': {'command_id': 'none'}})
+    equal(peer.get().get('id'), 'x', 'the next that it says')
+    peer.end(1001)
+    peer = server.accept()
+    peer.hello()
+    equal([peer.expect('telemetry')['params']['data'] for _ in range(2)],
+          [[{'t': 1}], [{'t': 2}]], 'on the next channel')
+    a.kill()
+
+
 # ---- servers and proxies ------------------------------------------------------------
 
 def test_failover(scene):
