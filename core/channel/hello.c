@@ -317,6 +317,13 @@ last_telemetry(const struct channel *c)
 }
 
 static void
+note_hello(struct channel *c)
+{
+	identity_note_hello(c->owner->shared.identity, c->pre->endpoint,
+	    c->pre->agent, c->pre->boot_id, c->pre->peer, c->pre->listener);
+}
+
+static void
 answer(struct channel *c, int error, uint64_t number)
 {
 	char enrolled[sizeof(c->pre->enrolled)];
@@ -334,9 +341,7 @@ answer(struct channel *c, int error, uint64_t number)
 	memcpy(enrolled, c->pre->enrolled, sizeof(enrolled));
 	if (error == 0) {
 		COUNT(c->owner, authenticated, 1);
-		identity_note_hello(c->owner->shared.identity,
-		    c->pre->endpoint, c->pre->agent, c->pre->boot_id,
-		    c->pre->peer, c->pre->listener);
+		note_hello(c);
 		c->security = (uint8_t)c->pre->security;
 		result.fingerprint = "";
 		channel_pre_free(c);
@@ -356,6 +361,7 @@ channel_answer_hello(struct channel *c)
 		takeover_begin(c);
 		return;
 	case -EINPROGRESS:
+		note_hello(c);		/* the operator looks where from */
 		log_info("a device waits for approval endpoint=%s peer=%s "
 		    "key=%s", c->pre->endpoint, c->pre->peer,
 		    c->pre->fingerprint);

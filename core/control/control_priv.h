@@ -210,7 +210,7 @@ struct exchange {
 	int state, status_wanted;	/* -1: any */
 	uint64_t number, limit, last_cursor;
 	unsigned seen, found, wanted;
-	bool more, pending, final;
+	bool more, final;
 	char tag[80], first_tag[80];
 	const char *name, *group;	/* in json */
 	struct command_added added;

@@ -67,6 +67,27 @@ write_presence(struct json_out *j, const struct store_presence *p,
 	put_number(j, "rtt_us", p->rtt_us);
 }
 
+/* What is read for an exchange, inside its job. */
+struct reading {
+	struct exchange *x;
+	struct store_db *db;
+	int error;
+	bool key_found;			/* of the endpoint that is written */
+};
+
+static void
+on_pending_key(void *ctx, const struct store_credential *cred)
+{
+	struct reading *rd = ctx;
+	uint8_t sum[32];
+
+	if (cred->kind != STORE_CRED_KEY || cred->revoked || rd->key_found ||
+	    digest_sha256(cred->value, sizeof(cred->value), sum) != 0)
+		return;
+	put_hex(&rd->x->text.j, "fingerprint", sum);
+	rd->key_found = true;
+}
+
 static size_t
 row_size(const struct store_endpoint *e)
 {
@@ -77,12 +98,12 @@ row_size(const struct store_endpoint *e)
 
 /* An object that is left open. */
 static void
-write_endpoint(struct text *t, const struct store_endpoint *e,
+write_endpoint(struct reading *rd, const struct store_endpoint *e,
     const struct store_presence *p, bool connected)
 {
-	struct json_out *j = &t->j;
+	struct json_out *j = &rd->x->text.j;
 
-	if (text_room(t, row_size(e)) != 0) {
+	if (text_room(&rd->x->text, row_size(e)) != 0) {
 		j->failed = true;
 		return;
 	}
@@ -100,6 +121,10 @@ write_endpoint(struct text *t, const struct store_endpoint *e,
 	put_time(j, "created", e->created_ms);
 	put_number(j, "inventory_revision", e->inventory_revision);
 	put_number(j, "telemetry_seq", e->telemetry_seq);
+	rd->key_found = false;
+	if (e->status == STORE_PENDING && rd->error == 0)
+		rd->error = store_credential_each(rd->db, e->presence.id,
+		    on_pending_key, rd);
 }
 
 /* ---- GET /v1/endpoints ----------------------------------------------------------------- */
@@ -107,7 +132,8 @@ write_endpoint(struct text *t, const struct store_endpoint *e,
 static bool
 on_row(void *ctx, const struct store_endpoint *e)
 {
-	struct exchange *x = ctx;
+	struct reading *rd = ctx;
+	struct exchange *x = rd->x;
 	struct store_presence p = e->presence;
 	bool connected;
 
@@ -119,11 +145,11 @@ on_row(void *ctx, const struct store_endpoint *e)
 			x->more = true;
 			return false;
 		}
-		write_endpoint(&x->text, e, &p, connected);
+		write_endpoint(rd, e, &p, connected);
 		jout_object_end(&x->text.j);
 		x->found++;
 		(void)snprintf(x->next, sizeof(x->next), "%s", x->last);
-		return !x->text.j.failed;
+		return !x->text.j.failed && rd->error == 0;
 	}
 	(void)snprintf(x->next, sizeof(x->next), "%s", x->last);
 	return true;
@@ -137,6 +163,7 @@ list_run(struct exchange *x, struct store_db *db)
 		.group = param_of(x, "group"), .state = -1,
 		.status = x->status_wanted, .limit = SCAN_MAX
 	};
+	struct reading rd = { .x = x, .db = db };
 	int r;
 
 	if (f.after == NULL)
@@ -147,7 +174,9 @@ list_run(struct exchange *x, struct store_db *db)
 		f.group = "";
 	jout_object(&x->text.j, NULL);
 	jout_array(&x->text.j, "endpoints");
-	r = store_endpoint_list(db, &f, on_row, x);
+	r = store_endpoint_list(db, &f, on_row, &rd);
+	if (r == 0)
+		r = rd.error;
 	if (x->seen == SCAN_MAX)
 		x->more = true;
 	if (r == 0)
@@ -225,37 +254,24 @@ endpoints_list(struct exchange *x)
 /* ---- GET /v1/endpoints/{id} -------------------------------------------------------------- */
 
 static void
-on_pending_key(void *ctx, const struct store_credential *cred)
-{
-	struct exchange *x = ctx;
-	uint8_t sum[32];
-
-	if (cred->kind != STORE_CRED_KEY || cred->revoked || x->found > 0 ||
-	    digest_sha256(cred->value, sizeof(cred->value), sum) != 0)
-		return;
-	put_hex(&x->text.j, "fingerprint", sum);
-	x->found++;
-}
-
-static void
 on_one(void *ctx, const struct store_endpoint *e)
 {
-	struct exchange *x = ctx;
+	struct reading *rd = ctx;
 	struct store_presence p = e->presence;
 	bool connected;
 
-	overlay(x->control, e->presence.id, &p, &connected);
-	write_endpoint(&x->text, e, &p, connected);
-	x->pending = e->status == STORE_PENDING;
+	overlay(rd->x->control, e->presence.id, &p, &connected);
+	write_endpoint(rd, e, &p, connected);
 }
 
 static int
 show_run(struct exchange *x, struct store_db *db)
 {
-	int r = store_endpoint_get(db, x->id, on_one, x);
+	struct reading rd = { .x = x, .db = db };
+	int r = store_endpoint_get(db, x->id, on_one, &rd);
 
-	if (r == 0 && x->pending)
-		r = store_credential_each(db, x->id, on_pending_key, x);
+	if (r == 0)
+		r = rd.error;
 	if (r == 0)
 		jout_object_end(&x->text.j);
 	return r;

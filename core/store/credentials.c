@@ -96,16 +96,19 @@ copy_bytes(sqlite3_stmt *s, int column, uint8_t to[32])
 		    (size_t)n);
 }
 
+#define CREDENTIAL "SELECT number, endpoint, kind, value, label, created_ms," \
+	" expires_ms, used_ms, revoked FROM credential"
+
 int
 store_credential_each(struct store_db *db, const char *endpoint,
     void (*fn)(void *, const struct store_credential *), void *ctx)
 {
 	struct store_credential c;
 	sqlite3_stmt *s;
-	int r = db_query(db, &s, "SELECT number, endpoint, kind, value, label,"
-	    " created_ms, expires_ms, used_ms, revoked FROM credential"
-	    " WHERE ?1 IS NULL OR endpoint = ?1 ORDER BY number", "t",
-	    endpoint);
+	int r = endpoint == NULL ?
+	    db_query(db, &s, CREDENTIAL " ORDER BY number", "") :
+	    db_query(db, &s, CREDENTIAL " WHERE endpoint = ? ORDER BY number",
+	    "t", endpoint);
 
 	if (r != 0)
 		return r;

@@ -185,6 +185,10 @@ def test_approve(scene):
               ['n1', 'n2'])
         equal(credentials(d, 'n1')[0]['fingerprint'], keys[0].fingerprint)
         stays_out(d, 'n1', by_key(keys[0], 'n1'), PENDING)
+        equal(ctl(d, 'endpoints', '--status', 'pending', '--columns',
+                  'id,peer,fingerprint', '--json').splitlines()[0].count(
+                      keys[0].fingerprint), 1)
+        equal(d.control.get('/v1/endpoints/n1')['peer'], '127.0.0.1')
         ctl(d, 'endpoint', 'approve', 'n1')
         ctl(d, 'endpoint', 'deny', 'n2')
         bus.expect('endpoint.approved', 'n1')
