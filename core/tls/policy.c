@@ -25,17 +25,7 @@ static const char default_priority[] =
     ":-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
     ":-MAC-ALL:+AEAD"
     ":-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA"
-    ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1"
-    ":+GROUP-SECP521R1"
-    ":-SIGN-ALL"
-    ":+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SHA256:+SIGN-EDDSA-ED25519"
-    ":+SIGN-ECDSA-SECP384R1-SHA384:+SIGN-ECDSA-SHA384"
-    ":+SIGN-ECDSA-SECP521R1-SHA512:+SIGN-ECDSA-SHA512"
-    ":+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-PSS-RSAE-SHA384"
-    ":+SIGN-RSA-PSS-RSAE-SHA512:+SIGN-RSA-PSS-SHA256"
-    ":+SIGN-RSA-PSS-SHA384:+SIGN-RSA-PSS-SHA512"
-    ":+SIGN-RSA-SHA256:+SIGN-RSA-SHA384:+SIGN-RSA-SHA512"
-    ":%SERVER_PRECEDENCE";
+    TLS_POLICY_TAIL;
 
 const char *
 tls_policy_default(void)
@@ -43,8 +33,20 @@ tls_policy_default(void)
 	return default_priority;
 }
 
-static bool
-cipher_allowed(unsigned int c)
+bool
+tls_policy_version(unsigned int v)
+{
+	return v == GNUTLS_TLS1_2 || v == GNUTLS_TLS1_3;
+}
+
+bool
+tls_policy_mac(unsigned int mac)
+{
+	return mac == GNUTLS_MAC_AEAD;
+}
+
+bool
+tls_policy_cipher(unsigned int c)
 {
 	return c == GNUTLS_CIPHER_AES_128_GCM ||
 	    c == GNUTLS_CIPHER_AES_256_GCM ||
@@ -53,16 +55,16 @@ cipher_allowed(unsigned int c)
 
 /* PSK exchanges serve resumption in TLS 1.3 only: for 1.2 they would need PSK
  * credentials, which no session has. */
-static bool
-kx_allowed(unsigned int kx)
+bool
+tls_policy_kx(unsigned int kx)
 {
 	return kx == GNUTLS_KX_ECDHE_ECDSA || kx == GNUTLS_KX_ECDHE_RSA ||
 	    kx == GNUTLS_KX_ECDHE_PSK || kx == GNUTLS_KX_DHE_PSK ||
 	    kx == GNUTLS_KX_PSK;
 }
 
-static bool
-sign_allowed(unsigned int sign)
+bool
+tls_policy_sign(unsigned int sign)
 {
 	switch (gnutls_sign_get_hash_algorithm((gnutls_sign_algorithm_t)sign)) {
 	case GNUTLS_DIG_SHA1:
@@ -87,7 +89,7 @@ check_versions(gnutls_priority_t p, char *why)
 
 	n = gnutls_priority_protocol_list(p, &list);
 	for (i = 0; i < n; i++)
-		if (list[i] != GNUTLS_TLS1_2 && list[i] != GNUTLS_TLS1_3)
+		if (!tls_policy_version(list[i]))
 			return tls_why(why, -EINVAL,
 			    "protocol version %s is not allowed, only TLS 1.2 "
 			    "and 1.3 are", gnutls_protocol_get_name(
@@ -106,7 +108,7 @@ check_suites(gnutls_priority_t p, char *why)
 
 	n = gnutls_priority_cipher_list(p, &list);
 	for (i = 0; i < n; i++)
-		if (!cipher_allowed(list[i]))
+		if (!tls_policy_cipher(list[i]))
 			return tls_why(why, -EINVAL,
 			    "cipher %s is not allowed, only AES-128-GCM, "
 			    "AES-256-GCM and CHACHA20-POLY1305 are",
@@ -116,7 +118,7 @@ check_suites(gnutls_priority_t p, char *why)
 		return tls_why(why, -EINVAL, "no cipher is left");
 	n = gnutls_priority_mac_list(p, &list);
 	for (i = 0; i < n; i++)
-		if (list[i] != GNUTLS_MAC_AEAD)
+		if (!tls_policy_mac(list[i]))
 			return tls_why(why, -EINVAL,
 			    "MAC %s is not allowed, only AEAD is",
 			    gnutls_mac_get_name(
@@ -139,7 +141,7 @@ check_keys(gnutls_priority_t p, char *why)
 		certificate &= list[i] != GNUTLS_TLS1_2;
 	n = gnutls_priority_kx_list(p, &list);
 	for (i = 0; i < n; i++) {
-		if (!kx_allowed(list[i]))
+		if (!tls_policy_kx(list[i]))
 			return tls_why(why, -EINVAL,
 			    "key exchange %s is not allowed, only ECDHE-ECDSA "
 			    "and ECDHE-RSA are", gnutls_kx_get_name(
@@ -152,7 +154,7 @@ check_keys(gnutls_priority_t p, char *why)
 		    "neither ECDHE-ECDSA nor ECDHE-RSA is left");
 	n = gnutls_priority_sign_list(p, &list);
 	for (i = 0; i < n; i++)
-		if (!sign_allowed(list[i]))
+		if (!tls_policy_sign(list[i]))
 			return tls_why(why, -EINVAL,
 			    "signature %s is not allowed",
 			    gnutls_sign_get_name(

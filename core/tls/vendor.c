@@ -9,7 +9,6 @@
 
 #include "tls/snapshot.h"
 
-#define GNUTLS_NEEDED "3.7.9"
 
 int
 tls_why(char *why, int error, const char *fmt, ...)
@@ -35,10 +34,10 @@ tls_global_init(char *why)
 {
 	int r;
 
-	if (gnutls_check_version(GNUTLS_NEEDED) == NULL)
+	if (gnutls_check_version(TLS_GNUTLS_NEEDED) == NULL)
 		return tls_why(why, -ENOSYS,
 		    "GnuTLS %s is too old, %s is needed",
-		    gnutls_check_version(NULL), GNUTLS_NEEDED);
+		    gnutls_check_version(NULL), TLS_GNUTLS_NEEDED);
 	r = gnutls_global_init();
 	if (r < 0)
 		return tls_why(why, -ENOSYS, "GnuTLS does not start: %s",

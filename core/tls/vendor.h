@@ -11,6 +11,9 @@
 
 #include <gnutls/gnutls.h>
 
+/* Older ones are not taken: security fixes, and calls that we need. */
+#define TLS_GNUTLS_NEEDED "3.7.9"
+
 /* GnuTLS has no const datum: bytes that it only reads.  n <= UINT_MAX. */
 static inline gnutls_datum_t
 tls_datum(const void *p, size_t n)

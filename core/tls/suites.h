@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is spoken, from what an operator asked for: a profile, a priority string of
+ * GnuTLS's, or a cipher list of OpenSSL's.  Each is resolved against what the
+ * library has (its own policy file included) and what ours allows
+ * (tls/policy.h).  What does not fit is dropped and told; an error is only what
+ * was asked for by its own name and cannot be had, and when nothing is left.
+ * Shared by server and client.  Any thread.
+ */
+#ifndef CT_TLS_SUITES_H
+#define CT_TLS_SUITES_H
+
+#define TLS_PRIORITY_SIZE 4096
+#define TLS_LIST_SIZE 1024
+
+struct tls_suites_spec {
+	/* "modern": TLS 1.3.  "intermediate": also 1.2.  "custom": what the
+	 * priority says.  NULL or "": custom with a priority, else
+	 * intermediate. */
+	const char *profile;
+	const char *priority;		/* GnuTLS; only with custom */
+	/* OpenSSL; narrows modern or intermediate, and orders them. */
+	const char *cipher_suite;
+};
+
+struct tls_suites {
+	char priority[TLS_PRIORITY_SIZE];	/* for GnuTLS */
+	char list[TLS_LIST_SIZE];	/* "TLS1.3, TLS1.2: TLS_AES_..., ..." */
+	/* What was asked for, but is not spoken; "" nothing. */
+	char dropped[TLS_LIST_SIZE];
+	/* Spoken, not asked for: GnuTLS cannot have the others without them. */
+	char extra[TLS_LIST_SIZE];
+};
+
+/* -EINVAL with why[TLS_WHY_SIZE], -ENOMEM. */
+int tls_suites_resolve(const struct tls_suites_spec *, char *why,
+    struct tls_suites *ret);
+
+/* fips = require: 0 if the library reports that it enforces FIPS 140; else
+ * -ENOTSUP with why[TLS_WHY_SIZE], which says what was found. */
+int tls_fips_require(char *why);
+/* The same for a mode as gnutls_fips140_mode_enabled() tells it. */
+int tls_fips_judge(unsigned mode, char *why);
+const char *tls_fips_name(unsigned mode);
+
+/* For reports: the library's version, its file of policies and whether that is
+ * there, its mode of FIPS. */
+struct tls_library {
+	const char *version, *floor;
+	const char *policy_file;	/* NULL: it has none */
+	unsigned fips;
+};
+void tls_library_info(struct tls_library *ret);
+
+#endif
