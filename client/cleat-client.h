@@ -106,6 +106,14 @@ struct cleat_client_opts {
 	 * it has the choice. */
 	const char *proxy_auth;
 
+	/* What is spoken: "modern" (TLS 1.3), "intermediate" (also 1.2),
+	 * "custom" (tls_priority, a GnuTLS string, narrowed to what is
+	 * allowed); NULL: custom with a priority, else intermediate.
+	 * cipher_suite, an OpenSSL cipher list, narrows the profile; not
+	 * together with tls_priority.  What came of them is logged. */
+	const char *tls_profile, *tls_priority, *cipher_suite;
+	bool fips_require;		/* only if GnuTLS is in FIPS mode */
+
 	void *ctx;
 	/* The state changed, or another attempt failed (WAITING again);
 	 * `why` is one line for the log. */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "pins.h"
 #include "tls/client.h"
+#include "tls/suites.h"
 
 /* Every text of the options. */
 #define TEXTS(o) { \
@@ -18,7 +19,8 @@
 	&(o)->boot_id, &(o)->token, &(o)->cert_file, &(o)->key_file, \
 	&(o)->identity_file, &(o)->enrol_token, &(o)->ca_file, &(o)->pins, \
 	&(o)->proxy, &(o)->proxy_user, &(o)->proxy_password, \
-	&(o)->proxy_auth \
+	&(o)->proxy_auth, &(o)->tls_profile, &(o)->tls_priority, \
+	&(o)->cipher_suite \
 }
 
 static int
@@ -104,9 +106,45 @@ read_pins(const struct cleat_client *c, struct tls_client_spec *spec,
 	return 0;
 }
 
+/* Told once: a policy that is made again is the same. */
+static void
+tell_suites(const struct cleat_client *c, const struct tls_suites *s)
+{
+	const struct cleat_client_opts *o = &c->opts;
+
+	if (o->tls_profile == NULL && o->tls_priority == NULL &&
+	    o->cipher_suite == NULL)
+		return;
+	client_log(c, CLEAT_CLIENT_NOTICE, "tls: %s", s->list);
+	if (s->dropped[0] != '\0')
+		client_log(c, CLEAT_CLIENT_NOTICE, "tls: not spoken, though "
+		    "asked for: %s", s->dropped);
+	if (s->extra[0] != '\0')
+		client_log(c, CLEAT_CLIENT_NOTICE, "tls: spoken, though not "
+		    "asked for, as the library combines all: %s", s->extra);
+}
+
+static int
+choose_suites(const struct cleat_client *c, char *why, struct tls_suites *ret)
+{
+	const struct tls_suites_spec spec = {
+		.profile = c->opts.tls_profile,
+		.priority = c->opts.tls_priority,
+		.cipher_suite = c->opts.cipher_suite
+	};
+	int r = c->opts.fips_require ? tls_fips_require(why) : 0;
+
+	if (r == 0)
+		r = tls_suites_resolve(&spec, why, ret);
+	if (r == 0)
+		tell_suites(c, ret);
+	return r;
+}
+
 int
 client_make_policy(struct cleat_client *c, char *why)
 {
+	struct tls_suites suites;
 	uint8_t *ca = NULL, *chain = NULL, *key = NULL;
 	struct tls_pin pins[TLS_PINS_MAX];
 	struct tls_client_spec spec = {
@@ -126,7 +164,11 @@ client_make_policy(struct cleat_client *c, char *why)
 	spec.chain_pem = chain;
 	spec.key_pem = key;
 	if (r == 0)
+		r = choose_suites(c, why, &suites);
+	if (r == 0) {
+		spec.priority = suites.priority;
 		r = tls_client_policy_new(&spec, why, &c->policy);
+	}
 	mem_free(ca);
 	mem_free(chain);
 	if (key != NULL)

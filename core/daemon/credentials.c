@@ -57,11 +57,24 @@ credentials_new(struct conf *conf, const char *state_dir,
 	return 0;
 }
 
+static void
+tell_suites(const struct tls_suites *s)
+{
+	log_notice("tls: %s", s->list);
+	if (s->dropped[0] != '\0')
+		log_notice("tls: not spoken, though asked for: %s",
+		    s->dropped);
+	if (s->extra[0] != '\0')
+		log_notice("tls: spoken, though not asked for, as the library "
+		    "combines all: %s", s->extra);
+}
+
 int
 credentials_open(struct credentials *c, char *why)
 {
 	int r;
 
+	tell_suites(&c->policy->suites);
 	pthread_mutex_lock(&c->lock);
 	c->open = true;
 	r = credentials_swap(c, c->policy, NULL, why);
@@ -297,6 +310,8 @@ credentials_commit(struct credentials *c, struct credentials_staged **ps)
 	(*ps)->policy = NULL;
 	r = credentials_swap(c, c->policy, NULL, why);
 	pthread_mutex_unlock(&c->lock);
+	if (strcmp(old->suites.priority, c->policy->suites.priority) != 0)
+		tell_suites(&c->policy->suites);
 	policy_free(&old);
 	credentials_discard(ps);
 	/* It could be built a moment ago: this is memory. */

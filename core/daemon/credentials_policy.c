@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "daemon/options.h"
 
 #define CA_FILE_MAX (4 * 1024 * 1024)
 #define NAMES_MAX 64			/* of one slot */
@@ -118,9 +119,8 @@ policy_new(struct conf *conf, char *why, struct policy **ret)
 	for (size_t i = 0; r == 0 && i < p->listeners; i++)
 		r = fill_listener(conf, (unsigned)i, &p->ca[i],
 		    &p->listener[i], why);
-	if (r == 0 && (r = tls_policy_check(conf_str(conf, "tls", "priority"),
-	    why)) != 0)
-		r = -EINVAL;
+	if (r == 0)
+		r = options_tls(conf, why, &p->suites);
 	if (r != 0) {
 		policy_free(&p);
 		return r;

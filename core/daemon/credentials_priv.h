@@ -13,6 +13,7 @@
 
 #include "daemon/credentials.h"
 #include "tls/snapshot.h"
+#include "tls/suites.h"
 
 #define CREDENTIALS_WHY_SIZE 512
 #define CREDENTIALS_HTTP_MAX 64		/* challenges at a time */
@@ -25,6 +26,7 @@ struct ca {
 /* From the configuration. */
 struct policy {
 	struct conf *conf;
+	struct tls_suites suites;
 	struct tls_slot_spec *slot;
 	size_t slots;
 	struct tls_listener_spec *listener;

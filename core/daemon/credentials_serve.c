@@ -68,7 +68,7 @@ credentials_build(struct credentials *c, struct policy *p, char *why,
 		.slots = p->slot, .slots_n = p->slots,
 		.listeners = p->listener, .listeners_n = p->listeners,
 		.challenges = alpn,
-		.priority = conf_str(p->conf, "tls", "priority"),
+		.priority = p->suites.priority,
 		.ticket_master = c->ticket,
 		.ticket_lifetime_s = (uint32_t)(conf_ms(p->conf, "tls",
 		    "ticket_lifetime") / 1000)

@@ -550,33 +550,3 @@ daemon_run(const char *conf_path)
 	mem_free(d);
 	return r;
 }
-
-int
-daemon_check(const char *conf_path)
-{
-	struct net_listener_opts *listeners = NULL;
-	struct control_rules rules;
-	struct net_limits limits;
-	struct conf *conf = NULL;
-	size_t n = 0;
-	char why[DAEMON_WHY_SIZE] = "";
-	int r = daemon_load_conf(conf_path, why, &conf);
-
-	if (r != 0)
-		return r;
-	r = options_net_limits(conf, sys_files_max(), why, &limits);
-	if (r == 0)
-		r = options_listeners(conf, why, &listeners, &n);
-	if (r == 0)
-		r = control_rules_read(conf, why, &rules);
-	if (r == 0)
-		r = tls_policy_check(conf_str(conf, "tls", "priority"), why);
-	if (r == 0)
-		r = plugs_check(conf_str(conf, "daemon", "plugin_dir"), conf,
-		    why);
-	if (r != 0)
-		log_error("%s: %s", conf_path, why);
-	options_listeners_free(&listeners, n);
-	conf_unref(&conf);
-	return r;
-}

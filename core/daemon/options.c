@@ -9,6 +9,8 @@
 
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "tls/snapshot.h"
+#include "tls/suites.h"
 #include "wire/ws_origin.h"
 
 #define ORIGINS_MAX 64
@@ -207,6 +209,26 @@ options_listeners_free(struct net_listener_opts **pl, size_t n)
 		mem_free((void *)(uintptr_t)(*pl)[i].origins);
 	mem_free(*pl);
 	*pl = NULL;
+}
+
+int
+options_tls(const struct conf *conf, char *why, struct tls_suites *ret)
+{
+	const struct tls_suites_spec spec = {
+		.profile = conf_str(conf, "tls", "profile"),
+		.priority = conf_str(conf, "tls", "priority"),
+		.cipher_suite = conf_str(conf, "tls", "cipher_suite")
+	};
+	char text[TLS_WHY_SIZE] = "";
+	int r = 0;
+
+	if (strcmp(conf_str(conf, "tls", "fips"), "require") == 0)
+		r = tls_fips_require(text);
+	if (r == 0)
+		r = tls_suites_resolve(&spec, text, ret);
+	if (r != 0)
+		(void)snprintf(why, OPTIONS_WHY_SIZE, "[tls] %s", text);
+	return r;
 }
 
 unsigned

@@ -38,6 +38,11 @@ void options_listeners_free(struct net_listener_opts **, size_t n);
 /* Number of workers: as configured, or one for each CPU we may use. */
 unsigned options_workers(const struct conf *);
 
+/* What [tls] comes to, for server and reports.  -EINVAL, -ENOTSUP (fips), with
+ * why; -ENOMEM. */
+struct tls_suites;
+int options_tls(const struct conf *, char *why, struct tls_suites *ret);
+
 /* [commands]. */
 void options_commands(const struct conf *, struct command_rules *ret);
 /* [auth], but for the token file. */

@@ -21,7 +21,7 @@ def example(scene, name, overrides):
     d = scene.daemon()
     shutil.copy(os.path.join(harness.SRCDIR, 'etc', name), d.conf_path)
     parts = os.path.join(d.dir, 'conf.d')
-    os.makedirs(parts)
+    os.makedirs(parts, exist_ok=True)
     with open(os.path.join(parts, 'here.conf'), 'w') as f:
         for section, keys in {**HERE, **overrides}.items():
             f.write(f'[{section}]\n')
@@ -33,13 +33,15 @@ def check_config(daemon):
     p = subprocess.run(
         daemon.command('-c', daemon.conf_path, '--check-config'),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, timeout=harness.PATIENCE)
-    return p.returncode, p.stdout
+        stderr=subprocess.PIPE, text=True, timeout=harness.PATIENCE)
+    return p.returncode, p.stderr, p.stdout
 
 
 def is_good(scene, name):
-    code, output = check_config(example(scene, name, {}))
-    equal((code, output), (0, ''), f'etc/{name}')
+    code, errors, shown = check_config(example(scene, name, {}))
+    equal((code, errors), (0, ''), f'etc/{name}')
+    check('\nlistener public ' in shown, shown)
+    check('\ntls TLS1.3, TLS1.2: TLS_AES_128_GCM_SHA256, ' in shown, shown)
 
 
 def starts(scene, name, overrides):
@@ -75,16 +77,41 @@ def test_check_finds_faults(scene):
     """cleatd --check-config names file, line and the key that was meant"""
     d = example(scene, 'cleat.conf.minimal',
                 {'presence': {'pinng': '20s'}})
-    code, output = check_config(d)
+    code, output, _ = check_config(d)
     equal(code, 1, 'exit status')
     check('here.conf:4: [presence] pinng: unknown key (did you mean "ping"?)'
           in output, output)
 
 
+def test_check_shows_what_is_spoken(scene):
+    """cleatd --check-config resolves profile, priority and cipher_suite"""
+    ems = ('ALL:!aNULL:!eNULL:!LOW:!3DES:!MD5:!EXP:!PSK:!DSS:!RC4:!SEED:!ADH'
+           ':!IDEA:!3DES:!SRP')
+    for keys, shown in [
+            ({'profile': 'modern'}, 'tls TLS1.3: TLS_AES_128_GCM_SHA256, '
+             'TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256\n'),
+            ({'cipher_suite': ems}, 'tls-dropped DHE-'),
+            ({'cipher_suite': ems + ':!kEDH'}, 'tls TLS1.3, TLS1.2: '),
+            ({'priority': 'NORMAL'}, 'tls-dropped VERS-TLS1.1, ')]:
+        d = example(scene, 'cleat.conf.minimal', {'tls': keys})
+        code, errors, output = check_config(d)
+        equal((code, errors), (0, ''), keys)
+        check(shown in output, output)
+    for keys, why in [
+            ({'cipher_suite': 'AES128-SHA:ALL'}, 'AES128-SHA is not allowed'),
+            ({'priority': 'NORMAL:+RSA'}, 'RSA is not allowed'),
+            ({'profile': 'custom'}, 'needs priority or cipher_suite'),
+            ({'fips': 'require'}, 'says that FIPS 140 mode is off')]:
+        d = example(scene, 'cleat.conf.minimal', {'tls': keys})
+        code, errors, output = check_config(d)
+        equal((code, output), (1, ''), keys)
+        check(why in errors, errors)
+
+
 def test_check_finds_faults_in_options(scene):
     """cleatd --check-config judges the options of plugins as well"""
     d = example(scene, 'cleat.conf.minimal', {'plugin.cert': {'poll': '5'}})
-    code, output = check_config(d)
+    code, output, _ = check_config(d)
     equal(code, 1, 'exit status')
     check('here.conf:4: [plugin.cert] poll = 5: expected a duration' in output,
           output)

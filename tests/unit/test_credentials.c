@@ -426,7 +426,7 @@ a_bad_reload_changes_nothing_and_says_why(void **state)
 	    "ca_file = /nonexistent/ca.pem\n"
 	    "[slot.main]\nsource = cert\ndefault = yes\n"
 	    "[plugin.cert]\nmodule = cert-file\n", "/nonexistent/ca.pem");
-	refused(BASE "[tls]\npriority = NORMAL:+VERS-TLS1.0\n", "TLS 1.");
+	refused(BASE "[tls]\npriority = NORMAL:+VERS-TLS1.0\n", "TLS1.0");
 	conf_dir_put("ca.pem", "no certificate");
 	{
 		char text[600];

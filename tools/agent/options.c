@@ -22,7 +22,8 @@ enum {
 	OPT_VERSION, OPT_STATE_DIR, OPT_IDENTITY, OPT_ENROL, OPT_ENROL_TOKEN,
 	OPT_PINS, OPT_PROXY, OPT_PROXY_USER, OPT_PROXY_PASSWORD,
 	OPT_PROXY_AUTH, OPT_TELEMETRY, OPT_TELEMETRY_MAX, OPT_INVENTORY,
-	OPT_WAKE, OPT_COMMAND
+	OPT_WAKE, OPT_COMMAND, OPT_TLS_PROFILE, OPT_TLS_PRIORITY,
+	OPT_CIPHER_SUITE, OPT_FIPS
 };
 
 static const struct option options[] = {
@@ -46,6 +47,10 @@ static const struct option options[] = {
 	{ "proxy-password-file", required_argument, NULL,
 	    OPT_PROXY_PASSWORD },
 	{ "proxy-auth", required_argument, NULL, OPT_PROXY_AUTH },
+	{ "tls-profile", required_argument, NULL, OPT_TLS_PROFILE },
+	{ "tls-priority", required_argument, NULL, OPT_TLS_PRIORITY },
+	{ "cipher-suite", required_argument, NULL, OPT_CIPHER_SUITE },
+	{ "fips", no_argument, NULL, OPT_FIPS },
 	{ "command", required_argument, NULL, OPT_COMMAND },
 	{ "wake", no_argument, NULL, OPT_WAKE },
 	{ "telemetry", required_argument, NULL, OPT_TELEMETRY },
@@ -147,6 +152,9 @@ take_value(int o, const char *value, struct agent_opts *a)
 	case OPT_PROXY: c->proxy = value; break;
 	case OPT_PROXY_USER: c->proxy_user = value; break;
 	case OPT_PROXY_AUTH: c->proxy_auth = value; break;
+	case OPT_TLS_PROFILE: c->tls_profile = value; break;
+	case OPT_TLS_PRIORITY: c->tls_priority = value; break;
+	case OPT_CIPHER_SUITE: c->cipher_suite = value; break;
 	case OPT_BOOT_ID: c->boot_id = value; break;
 	case OPT_RETRY_MIN: return number(value, &c->retry_min_ms);
 	case OPT_RETRY_MAX: return number(value, &c->retry_max_ms);
@@ -177,6 +185,7 @@ take_switch(int o, struct agent_opts *a)
 	case OPT_NO_VERIFY_CHAIN: a->client.no_verify_chain = true; break;
 	case OPT_SELF_SIGNED: a->client.allow_self_signed = true; break;
 	case OPT_ENROL: a->client.enrol = true; break;
+	case OPT_FIPS: a->client.fips_require = true; break;
 	case OPT_WAKE: a->wake = true; break;
 	case OPT_VERSION:
 		(void)printf("cleat-agent %s\n", PACKAGE_VERSION);
