@@ -1,31 +1,35 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Commands with the real daemon (decision 0014): whoever dies at whatever
-moment, each is done once and has one outcome.  They are put into the database of
-a daemon that does not run, as one would find them that was killed right after it
-had accepted them."""
+"""Commands with the real daemon (decision 0014), given through the control
+socket: whoever dies at whatever moment, each is done once and has one outcome.
+What is durable is read from the database of a daemon that does not run."""
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
-from harness import (Closed, Device, check, equal, main,  # noqa: E402
-                     wait_until)
+from control import Control, Problem  # noqa: E402
+from harness import (BUILDDIR, PATIENCE, Closed, Device,  # noqa: E402
+                     Failure, check, equal, main, wait_until)
 
 OUTCOMES = {2: 'ok', 3: 'error', 4: 'expired', 5: 'cancelled',
             6: 'interrupted'}
 
 
 def prepare(scene):
-    """A daemon that has run, and has a database."""
+    """A daemon that runs and knows two devices."""
     d = scene.daemon()
     for endpoint in ('dev', 'other'):
         d.token(endpoint)
     d.start()
-    d.stop()
+    control = Control(d)
+    for endpoint in ('dev', 'other'):
+        control.post('/v1/endpoints', {'id': endpoint})
+    control.close()
     return d
 
 
@@ -34,15 +38,19 @@ def database(d):
 
 
 def give(d, command, verb='message', args=None, endpoint='dev',
-         seconds=3600, state=0, cancelling=0):
-    now = int(time.time() * 1000)
-    with database(d) as db:
-        db.execute('INSERT INTO command (id, endpoint, verb, args, by,'
-                   ' created_ms, deadline_ms, changed_ms, state, cancelling)'
-                   ' VALUES (?,?,?,?,?,?,?,?,?,?)',
-                   (command, endpoint, verb,
-                    json.dumps(args or {'text': 'x'}), 'test', now,
-                    now + int(seconds * 1000), now, state, cancelling))
+         seconds=3600):
+    """As an operator does; it is durable when this returns."""
+    control = Control(d)
+    control.post('/v1/commands', {
+        'id': command, 'endpoint': endpoint, 'verb': verb,
+        'args': args or {'text': 'x'}, 'deadline_ms': int(seconds * 1000)})
+    control.close()
+
+
+def again(d):
+    """Another daemon, as after kill -9 right now."""
+    d.kill()
+    d.start()
 
 
 def state_of(d, command):
@@ -122,7 +130,7 @@ def test_order(scene):
     d = prepare(scene)
     for n in range(5):
         give(d, f'c-{n}')
-    d.start()
+    again(d)
     till = Till(d)
     with d.bus() as bus:
         till.connect()
@@ -149,7 +157,6 @@ def test_daemon_dies(scene):
     d = prepare(scene)
     for step in STEPS:
         give(d, f'c-{step}')
-        d.start()
         till = Till(d)
         till.connect()
 
@@ -173,6 +180,8 @@ def test_daemon_dies(scene):
         d.stop()
         equal(OUTCOMES[state_of(d, f'c-{step}')], till.final[f'c-{step}'],
               step)
+        d.start()
+    d.stop()
 
 
 def test_daemon_dies_while_it_stores(scene):
@@ -181,7 +190,6 @@ def test_daemon_dies_while_it_stores(scene):
     for n in range(8):
         command = f'c-{n}'
         give(d, command)
-        d.start()
         till = Till(d)
         till.connect()
         m = till.next()
@@ -202,6 +210,8 @@ def test_daemon_dies_while_it_stores(scene):
         till.channel.close()
         d.stop()
         equal(OUTCOMES[state_of(d, command)], till.final[command])
+        d.start()
+    d.stop()
 
 
 def test_device_dies(scene):
@@ -209,7 +219,6 @@ def test_device_dies(scene):
     d = prepare(scene)
     for step in STEPS:
         give(d, f'd-{step}')
-    d.start()
     tills = []
     for step in STEPS:
         till = Till(d)
@@ -244,7 +253,6 @@ def test_offline(scene):
     d = prepare(scene)
     give(d, 'c-1')
     give(d, 'c-2', endpoint='other')
-    d.start()
     other = Till(d, 'other')
     other.connect()
     equal(other.obey()['command_id'], 'c-2')
@@ -264,9 +272,12 @@ def test_offline(scene):
 def test_expires(scene):
     """after its deadline the outcome is expired, whatever the device says"""
     d = prepare(scene)
-    give(d, 'c-1', seconds=6)
-    give(d, 'c-2', seconds=-1)
+    give(d, 'c-2', seconds=1)
+    over = time.monotonic() + 1.1
+    d.kill()
+    wait_until('its deadline', lambda: time.monotonic() > over)
     d.start()
+    give(d, 'c-1', seconds=6)
     with d.bus() as bus:
         till = Till(d)
         till.connect()
@@ -291,7 +302,6 @@ def test_refused_by_device(scene):
     """an answer with an error is the outcome error"""
     d = prepare(scene)
     give(d, 'c-1', verb='x-dance', args={'a': [1]})
-    d.start()
     with d.bus() as bus:
         till = Till(d)
         till.connect()
@@ -310,9 +320,19 @@ def test_refused_by_device(scene):
 def test_cancelling(scene):
     """who may have it is asked to cancel on every channel, not to do it"""
     d = prepare(scene)
-    give(d, 'c-1', cancelling=1, state=1)
-    d.start()
+    give(d, 'c-1')
     till = Till(d)
+    till.connect()
+    m = till.next()
+    till.channel.send_json({'jsonrpc': '2.0', 'id': m['id'], 'result': {}})
+    control = Control(d)
+    wait_until('it is accepted', lambda: control.get(
+        '/v1/commands/c-1')['state'] == 'accepted')
+    equal(control.request('POST', '/v1/commands/c-1/cancel').status, 202)
+    control.close()
+    equal(till.next()['method'], 'cancel')
+    till.channel.abort()
+    again(d)
     for _ in range(2):
         till.connect()
         m = till.next()
@@ -335,7 +355,6 @@ def test_cancelling(scene):
 def test_made_up(scene):
     """answers and outcomes of commands that nobody gave do nothing"""
     d = prepare(scene)
-    d.start()
     device = Device(d, 'dev')
     for what in ('command', 'cancel'):
         for end in ({'result': {}}, {'error': {'code': -32007,
@@ -344,6 +363,84 @@ def test_made_up(scene):
     device.notify('progress', {'command_id': 'c-9', 'percent': 3})
     equal(device.call('state', {'power': 'on'}), {})
     device.close()
+    d.stop()
+
+
+def test_cancelled_before_it_was_sent(scene):
+    """what no device has had is cancelled at once, and once"""
+    d = prepare(scene)
+    control = Control(d)
+    give(d, 'c-1')
+    equal(control.post('/v1/commands/c-1/cancel')['state'], 'cancelled')
+    try:
+        control.post('/v1/commands/c-1/cancel')
+        raise Failure('it was cancelled twice')
+    except Problem as p:
+        equal((p.status, p.type), (409, 'final'))
+    control.close()
+    again(d)
+    give(d, 'c-2')
+    till = Till(d)
+    till.connect()
+    equal(till.obey()['command_id'], 'c-2')
+    till.channel.close()
+    d.stop()
+    equal(state_of(d, 'c-1'), 5)
+
+
+def left(device):
+    """The window that it was asked to go in, how and when it was let go."""
+    window = None
+    try:
+        while True:
+            m = json.loads(device.recv())
+            if m.get('method') == 'drain':
+                window = m['params']['window_ms']
+    except Closed as e:
+        return window, e.code, time.monotonic()
+
+
+def test_drain_over_a_window(scene):
+    """drain --window asks one by one, and lets go at its end who stayed"""
+    d = prepare(scene)
+    names = [f'd-{n}' for n in range(8)]
+    for name in names:
+        d.token(name)
+    d.reload()
+    with d.bus() as bus:
+        devices = [Device(d, name) for name in names]
+        for name in names:
+            bus.expect('endpoint.online', name)
+        begun = time.monotonic()
+        done = subprocess.run(
+            [os.path.join(BUILDDIR, 'cleatctl'), '--socket',
+             os.path.join(d.runtime, 'control.sock'), 'drain', '--window',
+             '4s'], capture_output=True, text=True, timeout=PATIENCE,
+            check=False)
+        equal(done.returncode, 0, done.stderr)
+        # One goes as it is asked to, and comes back.
+        while json.loads(devices[0].recv()).get('method') != 'drain':
+            pass
+        devices[0].call('bye', {'reason': 'drain'})
+        devices[0].expect_close()
+        give(d, 'c-1', endpoint=names[0])
+        till = Till(d, names[0])
+        till.connect()
+        equal(till.obey()['command_id'], 'c-1')
+        seen = [left(device) for device in devices[1:]]
+        for window, code, end in seen:
+            check(window is not None and 0 < window <= 4000, f'{seen}')
+            equal(code, 1012, f'{seen}')
+            check(end - begun > 3.9, f'too early: {begun} {seen}')
+        check(len({window for window, _, _ in seen}) > 1,
+              f'all at once: {seen}')
+        gone = {}
+        while len(gone) < 7:
+            event = bus.expect('endpoint.disconnected')
+            gone[event['endpoint']] = event['reason']
+        equal(gone, {name: 'drain' for name in names[1:]})
+        equal(till.channel.call('state', {'power': 'on'}), {}, 'it is back')
+    till.channel.close()
     d.stop()
 
 
