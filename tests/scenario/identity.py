@@ -484,6 +484,62 @@ def test_certificates_that_were_added(scene):
     finish(d)
 
 
+# ---- stories that users of similar systems told -----------------------------------------
+
+def test_story_revoked(scene):
+    """hono#293, emqx#10992, mosquitto#3042: revoking bites at once, also a ticket"""
+    cert = scene.pki.issue('till-1', 'clientAuth')
+    d = start(scene, 'd', {'client_auth': 'optional',
+                           'ca_file': scene.pki.ca})
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = scene.client_context(cert, version)
+        first = comes(d, 'till-1', by_cert, context=context)
+        session = first.sock.session
+        live = comes(d, 'till-1', by_cert, context=context, session=session)
+        check(live.sock.session_reused, f'not resumed: {version}')
+        equal(first.expect_close()[0], 4003)
+        ctl(d, 'credential', 'revoke',
+            str(credentials(d, 'till-1')[-1]['number']))
+        equal(live.expect_close()[0], 4005)
+        device, answer = said(d, 'till-1', by_cert, context=context,
+                              session=session)
+        check(device.sock.session_reused, f'not resumed: {version}')
+        equal(answer['error']['code'], FAILED)
+        device.sock.close()
+        # The CA vouches for a renewed one, until the device is denied.
+        cert = scene.pki.issue('till-1', 'clientAuth')
+    live = comes(d, 'till-1', by_cert, cert=cert)
+    ctl(d, 'endpoint', 'deny', 'till-1')
+    equal(live.expect_close()[0], 4005)
+    stays_out(d, 'till-1', by_cert,
+              cert=scene.pki.issue('till-1', 'clientAuth'))
+    finish(d)
+
+
+def test_story_hardware(scene):
+    """MeshCentral#5950, #6641, #6806: a device is its key, whatever its MAC"""
+    d = start(scene, enrol='open')
+    keys = {name: Key(scene, name) for name in ('a', 'b')}
+    mac = '02:00:00:00:00:01'
+    for name, key in keys.items():      # a VPN, a dock: the same address
+        device = comes(d, name, enrol(name, key))
+        device.call('inventory', {'patch': {'mac': mac}})
+        device.close()
+    device = comes(d, 'a', by_key(keys['a'], 'a'))      # another dock
+    device.call('inventory', {'patch': {'mac': '02:00:00:00:00:02'}})
+    device.close()
+    # A disk that was copied to another machine: the same device still.
+    live = comes(d, 'b', by_key(keys['b'], 'b'))
+    copy = comes(d, 'b', by_key(keys['b'], 'b'))
+    equal(live.expect_close()[0], 4003)
+    copy.close()
+    equal([e['id'] for e in d.control.get('/v1/endpoints')['endpoints']],
+          ['a', 'b'])
+    for name in keys:
+        equal(len(credentials(d, name)), 1)
+    finish(d)
+
+
 # ---- somebody in between -----------------------------------------------------------
 
 class Between:
