@@ -247,4 +247,20 @@ class Node(Server):
              self.run.key], self.run.server_core, self.log)]
 
 
-ALL = [Cleat, Lws, Nginx, Node]
+class Plain(Server):
+    """No peer but a bound: what the kernel takes for one recv and one send a
+    message, and a WebSocket echo without TLS hardly adds to."""
+
+    name = "no TLS"
+    load = ["--plain"]
+
+    def settings(self):
+        return ("the plain C echo (tests/bench/backend.c) alone: recv and send "
+                "with no TLS, no limits, no protocol")
+
+    def launch(self):
+        self.children = [spawn([self.run.backend, str(self.port)],
+                               self.run.server_core, self.log)]
+
+
+ALL = [Cleat, Lws, Nginx, Node, Plain]

@@ -61,7 +61,7 @@ def arguments():
     p.add_argument("--churn", action="store_true",
                    help="memory after many connects")
     p.add_argument("--cells", default="", help="only names that contain this")
-    p.add_argument("--peers", default="libwebsockets,nginx,node ws")
+    p.add_argument("--peers", default="libwebsockets,nginx,node ws,no TLS")
     p.add_argument("--cflags", default="?")
     p.add_argument("--no-event", action="store_true")
     p.add_argument("--out", default="bench.json")
