@@ -37,13 +37,15 @@ struct inst {
 
 enum stage { WAITS_FOR_HELLO, ASKED, UP };
 
+/* Every device has one: 24 bytes, so that it fits the smallest chunk of malloc. */
 struct session {
-	enum stage stage;
-	json_t *hello_id;		/* of the request that is being answered */
-	unsigned errors;
-	struct waiting *waiting;	/* requests that are answered later */
-	unsigned waiting_n;
+	union {				/* by stage */
+		json_t *hello_id;	/* ASKED: of the request; may be NULL */
+		struct waiting *waiting;	/* UP: answered later */
+	};
 	uint64_t last_request;
+	uint8_t stage;			/* enum stage */
+	uint8_t errors, waiting_n;
 };
 
 /* One message while it is worked on. */

@@ -322,13 +322,13 @@ session_export(void *inst, struct cleat_chan *chan, void *session, void *to,
 
 	(void)inst;
 	(void)chan;
-	if (s == NULL || s->stage == ASKED || s->waiting != NULL)
+	if (s == NULL || s->stage == ASKED || s->waiting_n > 0)
 		return -EBUSY;
 	if (cap < SESSION_BYTES)
 		return -ENOBUFS;
 	at[0] = SESSION_VERSION;
 	at[1] = s->stage == UP;
-	at[2] = (unsigned char)s->errors;
+	at[2] = s->errors;
 	return SESSION_BYTES;
 }
 
@@ -359,8 +359,10 @@ session_forget(void *inst, void *session)
 	(void)inst;
 	if (s == NULL)
 		return;
-	json_decref(s->hello_id);
-	waiting_fini(s);
+	if (s->stage == ASKED)
+		json_decref(s->hello_id);
+	else
+		waiting_fini(s);
 	free(s);
 }
 
