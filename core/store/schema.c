@@ -205,7 +205,7 @@ schema_open(struct store_db *db, const char *path, char *why)
 	if ((r = identify(db, path, why, &version)) == 0 &&
 	    (r = db_exec(db, "PRAGMA journal_mode = WAL;"
 	    "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
-	    "PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -512;"
+	    "PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -128;"
 	    "PRAGMA cell_size_check = ON")) == 0 &&
 	    (r = check(db, path, why)) == 0 &&
 	    (version > 0 || (r = db_exec(db, set)) == 0))
