@@ -324,6 +324,24 @@ endpoint_leave(struct endpoint_table *t, struct endpoint_shard *s)
 		t->keeper.nudge(t->keeper.ctx);
 }
 
+bool
+endpoint_said(struct endpoint_table *t, const char *id, uint32_t said)
+{
+	uint32_t hash = endpoint_hash(id);
+	struct endpoint_shard *s = endpoint_shard_of(t, hash);
+	struct endpoint *e;
+	bool same = false;
+
+	pthread_mutex_lock(&s->lock);
+	e = endpoint_find(s, hash, id);
+	if (e != NULL && !e->forgotten) {
+		same = said != 0 && e->said == (said & 0xffffff);
+		e->said = said & 0xffffff;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return same;
+}
+
 int
 endpoint_known(struct endpoint_table *t, const char *id)
 {
@@ -370,6 +388,7 @@ endpoint_forget(struct endpoint_table *t, const char *id)
 		    clock_wall_ms());
 		s->by_state[PRESENCE_UNLINKED]--;
 		e->forgotten = true;
+		e->said = 0;
 		e->dirty = false;
 		atomic_fetch_add(&t->forgotten, 1);
 		e->revision++;

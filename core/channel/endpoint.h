@@ -133,6 +133,10 @@ struct endpoint_figures {
 void endpoint_table_figures(struct endpoint_table *,
     struct endpoint_figures *ret);
 
+/* Whether the device said the same of itself before; `said` (24 bits of a hash)
+ * is what it said from now on.  0: nothing.  False also when it is not known. */
+bool endpoint_said(struct endpoint_table *, const char *id, uint32_t said);
+
 /* Makes it known as unlinked; nothing when it is.  -ENOMEM, -ENOSPC. */
 int endpoint_known(struct endpoint_table *, const char *id);
 /* It is as if it had never been, but for its numbers; a live channel is closed

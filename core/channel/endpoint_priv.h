@@ -30,7 +30,8 @@ struct endpoint {
 		} at;
 	} id;
 	uint64_t channel_id;		/* live channel; 0 none */
-	uint64_t credential;		/* that let it in; 0 none of the store's */
+	uint64_t credential : 40;	/* that let it in; 0 none of the store's */
+	uint64_t said : 24;		/* see endpoint_said() */
 	uint64_t revision;
 	/* Times are wall ms since 1970: 48 bits last 8,900 years. */
 	uint64_t number : 40;		/* of the last channel */

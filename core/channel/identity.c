@@ -162,19 +162,23 @@ struct reading {
 	int error;
 };
 
+/* Who is active and has no credential here, but in the token file or by a
+ * certificate, needs no member. */
 static bool
 read_endpoint(void *ctx, const struct store_endpoint *e)
 {
 	struct reading *r = ctx;
-	struct member *m = member_get(r->in, e->presence.id, e->created_ms);
+	struct member *m;
 
+	(void)endpoint_said(r->in->deps.endpoints, e->presence.id,
+	    identity_said(e->agent, e->boot_id, e->peer, e->listener));
+	if (e->status == STORE_ACTIVE)
+		return true;
+	m = member_get(r->in, e->presence.id, e->created_ms);
 	if (m == NULL)
 		r->error = -ENOMEM;
 	else
 		member_set_status(r->in, m, e->status);
-	if (m != NULL)
-		m->said = identity_said(e->agent, e->boot_id, e->peer,
-		    e->listener);
 	return m != NULL;
 }
 
@@ -182,10 +186,11 @@ static void
 read_credential(void *ctx, const struct store_credential *c)
 {
 	struct reading *r = ctx;
-	struct member *m = member_find(r->in, c->endpoint);
+	struct member *m = r->error == 0 ? member_get(r->in, c->endpoint,
+	    c->created_ms) : NULL;
 
-	if (m != NULL && r->error == 0)
-		r->error = member_add(r->in, m, c);
+	if (r->error == 0)
+		r->error = m == NULL ? -ENOMEM : member_add(r->in, m, c);
 }
 
 static int
@@ -493,8 +498,8 @@ identity_figures(struct identity *in, struct identity_figures *ret)
 {
 	(void)pthread_mutex_lock(&in->lock);
 	*ret = (struct identity_figures){
-		.known = in->count, .pending = in->pending,
-		.denied = in->denied, .credentials = in->credentials,
+		.pending = in->pending, .denied = in->denied,
+		.credentials = in->credentials,
 		.refused = atomic_load(&in->refused),
 		.throttled_address = atomic_load(&in->throttled_address),
 		.throttled_identity = atomic_load(&in->throttled_identity)

@@ -152,7 +152,7 @@ enum enrol_result {
 const char *enrol_result_name(enum enrol_result);
 
 struct identity_figures {
-	uint64_t known, pending, denied, credentials;
+	uint64_t pending, denied, credentials;
 	/* Counters: proofs that were refused, and not looked at because there
 	 * were too many from an address, or for an identity. */
 	uint64_t refused, throttled_address, throttled_identity;

@@ -22,12 +22,14 @@ mix(uint64_t h, const char *s)
 	return h;
 }
 
-uint64_t
+uint32_t
 identity_said(const char *agent, const char *boot_id, const char *peer,
     const char *listener)
 {
-	return mix(mix(mix(mix(0xcbf29ce484222325u, agent), boot_id), peer),
-	    listener) | 1;
+	uint64_t h = mix(mix(mix(mix(0xcbf29ce484222325u, agent), boot_id),
+	    peer), listener);
+
+	return (uint32_t)(h >> 40) | 1;
 }
 
 struct note {
@@ -46,43 +48,14 @@ run_note(struct store_job *j, struct store_db *db)
 	    n->peer, n->listener);
 }
 
-/* Said, but not stored: the next hello says it again. */
-static void
-unsay(struct identity *in, const char *endpoint)
-{
-	struct member *m;
-
-	(void)pthread_mutex_lock(&in->lock);
-	m = member_find(in, endpoint);
-	if (m != NULL)
-		m->said = 0;
-	(void)pthread_mutex_unlock(&in->lock);
-}
-
 static void
 note_done(struct store_job *j)
 {
 	struct note *n = CT_CONTAINER(j, struct note, job);
 
-	if (j->error != 0)
-		unsay(n->in, n->endpoint);
+	if (j->error != 0)		/* the next hello says it again */
+		(void)endpoint_said(n->in->deps.endpoints, n->endpoint, 0);
 	mem_free(n);
-}
-
-/* Whether that is what is stored, or will be; else it is from now on. */
-static bool
-said_before(struct identity *in, const char *endpoint, uint64_t said)
-{
-	struct member *m;
-	bool same;
-
-	(void)pthread_mutex_lock(&in->lock);
-	m = member_get(in, endpoint, clock_wall_ms());
-	same = m != NULL && m->said == said;
-	if (m != NULL)
-		m->said = said;
-	(void)pthread_mutex_unlock(&in->lock);
-	return same;
 }
 
 /* The port is another one each time, and nobody's but the channel's. */
@@ -101,6 +74,7 @@ identity_note_hello(struct identity *in, const char *endpoint,
     const char *listener)
 {
 	struct note *n = mem_alloc(sizeof(*n));
+	uint32_t said;
 
 	if (n == NULL)
 		return;			/* the next hello says it again */
@@ -114,11 +88,11 @@ identity_note_hello(struct identity *in, const char *endpoint,
 	    (int)host_length(peer), peer);
 	(void)snprintf(n->listener, sizeof(n->listener), "%s",
 	    listener == NULL ? "" : listener);
-	if (said_before(in, endpoint, identity_said(n->agent, n->boot_id,
-	    n->peer, n->listener))) {
+	said = identity_said(n->agent, n->boot_id, n->peer, n->listener);
+	if (endpoint_said(in->deps.endpoints, endpoint, said)) {
 		mem_free(n);
 	} else if (store_submit(in->deps.store, &n->job) != 0) {
-		unsay(in, endpoint);
+		(void)endpoint_said(in->deps.endpoints, endpoint, 0);
 		mem_free(n);
 	}
 }

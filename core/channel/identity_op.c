@@ -325,8 +325,8 @@ may_enrol(struct identity *in, const struct change *c,
 		return 0;
 	switch (in->rules.enrol) {
 	case ENROL_OPEN:
-		return in->count + in->enrolling >= in->rules.open_max ?
-		    -EDQUOT : 0;
+		return endpoint_table_count(in->deps.endpoints) +
+		    in->enrolling >= in->rules.open_max ? -EDQUOT : 0;
 	case ENROL_APPROVE:
 		*ret_status = STORE_PENDING;
 		if (!key)

@@ -25,8 +25,6 @@ struct member {
 	struct member *next;		/* in its bucket */
 	struct credential *first;
 	int64_t created_ms;
-	uint64_t said;			/* identity_said() of what is stored;
-					 * 0 unknown */
 	uint8_t status;			/* enum store_status */
 	char id[];
 };
@@ -46,8 +44,8 @@ struct identity {
 	struct throttle addresses, identities, tries;
 };
 
-/* Tells one hello from another; never 0. */
-uint64_t identity_said(const char *agent, const char *boot_id,
+/* Tells one hello from another, for endpoint_said(); never 0. */
+uint32_t identity_said(const char *agent, const char *boot_id,
     const char *peer, const char *listener);
 
 /* All under the lock. */
