@@ -49,6 +49,10 @@ bool cert_chain_lacks(const struct cert_chain *, size_t n,
 int cert_chain_pem(const struct cert_chain *, struct cert_blob *ret);
 int cert_key_pem(const struct cert_key *, struct cert_blob *ret);
 
+/* Whether the issuer's key verifies the signature; how strong that is, the dates
+ * and whether the issuer may sign are not looked at. */
+bool cert_signed_by(const struct cert_item *, const struct cert_item *issuer);
+
 /* Whether the key is an RSA key (also RSA-PSS): the other kind of a slot. */
 bool cert_chain_is_rsa(const struct cert_chain *);
 

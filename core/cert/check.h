@@ -58,7 +58,11 @@ struct cert_check_spec {
 	/* Without anchors: a chain that ends at an issuer that is not there is
 	 * an error, not only a warning. */
 	bool complete;
-	const struct cert_bundle *strays;	/* named if not in the chain */
+	/* Certificates of this bundle that are in none of `all` (NULL: in this
+	 * chain) are named. */
+	const struct cert_bundle *strays;
+	const struct cert_chain *all;
+	size_t all_n;
 	/* OCSP response (DER) for the leaf; NULL: none. */
 	const void *staple;
 	size_t staple_n;

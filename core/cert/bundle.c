@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bundle itself: what was found, once each, with its origin.  A file that
+ * turns out to be bad leaves nothing behind.
+ */
+#include "cert/bundle_priv.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define KEY_BITS_MAX 16384		/* checking more takes seconds */
+
+/* ---- life ---------------------------------------------------------------- */
+
+int
+cert_bundle_new(struct cert_bundle **ret)
+{
+	struct cert_bundle *b = mem_calloc(1, sizeof(*b));
+
+	if (b == NULL)
+		return -ENOMEM;
+	b->certs = mem_calloc(CERT_BUNDLE_CERTS, sizeof(*b->certs));
+	b->keys = mem_calloc(CERT_BUNDLE_KEYS, sizeof(*b->keys));
+	if (b->certs == NULL || b->keys == NULL) {
+		cert_bundle_free(&b);
+		return -ENOMEM;
+	}
+	*ret = b;
+	return 0;
+}
+
+/* Back to what there was before a file. */
+static void
+cut(struct cert_bundle *b, size_t certs, size_t keys, size_t files)
+{
+	while (b->certs_n > certs)
+		gnutls_x509_crt_deinit(b->certs[--b->certs_n].crt);
+	while (b->keys_n > keys)	/* GnuTLS wipes them */
+		gnutls_x509_privkey_deinit(b->keys[--b->keys_n].key);
+	while (b->files_n > files)
+		mem_free(b->files[--b->files_n]);
+}
+
+void
+cert_bundle_free(struct cert_bundle **pb)
+{
+	struct cert_bundle *b = *pb;
+
+	*pb = NULL;
+	if (b == NULL)
+		return;
+	cut(b, 0, 0, 0);
+	mem_free(b->certs);
+	mem_free(b->keys);
+	mem_free(b);
+}
+
+/* ---- for the files that read formats ------------------------------------- */
+
+static int __attribute__((format(printf, 3, 0)))
+fail_v(struct gather *g, int error, const char *fmt, va_list ap)
+{
+	size_t n = 0;
+	int k;
+
+	if (g->why == NULL)
+		return error;
+	if (g->file[0] != '\0') {
+		k = snprintf(g->why, CERT_WHY_SIZE, "%.250s: ", g->file);
+		n = k > 0 ? (size_t)k : 0;
+	}
+	(void)vsnprintf(g->why + n, CERT_WHY_SIZE - n, fmt, ap);
+	return error;
+}
+
+int
+gather_fail(struct gather *g, int error, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	error = fail_v(g, error, fmt, ap);
+	va_end(ap);
+	return error;
+}
+
+static int
+errno_of(int r)
+{
+	switch (r) {
+	case GNUTLS_E_MEMORY_ERROR:
+		return -ENOMEM;
+	case GNUTLS_E_UNKNOWN_CIPHER_TYPE:
+	case GNUTLS_E_UNKNOWN_PK_ALGORITHM:
+	case GNUTLS_E_UNKNOWN_HASH_ALGORITHM:
+	case GNUTLS_E_UNKNOWN_ALGORITHM:
+	case GNUTLS_E_UNSUPPORTED_SIGNATURE_ALGORITHM:
+	case GNUTLS_E_ECC_UNSUPPORTED_CURVE:
+	case GNUTLS_E_UNIMPLEMENTED_FEATURE:
+		return -ENOTSUP;
+	default:
+		return -EINVAL;
+	}
+}
+
+int
+gather_vendor(struct gather *g, const char *what, int r)
+{
+	int err = errno_of(r);
+
+	if (err == -ENOMEM)
+		return gather_fail(g, err, "out of memory");
+	if (r == GNUTLS_E_ILLEGAL_PARAMETER)
+		return gather_fail(g, -E2BIG, "%s asks for more iterations "
+		    "than anybody can do, or for none", what);
+	return gather_fail(g, err, err == -ENOTSUP ?
+	    "%s uses an algorithm that is not supported: %s" :
+	    "%s is damaged: %s", what, gnutls_strerror(r));
+}
+
+int
+gather_rounds(struct gather *g, unsigned rounds)
+{
+	if (rounds > CERT_ROUNDS_MAX - g->b->rounds)
+		return gather_fail(g, -E2BIG, "wants its password hashed %u "
+		    "times, more than is done here (%u for all files "
+		    "together): write the file anew with fewer iterations",
+		    rounds, CERT_ROUNDS_MAX);
+	g->b->rounds += rounds;
+	return 0;
+}
+
+int
+gather_password_wrong(struct gather *g, const char *what)
+{
+	return gather_fail(g, -EKEYREJECTED, g->password == NULL ?
+	    "%s is encrypted, and no password was given" :
+	    "the password does not open %s (it is wrong, or the file is "
+	    "damaged)", what);
+}
+
+static int
+cert_put(struct gather *g, gnutls_x509_crt_t crt, const char *format)
+{
+	struct cert_bundle *b = g->b;
+	struct cert_item *to = &b->certs[b->certs_n];
+	uint8_t sha256[32];
+	size_t n = sizeof(sha256);
+	int r;
+
+	g->certs++;
+	r = gnutls_x509_crt_get_fingerprint(crt, GNUTLS_DIG_SHA256, sha256, &n);
+	if (r < 0)
+		return gather_vendor(g, "a certificate", r);
+	for (size_t i = 0; i < b->certs_n; i++) {
+		if (memcmp(b->certs[i].sha256, sha256, n) == 0) {
+			b->duplicates++;
+			return 0;
+		}
+	}
+	if (b->certs_n == CERT_BUNDLE_CERTS)
+		return gather_fail(g, -E2BIG, "there are more than %d "
+		    "certificates", CERT_BUNDLE_CERTS);
+	memcpy(to->sha256, sha256, sizeof(sha256));
+	to->crt = crt;
+	to->from = (struct cert_origin){ g->file, format, g->certs };
+	b->certs_n++;
+	return 1;
+}
+
+int
+gather_cert(struct gather *g, gnutls_x509_crt_t crt, const char *format)
+{
+	int r = cert_put(g, crt, format);
+
+	if (r != 1)
+		gnutls_x509_crt_deinit(crt);
+	return r < 0 ? r : 0;
+}
+
+static int
+key_put(struct gather *g, gnutls_x509_privkey_t key, bool was_encrypted,
+    const char *format)
+{
+	struct cert_bundle *b = g->b;
+	struct cert_key *to = &b->keys[b->keys_n];
+	uint8_t id[32];
+	size_t n = sizeof(id);
+	unsigned bits = 0;
+	int r;
+
+	g->keys++;
+	r = gnutls_x509_privkey_get_pk_algorithm2(key, &bits);
+	if (r >= 0 && bits > KEY_BITS_MAX)
+		return gather_fail(g, -E2BIG, "the private key has %u bits, "
+		    "more than %d", bits, KEY_BITS_MAX);
+	if (r >= 0)
+		r = gnutls_x509_privkey_verify_params(key);
+	if (r >= 0)
+		r = gnutls_x509_privkey_get_key_id(key,
+		    GNUTLS_KEYID_USE_SHA256, id, &n);
+	if (r < 0)
+		return gather_vendor(g, "the private key", r);
+	for (size_t i = 0; i < b->keys_n; i++) {
+		if (memcmp(b->keys[i].id, id, sizeof(id)) == 0)
+			return 0;
+	}
+	if (b->keys_n == CERT_BUNDLE_KEYS)
+		return gather_fail(g, -E2BIG, "there are more than %d private "
+		    "keys", CERT_BUNDLE_KEYS);
+	memcpy(to->id, id, sizeof(id));
+	to->key = key;
+	to->was_encrypted = was_encrypted;
+	to->from = (struct cert_origin){ g->file, format, g->keys };
+	b->keys_n++;
+	return 1;
+}
+
+int
+gather_key(struct gather *g, gnutls_x509_privkey_t key, bool was_encrypted,
+    const char *format)
+{
+	int r = key_put(g, key, was_encrypted, format);
+
+	if (r != 1)
+		gnutls_x509_privkey_deinit(key);
+	return r < 0 ? r : 0;
+}
+
+/* ---- what the file is ---------------------------------------------------- */
+
+/*
+ * Text that Windows has saved as UTF-16: 1 with a copy as single bytes, 0 when
+ * it is none, or -ENOMEM.  Characters beyond ASCII become '?', which no block
+ * has.
+ */
+static int
+from_utf16(const uint8_t *p, size_t n, struct cert_blob *ret)
+{
+	bool big = n >= 2 && ((p[0] == 0xfe && p[1] == 0xff) ||
+	    (p[0] == 0 && p[1] == '-'));
+	bool little = n >= 2 && ((p[0] == 0xff && p[1] == 0xfe) ||
+	    (p[0] == '-' && p[1] == 0));
+
+	if (!big && !little)
+		return 0;
+	ret->n = n / 2;
+	ret->p = mem_alloc(ret->n + 1);
+	if (ret->p == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < ret->n; i++)
+		ret->p[i] = p[2 * i + (big ? 0 : 1)] == 0 ?
+		    p[2 * i + (big ? 1 : 0)] : '?';
+	ret->p[ret->n] = '\0';
+	return 1;
+}
+
+static int
+gather_any(struct gather *g, const uint8_t *p, size_t n)
+{
+	struct cert_blob text = { NULL, 0 };
+	int r;
+
+	if (der_is(p, n))
+		return gather_der(g, p, n, false);
+	r = from_utf16(p, n, &text);
+	if (r < 0)
+		return gather_fail(g, r, "out of memory");
+	if (r > 0) {
+		p = text.p;
+		n = text.n;
+	}
+	if (pem_is(p, n))
+		r = gather_pem(g, p, n);
+	else if (base64_is(p, n))
+		r = gather_base64(g, p, n);
+	else
+		r = gather_fail(g, -EINVAL, "holds neither a certificate nor "
+		    "a private key: it is neither PEM nor DER");
+	cert_blob_free(&text);
+	return r;
+}
+
+static int
+begin(struct gather *g, const char *file)
+{
+	struct cert_bundle *b = g->b;
+	char *copy;
+
+	if (b->files_n == CERT_BUNDLE_FILES)
+		return gather_fail(g, -E2BIG, "there are more than %d files",
+		    CERT_BUNDLE_FILES);
+	copy = mem_strdup(file);
+	if (copy == NULL)
+		return gather_fail(g, -ENOMEM, "out of memory");
+	g->file = b->files[b->files_n++] = copy;
+	return 0;
+}
+
+int
+cert_bundle_add(struct cert_bundle *b, const char *file, const void *p,
+    size_t n, const char *password, char *why)
+{
+	struct gather g = {
+		.b = b, .file = file, .password = password, .why = why
+	};
+	size_t certs = b->certs_n, keys = b->keys_n, files = b->files_n;
+	size_t duplicates = b->duplicates;
+	int r;
+
+	if (n == 0)
+		return gather_fail(&g, -EINVAL, "is empty");
+	if (n > CERT_FILE_MAX)
+		return gather_fail(&g, -E2BIG, "is larger than %u MiB",
+		    CERT_FILE_MAX >> 20);
+	r = begin(&g, file);
+	if (r == 0)
+		r = gather_any(&g, p, n);
+	if (r == 0 && g.certs == 0 && g.keys == 0)
+		r = gather_fail(&g, -EINVAL, "holds neither a certificate nor "
+		    "a private key%s%s", g.other != NULL ? ", but " : "",
+		    g.other != NULL ? g.other : "");
+	if (r < 0) {
+		cut(b, certs, keys, files);
+		b->duplicates = duplicates;
+	}
+	return r;
+}
+
+int
+cert_bundle_add_file(struct cert_bundle *b, const char *path,
+    const char *password, char *why, struct cert_stamp *ret_stamp,
+    unsigned *ret_mode)
+{
+	struct cert_blob all = { NULL, 0 };
+	struct cert_stamp at;
+	unsigned mode;
+	int r;
+
+	r = cert_file_read(path, why, &all, &at, &mode);
+	if (r == 0)
+		r = cert_bundle_add(b, path, all.p, all.n, password, why);
+	cert_blob_free(&all);
+	if (r < 0)
+		return r;
+	if (ret_stamp != NULL)
+		*ret_stamp = at;
+	if (ret_mode != NULL)
+		*ret_mode = mode;
+	return 0;
+}
