@@ -8,11 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../lib/control_rig.h"
@@ -195,6 +197,60 @@ more_connections_than_allowed_are_told(void **state)
 	    NULL), 200);
 }
 
+/* In a child that is somebody else: two connections are taken, and the third is
+ * told why not. */
+static void
+be_a_viewer(void)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char got[64];
+	int fd = -1;
+
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%.100s", rig.path);
+	if (setgroups(0, NULL) != 0 || setgid(65534) != 0 ||
+	    setuid(65534) != 0)
+		_exit(1);
+	for (int i = 0; i < 3; i++) {
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (connect(fd, (struct sockaddr *)&un, sizeof(un)) != 0)
+			_exit(2);
+	}
+	_exit(recv(fd, got, 12, MSG_WAITALL) == 12 &&
+	    memcmp(got, "HTTP/1.1 503", 12) == 0 ? 0 : 3);
+}
+
+static void
+a_quarter_of_the_connections_is_for_operators(void **state)
+{
+	struct control *c;
+	pid_t child;
+	int fd, status;
+
+	(void)state;
+	rig.rules.connections = 4;
+	rig.rules.anyone_views = true;
+	control_rig_start(&rig);
+	c = the_control();
+	if (getuid() != 0) {
+		skip();
+		return;
+	}
+	*strrchr(rig.path, '/') = '\0';
+	assert_int_equal(chmod(rig.path, 0711), 0);
+	rig.path[strlen(rig.path)] = '/';
+	assert_int_equal(chmod(rig.path, 0666), 0);
+	fd = control_rig_dial(&rig);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		be_a_viewer();
+	while (waitpid(child, &status, WNOHANG) == 0)
+		control_rig_turn(&rig);
+	assert_int_equal(status, 0);
+	assert_int_equal(atomic_load(&c->counters.connections_refused), 1);
+	(void)close(fd);
+}
+
 static void
 no_memory_for_a_connection_is_told(void **state)
 {
@@ -371,6 +427,7 @@ main(void)
 		TEST(a_path_where_no_socket_can_be_is_an_error),
 		TEST(short_memory_at_the_start_leaves_nothing),
 		TEST_OWN(more_connections_than_allowed_are_told),
+		TEST_OWN(a_quarter_of_the_connections_is_for_operators),
 		TEST(no_memory_for_a_connection_is_told),
 		TEST(changed_rules_hold_at_once),
 		TEST_OWN(a_request_has_to_come_in_time),

@@ -395,7 +395,8 @@ a_stopped_store_is_told(void **state)
 /* ---- every allocation fails once ------------------------------------------------------ */
 
 static const struct attempt {
-	/* %u: the attempt, so that each has things of its own. */
+	/* %u: the attempt, so that each has things of its own; but in the
+	 * target of a DELETE the number in the answer before, if it has one. */
 	const char *before_method, *before_target, *before_body;
 	const char *method, *target, *body;
 	unsigned status;
@@ -416,6 +417,14 @@ static const struct attempt {
 	{ NULL, NULL, NULL, "GET", "/v1/endpoints/e/credentials", NULL, 200 },
 	{ NULL, NULL, NULL, "POST", "/v1/endpoints/e/credentials",
 	    "{\"kind\":\"token\",\"label\":\"l%u\"}", 201 },
+	{ "POST", "/v1/endpoints", "{\"id\":\"k%u\"}",
+	    "POST", "/v1/endpoints/k%u/credentials",
+	    "{\"kind\":\"certificate\",\"sha256\":\"00000000000000000000000000"
+	    "00000000000000000000000000000000000000\"}", 201 },
+	{ "POST", "/v1/endpoints/e/credentials", "{\"kind\":\"token\"}",
+	    "DELETE", "/v1/credentials/%u", NULL, 204 },
+	{ "POST", "/v1/enrolment-tokens", "{}",
+	    "DELETE", "/v1/enrolment-tokens/%u", NULL, 204 },
 	{ NULL, NULL, NULL, "GET", "/v1/enrolment-tokens", NULL, 200 },
 	{ NULL, NULL, NULL, "POST", "/v1/enrolment-tokens",
 	    "{\"uses\":%u,\"group\":\"g\"}", 201 },
@@ -455,18 +464,23 @@ static bool
 try(const struct attempt *t, unsigned n)
 {
 	char target[200], body[300];
-	unsigned status;
+	struct control_answer a;
+	unsigned status, number = n;
 	bool whole;
 
 	if (t->before_method != NULL) {
-		status = control_rig_status(&rig, t->before_method,
+		control_rig_ask(&rig, t->before_method,
 		    numbered(target, sizeof(target), t->before_target, n),
-		    numbered(body, sizeof(body), t->before_body, n), NULL);
-		assert_int_equal(status, 201);
+		    numbered(body, sizeof(body), t->before_body, n), &a);
+		assert_int_equal(a.status, 201);
+		if (json_object_get(a.json, "number") != NULL)
+			number = (unsigned)json_integer_value(
+			    json_object_get(a.json, "number"));
+		control_answer_free(&a);
 	}
 	mem_fail_nth(n);
 	status = control_rig_status(&rig, t->method,
-	    numbered(target, sizeof(target), t->target, n),
+	    numbered(target, sizeof(target), t->target, number),
 	    numbered(body, sizeof(body), t->body, n), NULL);
 	control_rig_settle(&rig);
 	whole = mem_fail_nth(0) < n;
