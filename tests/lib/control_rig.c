@@ -335,15 +335,20 @@ control_rig_text(struct control_rig *r, int fd, char *to, size_t cap,
 {
 	uint64_t end = real_ms() + PATIENCE_MS;
 	size_t n = strlen(to);
-	int byte;
+	ssize_t got;
 
 	while (strstr(to, part) == NULL) {
-		byte = next_byte(r, fd, end);
-		if (byte < 0)
-			return false;
 		NEED(n + 1 < cap);
-		to[n++] = (char)byte;
-		to[n] = '\0';
+		got = recv(fd, to + n, cap - 1 - n, MSG_DONTWAIT);
+		if (got == 0 || (got < 0 && errno != EAGAIN))
+			return false;
+		if (got > 0) {
+			n += (size_t)got;
+			to[n] = '\0';
+			continue;
+		}
+		NEED(real_ms() < end);
+		control_rig_turn(r);
 	}
 	return true;
 }

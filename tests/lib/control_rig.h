@@ -65,7 +65,8 @@ void control_rig_send(struct control_rig *, int fd, const char *);
 void control_rig_answer(struct control_rig *, int fd,
     struct control_answer *ret);
 void control_answer_free(struct control_answer *);
-/* Bytes that came, as text; waits until `part` is among them.  false: the end. */
+/* Appends the bytes that come, as text; waits until `part` is among them.  false:
+ * the end. */
 bool control_rig_text(struct control_rig *, int fd, char *to, size_t cap,
     const char *part);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -215,8 +216,10 @@ be_a_viewer(void)
 		if (connect(fd, (struct sockaddr *)&un, sizeof(un)) != 0)
 			_exit(2);
 	}
-	_exit(recv(fd, got, 12, MSG_WAITALL) == 12 &&
-	    memcmp(got, "HTTP/1.1 503", 12) == 0 ? 0 : 3);
+	if (recv(fd, got, 12, MSG_WAITALL) != 12 ||
+	    memcmp(got, "HTTP/1.1 503", 12) != 0)
+		_exit(3);
+	(void)raise(SIGKILL);		/* valgrind says nothing of a copy then */
 }
 
 static void
@@ -246,7 +249,7 @@ a_quarter_of_the_connections_is_for_operators(void **state)
 		be_a_viewer();
 	while (waitpid(child, &status, WNOHANG) == 0)
 		control_rig_turn(&rig);
-	assert_int_equal(status, 0);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	assert_int_equal(atomic_load(&c->counters.connections_refused), 1);
 	(void)close(fd);
 }
