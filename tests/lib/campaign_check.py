@@ -65,7 +65,7 @@ class Judge:
         self.newest = {}            # endpoint: (revision, channel, epoch)
         self.alive = (0, 0)
         self.now_epoch, self.now_seq = 0, 0
-        self.events = self.drained = 0
+        self.events = self.drained = self.gaps = 0
         self.hard = []              # found while reading; never mended
         self.kept = Kept(self.hard)
 
@@ -150,6 +150,7 @@ class Judge:
             for old in [k for k in self.received if k < epoch]:
                 del self.received[old]
             self.last = {}
+        self.gaps += epoch == self.now_epoch and seq > self.now_seq + 1
         self.now_epoch, self.now_seq = epoch, seq
         name = e.get('endpoint')
         if not name or 'revision' not in e:
@@ -267,7 +268,8 @@ class Judge:
         return {'endpoints': len(self.endpoints),
                 'channels': sum(len(e.channels)
                                 for e in self.endpoints.values()),
-                'events': self.events, **self.kept.figures()}
+                'events': self.events, 'gaps in them': self.gaps,
+                **self.kept.figures()}
 
     def judge(self, snapshot, database):
         """Everything that is wrong, one line each."""

@@ -95,7 +95,7 @@ class World:
         self.listener = Listener(self.daemon.events,
                                  scene.path('events.jsonl'))
         self.figures = {}
-        self.starting = False
+        self.starting = self.down = False
         self.deaf = []
         self.operator = Operator(self.daemon, self.say, opts.seed)
 
@@ -142,6 +142,11 @@ class World:
             self.starting = False
 
     def launch(self):
+        # With a small ring events are lost, and that has to show.  A quarter
+        # of it is stated again in 100 ms: the fleet within two seconds.
+        small = max(64, 1 << (self.opts.devices // 5).bit_length())
+        self.daemon.configure({'bus': {'ring': self.operator.random.choice(
+            (small, 4 * small, 16384))}})
         self.daemon.start(env={'UBSAN_OPTIONS': 'print_stacktrace=1'})
         line = next(x for x in self.daemon.log if 'ready version=' in x)
         self.say('started', epoch=int(re.search(r'epoch=(\d+)',
@@ -167,18 +172,24 @@ class World:
                                                                 *args)
 
     async def kill(self):
+        self.down = True
         self.say('killed')
         await self.off_loop(self.daemon.kill)
         self.daemon.check_clean()
         await asyncio.sleep(self.random.uniform(0, 0.3))
         await self.off_loop(self.start)
+        self.down = False
 
     async def restart(self):
+        self.down = True
         self.say('stopping')
         await self.off_loop(self.daemon.stop)
         await self.off_loop(self.start)
+        self.down = False
 
     async def reload(self):
+        while self.down:        # SIGHUP ends a program that begins to load
+            await asyncio.sleep(0.05)
         self.say('reload')
         self.daemon.process.send_signal(signal.SIGHUP)
         await asyncio.sleep(0.05)
@@ -451,6 +462,15 @@ class World:
         self.make_fleet()
         watch = asyncio.ensure_future(self.fleet.watch())
         watch.add_done_callback(self.fleet.task_over)
+        try:
+            await self.rounds(rounds, tell)
+        finally:                # no task that tries for ever
+            for d in self.fleet.devices:
+                d.wanted = False
+            watch.cancel()
+        await self.off_loop(self.daemon.stop)
+
+    async def rounds(self, rounds, tell):
         # Ports are free to choose at the first start; then they stay.
         await self.off_loop(self.start)
         self.fix_ports()
@@ -463,10 +483,6 @@ class World:
             begin = now()
             await self.round(number)
             tell(number, now() - begin, self.actions)
-        for d in self.fleet.devices:
-            d.wanted = False
-        watch.cancel()
-        await self.off_loop(self.daemon.stop)
 
     def close(self):
         self.listener.over = True
