@@ -227,20 +227,21 @@ def test_offline_telemetry(scene):
     a.stop()
 
 
-def small_disk(scene, a, kib):
-    """The agent again, with a file system of its own in its state directory."""
-    a.stop()
-    a.args = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c',
-              'mount -t tmpfs -o size=$0k,nr_inodes=64 none "$1" || exit\n'
-              'shift; exec "$@"', str(kib), scene.path('agent'), *a.args]
-    a.start()
-    try:
-        a.says('online')
-    except harness.Failure:
-        if re.search('^(unshare|mount): ', '\n'.join(a.log), re.M):
-            raise Skip('no file system can be mounted here')
-        raise
-    return f'/proc/{a.process.pid}/root' + scene.path('agent')
+SMALL = ('unshare', '--user', '--map-root-user', '--mount', 'sh', '-c',
+         'mount -t tmpfs -o size=$0k,nr_inodes=64,mode=700 none "$1" || exit\n'
+         'shift; exec "$@"')
+
+
+def on_small_disk(kib, directory, args):
+    """The command, with a file system of its own in that directory; others see
+    it below /proc/PID/root."""
+    os.makedirs(directory, exist_ok=True)
+    return [*SMALL, str(kib), directory, *args]
+
+
+def need_mounts(log):
+    if re.search('^(unshare|mount): ', '\n'.join(log), re.M):
+        raise Skip('no file system can be mounted here')
 
 
 def fill(path):
@@ -260,7 +261,15 @@ def test_disk_full(scene):
     a = agent(scene, d, '--command', 'x-do=' + path, '--telemetry',
               scene.path('fifo'))
     a.says('online')
-    disk = small_disk(scene, a, 256)
+    a.stop()
+    a.args = on_small_disk(256, scene.path('agent'), a.args)
+    a.start()
+    try:
+        a.says('online')
+    except harness.Failure:
+        need_mounts(a.log)
+        raise
+    disk = f'/proc/{a.process.pid}/root' + scene.path('agent')
     fill(disk + '/filler')
     feed(scene, *('{"lost":"%s"}' % ('x' * 4096) for n in range(3)))
     a.says('telemetry is lost: No space left')
@@ -279,6 +288,39 @@ def test_disk_full(scene):
     feed(scene, '{"n":0}')
     wait_until('telemetry', lambda: len(entries(d)) > before)
     equal(entries(d)[-1]['data'], [{'n': 0}], 'data')
+    a.stop()
+
+
+def test_daemon_disk_full(scene):
+    """the daemon's disk is full: telemetry waits at the agent, and arrives once"""
+    d = scene.daemon(conf={'presence': {'retry_min': '20ms',
+                                        'retry_max': '100ms'}})
+    d.token('dev-1')
+    command = d.command
+    d.command = lambda *args: on_small_disk(2048, d.state, command(*args))
+    try:
+        d.start()
+    except harness.Failure:
+        need_mounts(d.log)
+        raise
+    disk = f'/proc/{d.process.pid}/root' + d.state
+    a = agent(scene, d, '--telemetry', scene.path('fifo'))
+    a.says('online')
+    feed(scene, '{"n":0}')
+    wait_until('it works', lambda: len(entries(d)) == 1)
+    fill(disk + '/filler')
+    size = 50
+    text = 'x' * 3000
+    feed(scene, *('{"n":%d,"t":"%s"}' % (n, text) for n in range(1, size)))
+    a.says('is not taken now: -32002')
+    os.unlink(disk + '/filler')
+    wait_until('all of it', lambda: len(entries(d)) >= size)
+    feed(scene, '{"n":%d}' % size)
+    wait_until('and one more', lambda: len(entries(d)) > size)
+    got = [e['data'][0]['n'] for e in entries(d)]
+    equal(sorted(got), list(range(size + 1)), f'came as {got}')
+    check(not any('is dropped' in line or 'is lost' in line
+                  for line in a.log), 'something was given up')
     a.stop()
 
 
