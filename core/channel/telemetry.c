@@ -26,6 +26,7 @@
 struct report {
 	struct strtab_node node;
 	struct telemetry_facts facts;
+	uint64_t channel_id, asked;	/* the last seq that channel brought */
 	char endpoint[];
 };
 
@@ -319,7 +320,7 @@ struct report_job {
 	struct completion completion;
 	struct telemetry_table *table;
 	enum report_kind kind;
-	uint64_t seq, cursor;		/* telemetry; cursor 0: was known */
+	uint64_t seq, after, cursor;	/* telemetry; cursor 0: was known */
 	struct telemetry_facts facts;	/* of the inventory as it is now */
 	char endpoint[ENDPOINT_ID_MAX + 1];
 	size_t n;
@@ -432,7 +433,8 @@ run_telemetry(struct store_job *job, struct store_db *db)
 	int r = make_known(db, j->endpoint);
 
 	return r != 0 ? r : store_telemetry_put(db, j->endpoint, j->seq,
-	    clock_wall_ms(), j->json, j->n, &j->completion.value, &j->cursor);
+	    j->after, clock_wall_ms(), j->json, j->n, &j->completion.value,
+	    &j->cursor);
 }
 
 /* Store's thread, in the order of the commits. */
@@ -520,15 +522,22 @@ submit(struct channel *c, uint64_t request, struct report_job *j)
 }
 
 static int
+may_report(const struct channel *c)
+{
+	if (c->endpoint == NULL || c->ended)
+		return -EPERM;
+	return c->owner->shared.telemetry == NULL ? -EAGAIN : 0;
+}
+
+static int
 make(const struct channel *c, const char *json, size_t n,
     struct report_job **ret)
 {
 	struct report_job *j;
+	int r = may_report(c);
 
-	if (c->endpoint == NULL || c->ended)
-		return -EPERM;
-	if (c->owner->shared.telemetry == NULL)
-		return -EAGAIN;
+	if (r != 0)
+		return r;
 	j = mem_calloc(1, sizeof(*j) + n + 1);
 	if (j == NULL)
 		return -ENOMEM;
@@ -538,19 +547,51 @@ make(const struct channel *c, const char *json, size_t n,
 	return 0;
 }
 
+/*
+ * What the channel brought before has to be stored first: the highest seq that is
+ * stored tells what is known, and one that was refused for now would be passed
+ * over when it comes again.  Who sends an earlier one begins anew.
+ */
+static int
+put_in_order(struct channel *c, uint64_t seq, uint64_t *ret_after)
+{
+	struct telemetry_table *t = c->owner->shared.telemetry;
+	struct report *r = NULL;
+	int err;
+
+	pthread_mutex_lock(&t->lock);
+	err = get(t, channel_endpoint(c), &r);
+	if (err == 0) {
+		*ret_after = r->channel_id == c->id && seq > r->asked ?
+		    r->asked : 0;
+		r->channel_id = c->id;
+		r->asked = seq;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return err;
+}
+
 static int
 take_telemetry(struct channel *c, uint64_t request, uint64_t seq,
     const char *json, size_t n)
 {
 	struct report_job *j;
+	uint64_t after = 0;
 	int r;
 
 	if (seq == 0 || seq > INT64_MAX || json_check_array(json, n) != 0)
 		return -EINVAL;
+	if ((r = may_report(c)) != 0)
+		return r;
+	if ((r = put_in_order(c, seq, &after)) != 0) {
+		channel_close(c, 1013, "out of memory");
+		return r;
+	}
 	r = make(c, json, n, &j);
 	if (r != 0)
 		return r;
 	j->seq = seq;
+	j->after = after;
 	j->job.run = run_telemetry;
 	j->job.done = telemetry_done;
 	return submit(c, request, j);

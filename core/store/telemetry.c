@@ -24,21 +24,22 @@ store_telemetry_last(struct store_db *db, const char *endpoint,
 
 int
 store_telemetry_put(struct store_db *db, const char *endpoint, uint64_t seq,
-    int64_t now_ms, const char *json, size_t n, uint64_t *ret_last,
+    uint64_t after, int64_t now_ms, const char *json, size_t n, uint64_t *ret_last,
     uint64_t *ret_cursor)
 {
 	int r;
 
-	if (seq > INT64_MAX)
+	if (seq > INT64_MAX || after >= seq)
 		return -EINVAL;
-	r = db_run(db, "UPDATE endpoint SET telemetry_seq = ?1"
-	    " WHERE id = ?2 AND telemetry_seq < ?1", "it", (int64_t)seq,
-	    endpoint);
+	r = db_run(db, "UPDATE endpoint SET telemetry_seq = ?1 WHERE id = ?2"
+	    " AND telemetry_seq < ?1 AND telemetry_seq >= ?3", "iti",
+	    (int64_t)seq, endpoint, (int64_t)after);
 	if (r != 0)
 		return r;
 	if (db_changes(db) == 0) {
 		*ret_cursor = 0;
-		return store_telemetry_last(db, endpoint, ret_last);
+		r = store_telemetry_last(db, endpoint, ret_last);
+		return r == 0 && *ret_last < seq ? -EAGAIN : r;
 	}
 	r = db_run(db, "INSERT INTO telemetry (endpoint, seq, received_ms,"
 	    " json) VALUES (?,?,?,CAST(? AS TEXT))", "tiib", endpoint,

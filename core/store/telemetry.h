@@ -10,9 +10,10 @@
 struct store_db;
 
 /* Stores it unless `seq` is at most the endpoint's last; *ret_last: the last one
- * that is stored now; *ret_cursor: where it is in the log, 0 if it was known. */
+ * that is stored now; *ret_cursor: where it is in the log, 0 if it was known.
+ * -EAGAIN: `after` (below seq; 0 none) is not stored, and has to come first. */
 int store_telemetry_put(struct store_db *, const char *endpoint, uint64_t seq,
-    int64_t now_ms, const char *json, size_t n, uint64_t *ret_last,
+    uint64_t after, int64_t now_ms, const char *json, size_t n, uint64_t *ret_last,
     uint64_t *ret_cursor);
 /* 0: none. */
 int store_telemetry_last(struct store_db *, const char *endpoint,

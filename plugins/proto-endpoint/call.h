@@ -69,7 +69,7 @@ void call_code(struct call *, int err);
 void call_bye(struct inst *, struct cleat_chan *);
 
 /* waiting.c */
-#define WAITING_MAX 32
+#define WAITING_MAX 64			/* the daemon allows less */
 enum answer {				/* what the completion's value is */
 	ANSWER_STORED, ANSWER_REVISION, ANSWER_FINAL,
 	ANSWER_DONE, ANSWER_BYE		/* none; the latter closes */

@@ -67,6 +67,8 @@ call_error(struct call *c, int code, const char *why)
 {
 	if (c->rpc.id != NULL || c->rpc.method == NULL)
 		call_send(c->inst, c->chan, rpc_error(c->rpc.id, code, why));
+	if (code == E_TRY_LATER)	/* is not its fault */
+		return;
 	if (++c->session->errors >= ERRORS_MAX)
 		c->inst->host->chan_close(c->chan, CLOSE_PROTOCOL,
 		    "too many bad messages");
@@ -85,7 +87,7 @@ call_code(struct call *c, int err)
 		call_error(c, E_HELLO_FIRST, "hello comes first");
 	else if (err == -ENOENT)
 		call_error(c, E_NO_COMMAND, "no such command");
-	else if (err == -EAGAIN)
+	else if (err == -EAGAIN || err == -ENOMEM)
 		call_error(c, E_TRY_LATER, "not just now");
 	else
 		call_error(c, RPC_INTERNAL, "internal error");

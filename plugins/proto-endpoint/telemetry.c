@@ -31,9 +31,13 @@ telemetry_call(struct call *c)
 		return;
 	}
 	number = waiting_add(c->session, c->rpc.id, ANSWER_STORED);
-	waiting_asked(c, number, number == 0 ? 0 :
-	    c->inst->host->telemetry_put(c->chan, number,
-	    (uint64_t)json_integer_value(seq), text, strlen(text)));
+	if (number == 0)		/* and what follows must not pass it */
+		c->inst->host->chan_close(c->chan, CLOSE_TRY_LATER,
+		    "out of memory");
+	else
+		waiting_asked(c, number, c->inst->host->telemetry_put(c->chan,
+		    number, (uint64_t)json_integer_value(seq), text,
+		    strlen(text)));
 	free(text);
 }
 

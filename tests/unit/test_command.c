@@ -672,7 +672,7 @@ short_memory_at_a_start_is_told_and_leaves_nothing(void **state)
 	assert_int_equal(store_endpoint_admit(store_reader(deps.store),
 	    "dev-1", STORE_ACTIVE, 1), 0);
 	assert_int_equal(store_telemetry_put(store_reader(deps.store),
-	    "dev-1", 4, 1, "[]", 2, &last, &cursor), 0);
+	    "dev-1", 4, 0, 1, "[]", 2, &last, &cursor), 0);
 	for (unsigned long n = 1; r == -ENOMEM; n++) {
 		(void)mem_fail_nth(n);
 		r = telemetry_table_new(deps.store, NULL, p.why, &telemetry);

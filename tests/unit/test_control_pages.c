@@ -182,7 +182,7 @@ report(struct store_db *db, void *arg)
 
 	(void)arg;
 	for (uint64_t i = 1; i <= 5 && r == 0; i++)
-		r = store_telemetry_put(db, i % 2 == 0 ? "d-00" : "d-01", i,
+		r = store_telemetry_put(db, i % 2 == 0 ? "d-00" : "d-01", i, 0,
 		    clock_wall_ms(), "[{\"x\":1}]", 9, &at, &cursor);
 	if (r == 0)
 		r = store_inventory_patch(db, "d-00", "{\"cpu\":\"z80\"}", 13,

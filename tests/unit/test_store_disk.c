@@ -51,7 +51,7 @@ put_item(struct store_db *db, void *arg)
 	if (r == 0)
 		r = store_command_add(db, &c, &order);
 	if (r == 0)
-		r = store_telemetry_put(db, it->name, 1, 1, "[1]", 3, &last,
+		r = store_telemetry_put(db, it->name, 1, 0, 1, "[1]", 3, &last,
 		    &cursor);
 	return r;
 }

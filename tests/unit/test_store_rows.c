@@ -264,14 +264,14 @@ telemetry_is_stored_once_and_cut(void **state)
 	(void)state;
 	s = store_rig_open(&o);
 	db = store_reader(s);
-	assert_int_equal(store_telemetry_put(db, "dev", 1, 1, "[1]", 3,
+	assert_int_equal(store_telemetry_put(db, "dev", 1, 0, 1, "[1]", 3,
 	    &stored, &cursor), -ENOENT);
 	assert_int_equal(store_rig_admit(db, NAME("dev")), 0);
 	for (uint64_t seq = 1; seq <= 1500; seq++)
-		assert_int_equal(store_telemetry_put(db, "dev", seq, 1,
+		assert_int_equal(store_telemetry_put(db, "dev", seq, 0, 1,
 		    "[1]", 3, &stored, &cursor), 0);
 	assert_int_equal(stored, 1500);
-	assert_int_equal(store_telemetry_put(db, "dev", 7, 1, "[2]", 3,
+	assert_int_equal(store_telemetry_put(db, "dev", 7, 0, 1, "[2]", 3,
 	    &stored, &cursor), 0);
 	assert_int_equal(stored, 1500);
 	store_free(&s);
@@ -322,8 +322,8 @@ put_some(struct store_db *db, void *arg)
 	int r = 0;
 
 	while (r == 0 && n-- > 0)
-		r = store_telemetry_put(db, "dev", ++seq[0], 1000, "[12345678]",
-		    10, &stored, &cursor);
+		r = store_telemetry_put(db, "dev", ++seq[0], 0, 1000,
+		    "[12345678]", 10, &stored, &cursor);
 	return r;
 }
 
@@ -420,8 +420,8 @@ a_number_beyond_what_is_kept_is_refused(void **state)
 	assert_int_equal(store_rig_admit(db, NAME("dev")), 0);
 	assert_int_equal(log_of(db, NULL).oldest, 1);
 	assert_int_equal(store_telemetry_put(db, "dev",
-	    (uint64_t)INT64_MAX + 1, 1, "[]", 2, &stored, &cursor), -EINVAL);
-	assert_int_equal(store_telemetry_put(db, "dev", INT64_MAX, 1, "[]", 2,
+	    (uint64_t)INT64_MAX + 1, 0, 1, "[]", 2, &stored, &cursor), -EINVAL);
+	assert_int_equal(store_telemetry_put(db, "dev", INT64_MAX, 0, 1, "[]", 2,
 	    &stored, &cursor), 0);
 	assert_int_equal(stored, INT64_MAX);
 	store_free(&s);
@@ -543,7 +543,7 @@ who_is_forgotten_leaves_nothing(void **state)
 	assert_int_equal(store_endpoint_hello(db, "dev", "a 1", "b", "p",
 	    "l"), 0);
 	assert_int_equal(store_credential_add(db, &c, &number), 0);
-	assert_int_equal(store_telemetry_put(db, "dev", 1, 1, "[]", 2,
+	assert_int_equal(store_telemetry_put(db, "dev", 1, 0, 1, "[]", 2,
 	    &stored, &cursor), 0);
 	assert_int_equal(store_endpoint_forget(db, "dev"), 0);
 	assert_int_equal(store_endpoint_forget(db, "dev"), -ENOENT);

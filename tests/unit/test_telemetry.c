@@ -98,6 +98,46 @@ a_disk_that_fails_acknowledges_nothing(void **state)
 	assert_int_equal(p.telemetry_seq, 0);
 }
 
+/* Numbers count as known when a higher one is stored: what was refused for now has
+ * to come again before the others. */
+static void
+nothing_passes_what_was_refused_for_now(void **state)
+{
+	(void)state;
+	product_hold(&p);
+	assert_int_equal(put(3), 0);
+	product_release(&p, true);
+	assert_int_equal(p.done.error, -EIO);
+	assert_int_equal(put(4), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.error, -EAGAIN);
+	assert_int_equal(put(3), 0);
+	assert_int_equal(put(4), 0);
+	assert_int_equal(put(9), 0);
+	product_settle(&p);
+	assert_int_equal(p.done_n, 5);
+	assert_int_equal(p.done.error, 0);
+	assert_int_equal(p.done.value, 9);
+	assert_int_equal(product_events(&p, EVENT_ENDPOINT_TELEMETRY), 3);
+}
+
+/* A new channel may begin where it likes: the device may have lost some. */
+static void
+another_channel_begins_anew(void **state)
+{
+	(void)state;
+	product_hold(&p);
+	assert_int_equal(put(3), 0);
+	product_release(&p, true);
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(put(4), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.error, 0);
+	assert_int_equal(p.done.value, 4);
+}
+
 static void
 hello_tells_the_last_number_that_is_durable(void **state)
 {
@@ -236,6 +276,11 @@ more_reports_than_may_wait_are_refused(void **state)
 	assert_int_equal(p.done_n, n);
 	assert_int_equal(put(1000), 0);
 	product_settle(&p);
+	assert_int_equal(p.done.error, -EAGAIN);
+	assert_int_equal(put(n + 1), 0);
+	assert_int_equal(put(1000), 0);
+	product_settle(&p);
+	assert_int_equal(p.done.error, 0);
 	assert_int_equal(p.done.value, 1000);
 }
 
@@ -259,16 +304,29 @@ short_memory_is_told(void **state)
 	int r = -ENOMEM;
 
 	(void)state;
+	assert_int_equal(put(1), 0);
+	product_settle(&p);
 	for (unsigned long n = 1; r == -ENOMEM; n++) {
 		(void)mem_fail_nth(n);
-		r = put(1);
+		r = put(2);
 		(void)mem_fail_nth(0);
 	}
 	assert_int_equal(r, 0);
 	assert_true(telemetry_refused(p.telemetry, REPORT_TELEMETRY,
 	    REPORT_REFUSED_MEMORY) > 0);
 	product_settle(&p);
-	assert_int_equal(p.done_n, 1);
+	assert_int_equal(p.done_n, 2);
+}
+
+/* Its number cannot be remembered, and the next one must not pass it. */
+static void
+the_first_report_in_short_memory_ends_the_channel(void **state)
+{
+	(void)state;
+	(void)mem_fail_nth(1);
+	assert_int_equal(put(1), -ENOMEM);
+	(void)mem_fail_nth(0);
+	rig_wait_empty(&p.rig);
 }
 
 static void
@@ -367,6 +425,8 @@ main(void)
 		TEST(telemetry_is_acknowledged_after_the_commit),
 		TEST(a_number_that_is_known_is_stored_and_told_once),
 		TEST(a_disk_that_fails_acknowledges_nothing),
+		TEST(nothing_passes_what_was_refused_for_now),
+		TEST(another_channel_begins_anew),
 		TEST(hello_tells_the_last_number_that_is_durable),
 		TEST(what_is_no_array_and_no_object_is_refused),
 		TEST(an_inventory_gets_a_revision_and_is_remembered),
@@ -375,6 +435,7 @@ main(void)
 		TEST(more_reports_than_may_wait_are_refused),
 		TEST(a_channel_that_ended_takes_no_acknowledgement),
 		TEST(short_memory_is_told),
+		TEST(the_first_report_in_short_memory_ends_the_channel),
 		TEST(drain_asks_everybody_and_closes_who_stays),
 		TEST(a_drain_leaves_those_alone_who_came_back),
 		TEST(a_channel_that_moves_is_drained_where_it_is),
