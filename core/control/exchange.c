@@ -41,7 +41,7 @@ exchange_answer(struct exchange *x, unsigned status)
 {
 	if (!jout_ok(&x->text.j)) {
 		exchange_problem(x, PROBLEM_INTERNAL, NULL,
-		    "the answer is too large");
+		    "the answer is too large, or memory is short");
 		return;
 	}
 	x->status = status;

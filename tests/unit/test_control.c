@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -274,6 +275,33 @@ no_memory_for_a_connection_is_told(void **state)
 }
 
 static void
+without_descriptors_it_waits_and_goes_on(void **state)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct control *c = the_control();
+	struct rlimit was, low;
+	int fd, lowest;
+
+	(void)state;
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%.100s", rig.path);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	lowest = dup(fd);
+	(void)close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	low = was;
+	low.rlim_cur = (rlim_t)lowest;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	while (!c->paused)
+		control_rig_turn(&rig);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	while (atomic_load(&c->counters.connections) == 0)
+		control_rig_turn(&rig);
+	assert_false(c->paused);
+	(void)close(fd);
+}
+
+static void
 changed_rules_hold_at_once(void **state)
 {
 	struct control_rules rules = rig.rules;
@@ -432,6 +460,7 @@ main(void)
 		TEST_OWN(more_connections_than_allowed_are_told),
 		TEST_OWN(a_quarter_of_the_connections_is_for_operators),
 		TEST(no_memory_for_a_connection_is_told),
+		TEST(without_descriptors_it_waits_and_goes_on),
 		TEST(changed_rules_hold_at_once),
 		TEST_OWN(a_request_has_to_come_in_time),
 		TEST_OWN(who_waits_for_news_has_no_deadline),

@@ -260,6 +260,50 @@ an_inventory_is_known_by_its_tag(void **state)
 }
 
 static void
+short_memory_for_a_long_page_is_told(void **state)
+{
+	static const char *const targets[] = {
+		"/v1/endpoints?limit=1000", "/v1/commands?limit=1000",
+		"/v1/telemetry", "/v1/endpoints/d-00/inventory",
+		"/v1/endpoints/d-00/credentials"
+	};
+	struct control_answer whole, a;
+	char body[200];
+	unsigned long n, count;
+
+	(void)state;
+	assert_int_equal(store_call(rig.store, report, NULL), 0);
+	for (unsigned i = 0; i < 12; i++) {
+		(void)snprintf(body, sizeof(body), "{\"endpoint\":\"d-00\","
+		    "\"verb\":\"x-a\",\"deadline_ms\":60000,\"id\":\"c-%u\"}",
+		    i);
+		assert_int_equal(control_rig_status(&rig, "POST",
+		    "/v1/commands", body, NULL), 201);
+		assert_int_equal(control_rig_status(&rig, "POST",
+		    "/v1/endpoints/d-00/credentials", "{\"kind\":\"token\"}",
+		    NULL), 201);
+	}
+	control_rig_settle(&rig);
+	for (unsigned i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		control_rig_ask(&rig, "GET", targets[i], NULL, &whole);
+		for (n = count = 1; count + 1 >= n; n++) {
+			mem_fail_nth(n);
+			control_rig_ask(&rig, "GET", targets[i], NULL, &a);
+			count = mem_fail_nth(0);
+			/* Whole, or not at all. */
+			if (a.status == 200)
+				assert_string_equal(a.body, whole.body);
+			else if (a.status != 0)
+				assert_in_range(a.status, 500, 503);
+			assert_true(a.status == 200 || count >= n);
+			control_answer_free(&a);
+			assert_true(n < 100);
+		}
+		control_answer_free(&whole);
+	}
+}
+
+static void
 a_token_is_shown_once(void **state)
 {
 	struct control_answer a;
@@ -298,6 +342,8 @@ main(void)
 		    set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_inventory_is_known_by_its_tag,
 		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    short_memory_for_a_long_page_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_token_is_shown_once,
 		    set_up, tear_down),
 	};

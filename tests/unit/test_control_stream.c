@@ -286,6 +286,52 @@ the_tap_without_memory_loses_visibly(void **state)
 	(void)close(fd);
 }
 
+static int
+set_up_hasty(void **state)
+{
+	(void)state;
+	log_set_level(LOG_LVL_ERROR);
+	control_rig_init(&rig);
+	rig.rules.timeout_ms = 100;
+	control_rig_start(&rig);
+	text[0] = '\0';
+	last = 0;
+	return 0;
+}
+
+static void
+a_silent_stream_lives(void **state)
+{
+	int fd = listen_to("", "");
+
+	(void)state;
+	see(fd, "event: open");
+	see(fd, "\n:\n\n");
+	happens(EVENT_DAEMON_READY, NULL, "{}");
+	see(fd, "event: daemon.ready");
+	assert_int_equal(atomic_load(&the_control()->counters.timeouts), 0);
+	(void)close(fd);
+}
+
+static void
+a_stream_that_nobody_reads_is_let_go(void **state)
+{
+	char json[1100];
+	int fd = listen_to("", "");
+
+	(void)state;
+	see(fd, "event: open");
+	memset(json, 'x', sizeof(json));
+	memcpy(json, "{\"x\":\"", 6);
+	(void)snprintf(json + 1000, sizeof(json) - 1000, "\"}");
+	while (atomic_load(&the_control()->counters.streams) > 0) {
+		happens(EVENT_ENDPOINT_MESSAGE, "a", json);
+		control_rig_turn(&rig);
+	}
+	assert_int_equal(atomic_load(&the_control()->counters.timeouts), 1);
+	(void)close(fd);
+}
+
 static void
 nothing_is_kept_when_nobody_listens(void **state)
 {
@@ -337,7 +383,7 @@ short_memory_in_an_event_loses_it_or_ends_the_stream(void **state)
 	int fd;
 
 	(void)state;
-	for (n = 1, count = n; count >= n; n++) {
+	for (n = count = 1; count + 1 >= n; n++) {
 		text[0] = '\0';
 		last = 0;
 		atomic_store(&the_control()->seen, 0);
@@ -448,6 +494,11 @@ main(void)
 		TEST(who_does_not_read_hears_how_much_it_lost),
 		TEST(what_the_tap_has_no_room_for_is_lost_visibly),
 		TEST(the_tap_without_memory_loses_visibly),
+		cmocka_unit_test_setup_teardown(a_silent_stream_lives,
+		    set_up_hasty, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    a_stream_that_nobody_reads_is_let_go, set_up_hasty,
+		    tear_down),
 		TEST(nothing_is_kept_when_nobody_listens),
 		TEST(short_memory_while_a_stream_opens_is_told),
 		TEST(short_memory_in_an_event_loses_it_or_ends_the_stream),
