@@ -26,9 +26,12 @@ import sqlite3
 
 from campaign_kept import Kept
 
-# What was announced less than this before a kill may not have been stored, by
-# contract: presence is stored behind its change.
-SOFT_MS = 3000
+
+
+# Presence is stored behind its change: of a channel that began less than this
+# before a kill, on a stalled disk, nothing may be known afterwards.
+SOFT_MS = 5000
+LEFT = {'bye': 'offline', 'sleep': 'asleep'}
 
 
 class Endpoint:
@@ -41,11 +44,14 @@ class Endpoint:
         self.asked = {}             # number: bye|sleep, answered or not
         self.up_t = {}
         self.kicked = 0             # who was up before must be gone
+        self.before = ()            # states that channels of before left
 
     def forget_past(self):
         """Connections that were over before the newest one."""
         newest = max(self.conns, key=lambda c: self.conns[c])
         for c in [c for c in self.conns if c != newest and c in self.down]:
+            if c in self.said:
+                self.before += (LEFT[self.said[c][1]],)
             for d in (self.conns, self.down, self.said, self.asked,
                       self.up_t):
                 d.pop(c, None)
@@ -59,7 +65,7 @@ class Judge:
         self.dir = directory
         self.at = {}
         self.endpoints = {}
-        self.epochs, self.kills, self.starts = [], [], []
+        self.epochs, self.kills = [], []
         self.received = {}          # epoch: set of seq
         self.last = {}              # (epoch, seq): event
         self.newest = {}            # endpoint: (revision, channel, epoch)
@@ -100,7 +106,6 @@ class Judge:
                 self.hard.append(f'epoch: {w["epoch"]} after '
                                  f'{self.epochs[-1]}')
             self.epochs.append(w['epoch'])
-            self.starts.append(w['t'])
         elif w['what'] == 'killed':
             self.kills.append(w['t'])
         elif w['what'] == 'kicked':
@@ -166,9 +171,6 @@ class Judge:
 
     # ---- judging
 
-    def killed_soon_after(self, t):
-        return any(t - 1 <= k <= t + SOFT_MS for k in self.kills)
-
     def expected(self, e):
         """(states, channel or None, why) as the devices' log has it."""
         live = [c for c in e.conns if c not in e.down]
@@ -188,22 +190,23 @@ class Judge:
                 return None, None, (f'connection {live[0]} is open, though '
                                     f'{newest} has replaced it')
             return ('online',), number, f'connection {live[0]} is open'
-        t, how, code = e.down[newest]
+        _, how, code = e.down[newest]
         why = f'connection {newest} ended: {how} {code}'
         states = ('disconnected',)
         if newest in e.said:
             _, what, _ = e.said[newest]
-            states = ('offline',) if what == 'bye' else ('asleep',)
-            # sleep is answered when it is durable, bye is not.
-            if what == 'bye' and self.killed_soon_after(t):
-                states += ('disconnected',)
+            # Both are answered when they are durable.
+            states = (LEFT[what],)
         # One that had no answer may have been let in all the same.
         if any(e.up_t[newest] <= at for at in e.tried.values()):
             states += ('disconnected',)
         # A farewell without an answer may have been heard.
         if newest in e.asked and newest not in e.said:
-            states += ('offline' if e.asked[newest] == 'bye' else 'asleep',)
-        return states, None, why
+            states += (LEFT[e.asked[newest]],)
+        if not any(e.up_t[newest] <= k <= e.up_t[newest] + SOFT_MS
+                   for k in self.kills):
+            e.before = ()
+        return states + e.before, None, why
 
     def judge_states(self, snapshot):
         bad = []

@@ -167,7 +167,8 @@ class Kept:
         else:
             wrong = kept in BY_DEVICE or never or \
                 d['what'] == 'ran' and ran
-            self.settled[d['cid']] = (kept, order, True, never)
+            self.settled[d['cid']] = (kept, order, ran or d['what'] == 'ran',
+                                      never)
         if wrong:
             self.hard.append(f'command: {d["cid"]} was {kept}'
                              f'{" before it was delivered" * never}, then '

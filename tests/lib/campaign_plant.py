@@ -145,6 +145,13 @@ PLANTED = [
     ('state', 'a zombie: revoked, yet online', state(2, 'online')),
     ('state', 'a lie: connected, yet disconnected', state(0, 'disconnected')),
     ('state', 'a farewell that was lost', state(1, 'disconnected')),
+    ('state', 'one that was lost because of a kill',
+     both(world({'t': 5, 'what': 'killed'}), state(1, 'disconnected'))),
+    ('state', 'an old farewell that outlasts the next channel',
+     both(says(up(8, 'b', 9, 2), device(9, 'b', 'down', conn=9, how='reset',
+                                        code=0)),
+          lambda w, d, e, s, t: (e[3].update(channel=2),
+                                 s['endpoints'][1].update(channel=2)))),
     ('state', 'unknown for ever', state(0, 'unknown')),
     ('state', 'suspect for ever', state(0, 'suspect')),
     ('state', 'an endpoint that is missing',
@@ -262,8 +269,12 @@ ALLOWED = [
     ('a gap that shows', lambda w, d, e, s, t: e.pop(3)),
     ('a loss at the end that bus.alive tells',
      lambda w, d, e, s, t: e.pop(6)),
-    ('a farewell just before a kill',
-     both(world({'t': 5, 'what': 'killed'}), state(1, 'disconnected'))),
+    ('one that came for a moment just before a kill',
+     both(says(up(8, 'b', 9, 2), device(9, 'b', 'down', conn=9, how='reset',
+                                        code=0)),
+          world({'t': 10, 'what': 'killed'}),
+          lambda w, d, e, s, t: (e[3].update(channel=2),
+                                 s['endpoints'][1].update(channel=2)))),
     ('a farewell that was heard and not answered',
      both(says(device(5, 'c', 'asks', conn=3, method='sleep')),
           state(2, 'asleep'))),
@@ -292,39 +303,78 @@ ALLOWED = [
 ]
 
 
-def trial(directory, plant):
-    """What the judge says of the small campaign with `plant` in it."""
-    lines_of = dict(zip(('world', 'devices', 'events', 'snapshot', 'tables'),
-                        small()))
-    plant(*lines_of.values())
-    os.makedirs(directory)
-    for name in ('world', 'devices', 'events'):
+# Planted after the judge has looked once and found all well.
+LATER = [
+    ('telemetry', 'a row that vanishes', drop('telemetry', 0)),
+    ('inventory', 'a document that changes by itself',
+     cell('inventory', 0, 1, '{"m":2}')),
+    ('command', 'an outcome that changes', cell('command', 0, 2, 3)),
+    ('command', 'one that vanishes after its end', drop('command', 2)),
+    ('command', 'another outcome told after the end',
+     says(device(30, 'a', 'final', cid='k', final='error'))),
+    ('command', 'one run again after its end',
+     says(device(30, 'a', 'ran', cid='k'))),
+    ('command', 'one cancelled before it was delivered, and delivered',
+     says(device(30, 'b', 'recorded', cid='y'))),
+    ('command', 'one that the daemon no longer knows',
+     world({'t': 30, 'what': 'cancelled', 'cid': 'k', 'status': 404})),
+    ('command', 'an id given twice', ordered('k', 'a', 30, 1000)),
+    ('identity', 'a revocation that is undone', cell('credential', 0, 3, 0)),
+    ('identity', 'a credential that vanishes', drop('credential', 1)),
+]
+ALLOWED_LATER = [
+    ('one cancelled after its end',
+     world({'t': 30, 'what': 'cancelling', 'cid': 'k'},
+           {'t': 30, 'what': 'cancelled', 'cid': 'k', 'status': 409})),
+    ('one that had expired and reaches its device',
+     did(30, 'b', 'x', 'expired')),
+]
+
+
+def write(directory, campaign):
+    for name, lines in zip(('world', 'devices', 'events'), campaign):
         with open(os.path.join(directory, name + '.jsonl'), 'w',
                   encoding='utf-8') as f:
-            f.writelines(json.dumps(x) + '\n' for x in lines_of[name])
-    path = os.path.join(directory, 'cleat.db')
-    db = sqlite3.connect(path)
-    for table, rows in lines_of['tables'].items():
+            f.writelines(json.dumps(x) + '\n' for x in lines)
+    db = sqlite3.connect(os.path.join(directory, 'cleat.db'))
+    for table, rows in campaign[4].items():
+        db.execute(f'DROP TABLE IF EXISTS {table}')
         db.execute(f'CREATE TABLE {table} ({COLUMNS[table]})')
         marks = ', '.join('?' * len(COLUMNS[table].split(',')))
         db.executemany(f'INSERT INTO {table} VALUES ({marks})', rows)
     db.commit()
     db.close()
+
+
+def trial(directory, plant, later=lambda *_: None):
+    """What the judge says of the small campaign with `plant` in it from the
+    first, and `later` at its second look."""
+    campaign = small()
+    path = os.path.join(directory, 'cleat.db')
     judge = Judge(directory)
-    first = judge.judge(lines_of['snapshot'], path)
-    # A second look at the same must not say anything else.
-    return first or judge.judge(lines_of['snapshot'], path)
+    os.makedirs(directory)
+    plant(*campaign)
+    write(directory, campaign)
+    found = judge.judge(campaign[3], path)
+    later(*campaign)
+    write(directory, campaign)
+    return found or judge.judge(campaign[3], path)
 
 
 def prove(directory):
     """Lines about what was planted and not found, or found and not planted."""
-    missed = [f'all is well: {x}' for x in trial(
-        os.path.join(directory, 'well'), lambda *_: None)]
-    for n, (rule, name, plant) in enumerate(PLANTED):
-        found = trial(os.path.join(directory, str(n)), plant)
+    def well(*_):
+        pass
+    planted = [(*x, ()) for x in PLANTED] + \
+        [(rule, name, well, (plant,)) for rule, name, plant in LATER]
+    allowed = [('all is well', well, ())] + [(*x, ()) for x in ALLOWED] + \
+        [(name, well, (plant,)) for name, plant in ALLOWED_LATER]
+    missed = []
+    for n, (rule, name, plant, later) in enumerate(planted):
+        found = trial(os.path.join(directory, str(n)), plant, *later)
         if not any(x.startswith(rule + ':') for x in found):
             missed.append(f'not found: {name}: {found}')
-    for n, (name, plant) in enumerate(ALLOWED):
+    for n, (name, plant, later) in enumerate(allowed):
         missed += [f'{name}: {x}' for x in trial(
-            os.path.join(directory, f'ok{n}'), plant)]
+            os.path.join(directory, f'ok{n}'), plant, *later)]
     return missed
