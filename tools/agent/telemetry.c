@@ -221,26 +221,6 @@ not_now(struct agent *a, const struct flight *f)
 	    clock_mono_ms() + AGENT_AGAIN_MS;
 }
 
-/*
- * The server has stored later ones, and would take this number for one that it
- * knows: the same data under a new number.  Durable before the old one is
- * forgotten.
- */
-static int
-number_anew(struct agent *a, const struct flight *f)
-{
-	char *json = NULL;
-	int r = 0;
-
-	if (queue_after(a->queue, f->seq - 1, &json) == f->seq) {
-		r = queue_add(a->queue, json);
-		if (r == 0)
-			r = queue_sync(a->queue);
-	}
-	mem_free(json);
-	return r;
-}
-
 /* In its turn, lest those before it be forgotten: else it is sent again, with
  * them, and refused again. */
 static int
@@ -289,12 +269,10 @@ settle(struct agent *a)
 		/* Those before it, and no refused one, are gone then. */
 		r = queue_stored(a->queue, passed ? f->seq - 1 :
 		    a->stored_seq);
-		if (r != 0)
-			break;
-		if (for_good(f->code))
+		/* Nothing may pass what is refused for now (doc/protocol.md):
+		 * a server that lets it would take it for known. */
+		if (r == 0 && (for_good(f->code) || passed))
 			r = drop(a, f);
-		else if (passed)
-			r = number_anew(a, f);
 		if (r != 0)
 			break;
 		if (!for_good(f->code))
