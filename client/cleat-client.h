@@ -77,6 +77,7 @@ struct cleat_client_opts {
 	/* Who we are, one of: a token; a certificate; a key of our own. */
 	const char *token;
 	const char *cert_file, *key_file;	/* PEM; NULL none */
+	const char *key_passphrase;	/* of the key; NULL not encrypted */
 	/* Ed25519 key (the seed, 64 hexadecimal digits).  Made when the file
 	 * is not there, 0600. */
 	const char *identity_file;
@@ -87,16 +88,32 @@ struct cleat_client_opts {
 	const char *enrol_token;	/* one-time, or NULL */
 
 	/* What the server has to prove. */
-	const char *ca_file;		/* PEM; NULL: the system's authorities */
+	/* PEM or DER: a file, or a directory of them; NULL: the system's
+	 * authorities. */
+	const char *ca_file;
+	/* Revocation lists, likewise; each signed by one of ca_file. */
+	const char *crl_file;
 	/* "sha256/BASE64" of the server's public key (SPKI), "ca:sha256/..."
 	 * of an authority that signed it; separated by commas or spaces.  One
 	 * has to match, besides all else.  Give two: one is the backup. */
 	const char *pins;
+	/* SHA-256 of the server's certificate, hexadecimal, with or without
+	 * colons; separated likewise.  One has to match. */
+	const char *fingerprints;
+	/* Exact values that its subject and issuer must have. */
+	const char *subject_cn, *subject_o, *subject_ou;
+	const char *issuer_cn, *issuer_o, *issuer_ou;
+	/* Alternative names, "dns:NAME", "dns:*.NAME", "uri:URI",
+	 * "uri:PREFIX*", "ip:ADDRESS"; separated likewise.  One has to be
+	 * there. */
+	const char *sans;
 	/* Weakenings, each to be switched on knowingly; each is logged as a
-	 * warning.  Pins are checked whatever these say. */
+	 * warning.  Pins, fingerprints and what else is asked of the
+	 * certificate are checked whatever the first three say. */
 	bool no_verify_chain;		/* any issuer, any dates */
 	bool no_verify_host;		/* any name in the certificate */
 	bool allow_self_signed;		/* a certificate signed by itself */
+	bool any_criterion;		/* one of pins ... sans is enough */
 
 	/* "http://[user:password@]host[:3128]"; "none"; NULL: from
 	 * https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY and no_proxy. */

@@ -9,15 +9,18 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "pins.h"
 #include "tls/client.h"
 #include "tls/suites.h"
+#include "tls/trust.h"
 
 /* Every text of the options. */
 #define TEXTS(o) { \
 	&(o)->server, &(o)->servers_file, &(o)->endpoint, &(o)->agent, \
 	&(o)->boot_id, &(o)->token, &(o)->cert_file, &(o)->key_file, \
-	&(o)->identity_file, &(o)->enrol_token, &(o)->ca_file, &(o)->pins, \
+	&(o)->key_passphrase, &(o)->identity_file, &(o)->enrol_token, \
+	&(o)->ca_file, &(o)->crl_file, &(o)->pins, &(o)->fingerprints, \
+	&(o)->subject_cn, &(o)->subject_o, &(o)->subject_ou, \
+	&(o)->issuer_cn, &(o)->issuer_o, &(o)->issuer_ou, &(o)->sans, \
 	&(o)->proxy, &(o)->proxy_user, &(o)->proxy_password, \
 	&(o)->proxy_auth, &(o)->tls_profile, &(o)->tls_priority, \
 	&(o)->cipher_suite \
@@ -89,21 +92,52 @@ read_pem(const char *path, char *why, uint8_t **ret, size_t *ret_n)
 	return r;
 }
 
-static int
-read_pins(const struct cleat_client *c, struct tls_client_spec *spec,
-    struct tls_pin *pins, char *why)
+static void
+warn(const struct cleat_client *c, const struct tls_trust *trust)
 {
-	int n = c->opts.pins == NULL ? 0 : pins_parse(c->opts.pins, pins);
+	const char *pins = c->opts.pins, *text;
 
-	if (n < 0) {
-		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "pins: "
-		    "[ca:]sha256/BASE64 is expected, at most %d",
-		    TLS_PINS_MAX);
-		return n;
-	}
-	spec->pins = pins;
-	spec->pins_n = (unsigned)n;
-	return 0;
+	for (unsigned i = 0; (text = tls_trust_weakness(trust, i)) != NULL; i++)
+		client_log(c, CLEAT_CLIENT_WARNING, "WEAKENED: %s", text);
+	if (pins != NULL && strcspn(pins, ", \t\r\n") == strlen(pins))
+		client_log(c, CLEAT_CLIENT_WARNING, "there is no backup pin: "
+		    "when the server's key is lost, so is this device");
+}
+
+static int
+make_trust(const struct cleat_client *c, char *why, struct tls_trust **ret)
+{
+	const struct cleat_client_opts *o = &c->opts;
+	struct tls_blobs ca = { NULL, 0 }, crl = { NULL, 0 };
+	struct tls_trust_spec spec = {
+		.any_chain = o->no_verify_chain, .any_name = o->no_verify_host,
+		.self_signed = o->allow_self_signed,
+		.any_of = o->any_criterion, .sans = o->sans,
+		.fingerprints = o->fingerprints, .pins = o->pins,
+		.field = {
+			[TLS_SUBJECT_CN] = o->subject_cn,
+			[TLS_SUBJECT_O] = o->subject_o,
+			[TLS_SUBJECT_OU] = o->subject_ou,
+			[TLS_ISSUER_CN] = o->issuer_cn,
+			[TLS_ISSUER_O] = o->issuer_o,
+			[TLS_ISSUER_OU] = o->issuer_ou
+		}
+	};
+	int r = 0;
+
+	if (o->ca_file != NULL)
+		r = tls_blobs_read(o->ca_file, why, &ca);
+	if (r == 0 && o->crl_file != NULL)
+		r = tls_blobs_read(o->crl_file, why, &crl);
+	spec.ca = ca.blob;
+	spec.ca_n = ca.n;
+	spec.crl = crl.blob;
+	spec.crl_n = crl.n;
+	if (r == 0)
+		r = tls_trust_new(&spec, why, ret);
+	tls_blobs_free(&ca);
+	tls_blobs_free(&crl);
+	return r;
 }
 
 /* Told once: a policy that is made again is the same. */
@@ -145,22 +179,14 @@ int
 client_make_policy(struct cleat_client *c, char *why)
 {
 	struct tls_suites suites;
-	uint8_t *ca = NULL, *chain = NULL, *key = NULL;
-	struct tls_pin pins[TLS_PINS_MAX];
-	struct tls_client_spec spec = {
-		.any_name = c->opts.no_verify_host,
-		.any_chain = c->opts.no_verify_chain,
-		.self_signed = c->opts.allow_self_signed
-	};
-	int r = read_pins(c, &spec, pins, why);
+	uint8_t *chain = NULL, *key = NULL;
+	struct tls_client_spec spec = { .key_pass = c->opts.key_passphrase };
+	int r = make_trust(c, why, &spec.trust);
 
-	if (r == 0)
-		r = read_pem(c->opts.ca_file, why, &ca, &spec.ca_n);
 	if (r == 0)
 		r = read_pem(c->opts.cert_file, why, &chain, &spec.chain_n);
 	if (r == 0)
 		r = read_pem(c->opts.key_file, why, &key, &spec.key_n);
-	spec.ca_pem = ca;
 	spec.chain_pem = chain;
 	spec.key_pem = key;
 	if (r == 0)
@@ -169,7 +195,10 @@ client_make_policy(struct cleat_client *c, char *why)
 		spec.priority = suites.priority;
 		r = tls_client_policy_new(&spec, why, &c->policy);
 	}
-	mem_free(ca);
+	if (r == 0)
+		warn(c, spec.trust);
+	if (spec.trust != NULL)
+		tls_trust_unref(&spec.trust);
 	mem_free(chain);
 	if (key != NULL)
 		mem_free_wiped(key, spec.key_n);
@@ -228,27 +257,6 @@ take_key(struct cleat_client *c, char *why)
 	return 0;
 }
 
-static void
-warn(const struct cleat_client *c)
-{
-	const struct cleat_client_opts *o = &c->opts;
-
-	if (o->no_verify_chain)
-		client_log(c, CLEAT_CLIENT_WARNING, "WEAKENED: the server's "
-		    "certificate may come from anybody%s", o->pins == NULL ?
-		    "; who sits in between sees everything" : "");
-	if (o->no_verify_host)
-		client_log(c, CLEAT_CLIENT_WARNING, "WEAKENED: the server's "
-		    "name is not verified");
-	if (o->allow_self_signed)
-		client_log(c, CLEAT_CLIENT_WARNING, "WEAKENED: the server's "
-		    "certificate may be signed by itself");
-	if (o->pins != NULL && strcspn(o->pins, ", \t\r\n") ==
-	    strlen(o->pins))
-		client_log(c, CLEAT_CLIENT_WARNING, "there is no backup pin: "
-		    "when the server's key is lost, so is this device");
-}
-
 int
 client_opts_take(struct cleat_client *c, const struct cleat_client_opts *o,
     char *why)
@@ -271,7 +279,5 @@ client_opts_take(struct cleat_client *c, const struct cleat_client_opts *o,
 		tls = tls || c->servers.own[i].tls;
 	if (r == 0 && tls)
 		r = client_make_policy(c, why);
-	if (r == 0)
-		warn(c);
 	return r;
 }

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
+#include "tls/snapshot.h"
 
 uint32_t
 channel_now(const struct channel_worker *cw)
@@ -173,6 +174,8 @@ channel_worker_free(struct channel_worker **pcw)
 	channel_drain_stop(cw);
 	channel_worker_kill_all(cw);
 	channel_table_fini(&cw->table);
+	if (cw->trust != NULL)
+		tls_snapshot_unref(&cw->trust);
 	slab_fini(&cw->slab);
 	deflater_free(&cw->deflater);
 	inflater_free(&cw->inflater);
@@ -212,29 +215,13 @@ channel_make(struct channel_worker *cw, struct channel **ret)
 }
 
 static int
-keep_cert(struct channel *c, const struct tls_peer *peer)
-{
-	if (peer == NULL || !peer->has_cert)
-		return 0;
-	c->cert = mem_calloc(1, sizeof(*c->cert));
-	if (c->cert == NULL)
-		return -ENOMEM;
-	memcpy(c->cert->sha256, peer->cert_sha256, 32);
-	memcpy(c->cert->issuer_key_id, peer->issuer_key_id, 20);
-	memcpy(c->cert->serial, peer->serial, 20);
-	c->cert->serial_n = peer->serial_n;
-	c->cert->not_after = peer->cert_not_after;
-	memcpy(c->cert->cn, peer->cert_cn, sizeof(c->cert->cn));
-	return 0;
-}
-
-static int
 fill(struct channel *c, const struct net_upgrade *u)
 {
 	const struct net_request *r = u->request;
 
 	c->pre = mem_calloc(1, sizeof(*c->pre));
-	if (c->pre == NULL || keep_cert(c, r->tls_peer) != 0)
+	if (c->pre == NULL ||
+	    channel_cert_keep(c, r->tls_peer, r->listener_index) != 0)
 		return -ENOMEM;
 	c->pre->deadline = c->last_rx + c->owner->limits.auth_ms;
 	c->pre->trusted = r->trusted;
@@ -310,6 +297,8 @@ channel_adopt(struct channel_worker *cw, struct net_upgrade *u,
 	COUNT(cw, bytes_in, u->early_n);
 	loop_timer_set(cw->loop, &c->timer, first_look(c));
 	protocol->open(protocol, c, u->request);
+	/* It was judged when its handshake began. */
+	channel_cert_check(c);
 	if (early != NULL)
 		channel_feed(c, early, u->early_n);
 	mem_free(early);

@@ -91,6 +91,11 @@ void channel_worker_kill_all(struct channel_worker *);
 void channel_worker_free(struct channel_worker **);
 void channel_worker_set_limits(struct channel_worker *,
     const struct channel_limits *);
+/* By whom client certificates are judged from now on: ends (4005) the channels
+ * that a revocation or a removed CA concerns.  Takes a reference.  On its
+ * thread. */
+struct tls_snapshot;
+void channel_worker_set_trust(struct channel_worker *, struct tls_snapshot *);
 size_t channel_worker_count(const struct channel_worker *);
 
 /* net's `upgraded` hook: makes a channel of the stream. */

@@ -21,6 +21,7 @@
 #include "channel/endpoint.h"
 #include "channel/table.h"
 #include "net/net.h"
+#include "tls/trust.h"
 #include "wire/deflate.h"
 #include "wire/ws_close.h"
 #include "wire/ws_frame.h"
@@ -71,9 +72,8 @@ struct channel_pre {
 
 /* Of a verified client certificate; kept for revocation. */
 struct channel_cert {
-	uint8_t sha256[32], issuer_key_id[20], serial[20];
-	uint8_t serial_n;
-	int64_t not_after;		/* s since 1970 */
+	struct tls_proof proof;
+	unsigned listener;		/* counts as in the configuration */
 	char cn[128];
 };
 
@@ -121,6 +121,7 @@ struct channel_worker {
 	struct net_worker *net;
 	struct loop *loop;
 	struct channel_limits limits;
+	struct tls_snapshot *trust;	/* NULL: nothing to judge by yet */
 	struct channel_table table;
 	struct slab slab;
 	struct contest *contests;	/* of newcomers for channels here */
@@ -142,6 +143,14 @@ struct channel_worker {
 /* The staging areas for a channel: the worker's own in its wake-up, the side
  * ones outside of it, which are empty then. */
 struct stage *channel_stage(struct channel *);
+
+/* certificate.c */
+struct tls_peer;
+/* -ENOMEM. */
+int channel_cert_keep(struct channel *, const struct tls_peer *,
+    unsigned listener);
+/* Closes it if its certificate would not be accepted any more. */
+void channel_cert_check(struct channel *);
 
 /* channel.c */
 uint32_t channel_now(const struct channel_worker *);

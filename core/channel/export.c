@@ -15,7 +15,7 @@
 #include "base/worker.h"
 
 #define EXPORT_MAGIC 0x6e616863u	/* "chan" */
-#define EXPORT_VERSION 1
+#define EXPORT_VERSION 2
 #define SESSION_MAX 4096
 
 struct export_head {
@@ -203,7 +203,7 @@ head_sane(const struct export_head *h)
 	return h->id != 0 && h->security <= SECURITY_WSS_SAFE &&
 	    (h->deflate_bits == 0 ||
 	    (h->deflate_bits >= 9 && h->deflate_bits <= 15)) &&
-	    h->cert.serial_n <= sizeof(h->cert.serial) &&
+	    h->cert.proof.path_n <= TLS_PATH_MAX &&
 	    memchr(h->cert.cn, '\0', sizeof(h->cert.cn)) != NULL &&
 	    ws_parser_sane(&h->parser);
 }
@@ -346,6 +346,7 @@ channel_import(struct channel_worker *cw, int fd, const uint8_t *p, size_t n,
 		channel_close(c, code, "closed while it moved");
 	else if (c->endpoint != NULL)	/* what came while it was under way */
 		channel_todo_add(c, TODO_COMMANDS);
+	channel_cert_check(c);
 	if (c->draining && !c->ended)
 		channel_drain_moved(c);
 	*ret = c;

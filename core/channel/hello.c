@@ -126,7 +126,7 @@ judge_certificate(struct channel *c, const char *claimed)
 	if (c->cert == NULL)
 		return -EACCES;
 	if (c->owner->limits.cert_id == CERT_ID_FINGERPRINT)
-		digest_hex(c->cert->sha256, 32, identity);
+		digest_hex(c->cert->proof.sha256, 32, identity);
 	else if (c->owner->limits.cert_id == CERT_ID_SAN_URI)
 		memcpy(identity, c->pre->cert_uri, sizeof(identity));
 	else
@@ -134,13 +134,13 @@ judge_certificate(struct channel *c, const char *claimed)
 	if (strcmp(identity, claimed) != 0)
 		return -EACCES;
 	c->pre->security = c->has_exporter ? SECURITY_WSS_SAFE : SECURITY_WSS;
-	r = check(c, claimed, STORE_CRED_CERT, c->cert->sha256);
+	r = check(c, claimed, STORE_CRED_CERT, c->cert->proof.sha256);
 	if (r != -ENOENT)
 		return r;
 	if ((w = wait_new(c)) == NULL)
 		return -ENOMEM;
 	return waits(c, w, identity_vouch(c->owner->shared.identity, claimed,
-	    c->cert->sha256, &w->op));
+	    c->cert->proof.sha256, &w->op));
 }
 
 /* A token crosses the wire: only under TLS, or where there is no wire to

@@ -68,6 +68,33 @@ taken_once(const char *address)
 	    strcmp(colon, ":0") != 0;
 }
 
+/* Whoever writes these thinks that certificates are asked for. */
+static int
+check_unasked(const struct conf *c, const char *s, struct conf_errors *errs)
+{
+	static const char *const keys[] = {
+		"crl_file", "subject_cn", "subject_o", "subject_ou",
+		"issuer_cn", "issuer_o", "issuer_ou", "fingerprint_file"
+	};
+	static const char *const lists[] = {
+		"sans", "fingerprint_allowlist", "pins"
+	};
+	const char *text;
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		text = conf_str(c, s, keys[i]);
+		if (text != NULL && *text != '\0')
+			err = wrong(c, errs, s, keys[i],
+			    "has no effect with client_auth = off");
+	}
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (conf_item(c, s, lists[i], 0) != NULL)
+			err = wrong(c, errs, s, lists[i],
+			    "has no effect with client_auth = off");
+	return err;
+}
+
 static int
 check_listener(const struct conf *c, const char *s, unsigned at,
     struct conf_errors *errs)
@@ -94,10 +121,15 @@ check_listener(const struct conf *c, const char *s, unsigned at,
 	if (conf_item(c, s, "origins", ITEMS_MAX) != NULL)
 		err = wrong(c, errs, s, "origins", "at most 64");
 	if (is(c, s, "client_auth", "off"))
-		return err;
+		return check_unasked(c, s, errs) < 0 ? -EINVAL : err;
 	if (!conf_bool(c, s, "tls"))
 		err = wrong(c, errs, s, "client_auth", "needs tls = yes");
-	if (conf_str(c, s, "ca_file") == NULL)
+	if (conf_str(c, s, "crl_file") != NULL &&
+	    conf_str(c, s, "ca_file") == NULL)
+		err = wrong(c, errs, s, "crl_file",
+		    "ca_file must say who signed the lists");
+	if (conf_str(c, s, "ca_file") == NULL && conf_bool(c, s, "validate") &&
+	    !conf_bool(c, s, "allow_self_signed"))
 		err = wrong(c, errs, s, "client_auth",
 		    "ca_file must say who issues the certificates");
 	return err;

@@ -14,6 +14,7 @@
 
 #include "plug/plug.h"
 
+struct channel_worker;
 struct conf;
 struct credentials;
 struct event_bus;
@@ -24,6 +25,8 @@ struct worker;
 struct credentials_workers {
 	struct worker *const *worker;
 	struct net_worker *const *net;
+	/* NULL: there are no channels. */
+	struct channel_worker *const *channels;
 	unsigned n;
 };
 
@@ -54,6 +57,17 @@ void credentials_discard(struct credentials_staged **);
 
 /* Looks whether the ticket master is due for replacement (call hourly). */
 void credentials_rotate(struct credentials *);
+/* Looks whether CAs, revocation lists and lists of fingerprints have changed, and
+ * puts in service what can be used.  Blocking; one thread. */
+void credentials_look(struct credentials *);
+/* Says each weakening of what is asked of client certificates, loudly. */
+void credentials_warn(struct credentials *);
+/* Calls fn for each listener that asks for client certificates; `error` says why
+ * its files are not used as they are now, or is "".  fn must not call back. */
+struct tls_trust;
+void credentials_trusts(struct credentials *, void (*fn)(void *arg,
+    const char *listener, const struct tls_trust *, const char *error),
+    void *arg);
 /* Calls fn for each slot of the configuration and each credential it serves; one
  * without any comes once with NULL.  fn must not call back. */
 void credentials_each(struct credentials *, void (*fn)(void *arg,

@@ -3,15 +3,12 @@
 #include "daemon/credentials_priv.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "daemon/options.h"
 
-#define CA_FILE_MAX (4 * 1024 * 1024)
 #define NAMES_MAX 64			/* of one slot */
 
 void
@@ -23,10 +20,10 @@ policy_free(struct policy **pp)
 		return;
 	for (size_t i = 0; p->slot != NULL && i < p->slots; i++)
 		mem_free((void *)(uintptr_t)p->slot[i].names);
-	for (size_t i = 0; p->ca != NULL && i < p->listeners; i++)
-		mem_free(p->ca[i].pem);
+	for (size_t i = 0; p->trust != NULL && i < p->listeners; i++)
+		listener_trust_free(&p->trust[i]);
 	mem_free(p->slot);
-	mem_free(p->ca);
+	mem_free(p->trust);
 	mem_free(p->listener);
 	conf_unref(&p->conf);
 	mem_free(p);
@@ -71,31 +68,16 @@ client_auth_of(const char *word)
 }
 
 static int
-fill_listener(const struct conf *conf, unsigned i, struct ca *ca,
+fill_listener(const struct conf *conf, unsigned i, struct listener_trust *t,
     struct tls_listener_spec *l, char *why)
 {
 	const char *section = conf_section(conf, "listener", i);
-	const char *path = conf_str(conf, section, "ca_file");
-	int r;
+	int r = listener_trust_read(conf, section, t, why);
 
 	l->client_auth = client_auth_of(conf_str(conf, section,
 	    "client_auth"));
-	if (l->client_auth == TLS_CLIENT_OFF)
-		return 0;
-	if (path == NULL) {
-		(void)snprintf(why, CREDENTIALS_WHY_SIZE,
-		    "[%s] client_auth needs ca_file", section);
-		return -EINVAL;
-	}
-	r = file_read(path, CA_FILE_MAX, &ca->pem, &ca->n);
-	if (r != 0) {
-		(void)snprintf(why, CREDENTIALS_WHY_SIZE,
-		    "[%s] ca_file %s: %s", section, path, strerror(-r));
-		return r;
-	}
-	l->ca_pem = ca->pem;
-	l->ca_n = ca->n;
-	return 0;
+	l->trust = t->trust;
+	return r;
 }
 
 int
@@ -111,13 +93,13 @@ policy_new(struct conf *conf, char *why, struct policy **ret)
 	p->listeners = count_sections(conf, "listener");
 	p->slot = mem_calloc(p->slots + 1, sizeof(*p->slot));
 	p->listener = mem_calloc(p->listeners + 1, sizeof(*p->listener));
-	p->ca = mem_calloc(p->listeners + 1, sizeof(*p->ca));
-	if (p->slot == NULL || p->listener == NULL || p->ca == NULL)
+	p->trust = mem_calloc(p->listeners + 1, sizeof(*p->trust));
+	if (p->slot == NULL || p->listener == NULL || p->trust == NULL)
 		r = -ENOMEM;
 	for (size_t i = 0; r == 0 && i < p->slots; i++)
 		r = fill_slot(conf, (unsigned)i, &p->slot[i]);
 	for (size_t i = 0; r == 0 && i < p->listeners; i++)
-		r = fill_listener(conf, (unsigned)i, &p->ca[i],
+		r = fill_listener(conf, (unsigned)i, &p->trust[i],
 		    &p->listener[i], why);
 	if (r == 0)
 		r = options_tls(conf, why, &p->suites);

@@ -12,16 +12,12 @@
 #include <stdint.h>
 
 #include "daemon/credentials.h"
+#include "daemon/trust.h"
 #include "tls/snapshot.h"
 #include "tls/suites.h"
 
 #define CREDENTIALS_WHY_SIZE 512
 #define CREDENTIALS_HTTP_MAX 64		/* challenges at a time */
-
-struct ca {
-	uint8_t *pem;
-	size_t n;
-};
 
 /* From the configuration. */
 struct policy {
@@ -30,7 +26,7 @@ struct policy {
 	struct tls_slot_spec *slot;
 	size_t slots;
 	struct tls_listener_spec *listener;
-	struct ca *ca;			/* by listener */
+	struct listener_trust *trust;	/* by listener */
 	size_t listeners;
 };
 

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/worker.h"
+#include "channel/channel.h"
 #include "conf/conf.h"
 #include "net/net.h"
 
@@ -106,6 +107,7 @@ struct serving {
 struct delivery {
 	struct mail mail;
 	struct net_worker *to;
+	struct channel_worker *channels;	/* NULL none */
 	struct tls_snapshot *snapshot;	/* or */
 	struct net_answers *answers;
 	struct serving *serving;	/* may be NULL */
@@ -119,6 +121,9 @@ deliver(struct mail *m)
 
 	if (d->snapshot != NULL)
 		net_worker_set_snapshot(d->to, d->snapshot);
+	/* After net: nobody is let in by the old one any more. */
+	if (d->snapshot != NULL && d->channels != NULL)
+		channel_worker_set_trust(d->channels, d->snapshot);
 	if (d->answers != NULL)
 		net_worker_set_answers(d->to, d->answers);
 	tls_snapshot_unref(&d->snapshot);
@@ -173,6 +178,8 @@ send_all(struct credentials *c, struct tls_snapshot *snapshot,
 	for (unsigned i = 0; i < n; i++) {
 		d[i]->mail.fn = deliver;
 		d[i]->to = c->workers.net[i];
+		d[i]->channels = c->workers.channels == NULL ? NULL :
+		    c->workers.channels[i];
 		d[i]->snapshot = snapshot == NULL ? NULL :
 		    tls_snapshot_ref(snapshot);
 		d[i]->answers = answers == NULL ? NULL :

@@ -205,7 +205,8 @@ static int
 open_credentials(struct daemon *d, char *why)
 {
 	struct credentials_workers w = {
-		.worker = d->worker_of, .net = d->net_of, .n = d->workers_n
+		.worker = d->worker_of, .net = d->net_of,
+		.channels = d->channels_of, .n = d->workers_n
 	};
 
 	return credentials_new(d->conf, conf_str(d->conf, "daemon",
@@ -284,6 +285,7 @@ start(struct daemon *d, char *why)
 	if (missing != NULL)
 		log_warning("no certificate yet, handshakes that need it are "
 		    "refused slot=%s", missing);
+	credentials_warn(d->credentials);
 	daemon_workers_accept(d, true);
 	tell_listening(d);
 	return 0;
@@ -384,6 +386,8 @@ on_second(struct timer *t)
 	}
 	if (++d->seconds % ROTATE_SECONDS == 0)
 		credentials_rotate(d->credentials);
+	if (d->seconds % (conf_ms(d->conf, "tls", "watch") / 1000) == 0)
+		credentials_look(d->credentials);
 	if (d->seconds % BALANCE_SECONDS == 0)
 		daemon_balance(d);
 	loop_timer_set(d->loop, t, 1000);

@@ -126,6 +126,7 @@ daemon_reload(struct daemon *d, char *why)
 	if (r == 0) {
 		commit(d, &n);
 		log_notice("configuration reloaded file=%s", d->conf_path);
+		credentials_warn(d->credentials);
 		ev.type = EVENT_DAEMON_RELOADED;
 	} else {
 		if (n.plugs != NULL)

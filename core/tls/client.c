@@ -25,29 +25,6 @@
 /* ---- policy ---- */
 
 static int
-load_trust(struct tls_client_policy *p, const struct tls_client_spec *spec,
-    char *why)
-{
-	gnutls_datum_t ca = tls_datum(spec->ca_pem, spec->ca_n);
-	int r;
-
-	if (spec->ca_pem == NULL && spec->any_chain)
-		return 0;
-	if (spec->ca_pem == NULL)
-		r = gnutls_certificate_set_x509_system_trust(p->xcred);
-	else if (spec->ca_n > PEM_MAX)
-		return tls_why(why, -EINVAL, "CA list is longer than 16 MiB");
-	else
-		r = gnutls_certificate_set_x509_trust_mem(p->xcred, &ca,
-		    GNUTLS_X509_FMT_PEM);
-	if (r > 0)
-		return 0;
-	return tls_why(why, r < 0 ? tls_vendor_errno(r) : -EINVAL,
-	    "%s: %s", spec->ca_pem == NULL ? "the system's trust store" :
-	    "CA list", r < 0 ? gnutls_strerror(r) : "no certificate in it");
-}
-
-static int
 load_own(struct tls_client_policy *p, const struct tls_client_spec *spec,
     char *why)
 {
@@ -62,8 +39,12 @@ load_own(struct tls_client_policy *p, const struct tls_client_spec *spec,
 		return tls_why(why, -EINVAL, spec->key_pem == NULL ?
 		    "own certificate without a private key" :
 		    "own certificate or key is longer than 16 MiB");
-	r = gnutls_certificate_set_x509_key_mem(p->xcred, &chain, &key,
-	    GNUTLS_X509_FMT_PEM);
+	r = gnutls_certificate_set_x509_key_mem2(p->xcred, &chain, &key,
+	    GNUTLS_X509_FMT_PEM, spec->key_pass, 0);
+	if (r == GNUTLS_E_DECRYPTION_FAILED)
+		return tls_why(why, -EINVAL, spec->key_pass == NULL ?
+		    "own key is encrypted, and there is no passphrase" :
+		    "own key: the passphrase is wrong");
 	if (r < 0)
 		return tls_why(why, tls_vendor_errno(r),
 		    "own certificate and key: %s", gnutls_strerror(r));
@@ -82,16 +63,11 @@ tls_client_policy_new(const struct tls_client_spec *spec, char *why,
 		mem_free(p);
 		return tls_why(why, -ENOMEM, "out of memory");
 	}
-	p->any_name = spec->any_name;
-	p->any_chain = spec->any_chain;
-	p->self_signed = spec->self_signed;
-	p->pins_n = spec->pins_n < TLS_PINS_MAX ? spec->pins_n : TLS_PINS_MAX;
-	for (unsigned i = 0; i < p->pins_n; i++)
-		p->pins[i] = spec->pins[i];
+	p->trust = tls_trust_ref(spec->trust);
 	gnutls_certificate_set_verify_function(p->xcred, tls_client_verify);
 	r = tls_policy_resolve(spec->priority, why, &p->priority);
 	if (r == 0)
-		r = load_trust(p, spec, why);
+		r = tls_trust_apply(p->trust, p->xcred, why);
 	if (r == 0)
 		r = load_own(p, spec, why);
 	if (r < 0)
@@ -123,6 +99,7 @@ tls_client_policy_free(struct tls_client_policy **pp)
 	if (p->priority != NULL)
 		gnutls_priority_deinit(p->priority);
 	gnutls_certificate_free_credentials(p->xcred);
+	tls_trust_unref(&p->trust);
 	mem_free(p);
 	*pp = NULL;
 }
@@ -339,6 +316,16 @@ result(struct tls_client *c, ssize_t rc)
 	return say(c, -EPROTO, "%s", gnutls_strerror(r));
 }
 
+/* A GnuTLS error, so that it ends as a full handshake would. */
+static int
+judge_resumed(struct tls_client *c)
+{
+	int r = tls_client_judge(c);
+
+	return r == 0 ? 0 : r == -ENOMEM ? GNUTLS_E_MEMORY_ERROR :
+	    GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+}
+
 int
 tls_client_handshake(struct tls_client *c)
 {
@@ -349,6 +336,8 @@ tls_client_handshake(struct tls_client *c)
 	do
 		r = gnutls_handshake(c->session);
 	while (r < 0 && passes(c, r));
+	if (r == 0 && gnutls_session_is_resumed(c->session) != 0)
+		r = judge_resumed(c);
 	if (r == 0) {
 		c->done = true;
 		c->blocked_write = false;

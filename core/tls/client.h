@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The device's end of TLS: a GnuTLS session over the caller's non-blocking
- * transport, with the same policy as the server (tls/policy.h).  The server's
- * chain is verified against given CAs or the system's, and so is its name;
- * each weakening of that is a switch of its own.  Pins, when there are any, have
- * to match whatever is switched off.
+ * transport, with the same policy as the server (tls/policy.h).  Whom it
+ * believes is a trust's (tls/trust.h), also when a session is resumed.
  *
  * A policy is made once and used for many connections, one after another; it
  * keeps the last session ticket, so that coming back is cheap.  A policy and
@@ -20,31 +18,19 @@
 
 struct tls_client;
 struct tls_client_policy;
-
-/* "sha256/" and the base64 of the SHA-256 of a SubjectPublicKeyInfo. */
-#define TLS_PIN_TEXT 51
-struct tls_pin {
-	bool ca;			/* of a CA above; else the server's own */
-	char text[TLS_PIN_TEXT + 1];
-};
-#define TLS_PINS_MAX 8
+struct tls_trust;
 
 struct tls_client_spec {
 	const char *priority;		/* NULL or "": tls_policy_default() */
-	const void *ca_pem;		/* NULL: the system's trust store */
-	size_t ca_n;
-	bool any_name;			/* do not compare the server's name */
-	bool any_chain;			/* any issuer, any dates */
-	bool self_signed;		/* one signed by itself will do */
-	const struct tls_pin *pins;	/* one must match, if there are any */
-	unsigned pins_n;		/* <= TLS_PINS_MAX */
+	struct tls_trust *trust;	/* of servers */
 	const void *chain_pem;		/* own certificate; NULL: none */
 	size_t chain_n;
 	const void *key_pem;
 	size_t key_n;
+	const char *key_pass;		/* NULL: the key is not encrypted */
 };
 
-/* Blocking (reads the trust store).  -EINVAL with why[TLS_WHY_SIZE] (may be
+/* Keeps a reference to the trust.  Blocking (reads the system's store).  -EINVAL with why[TLS_WHY_SIZE] (may be
  * NULL), -ENOMEM. */
 int tls_client_policy_new(const struct tls_client_spec *, char *why,
     struct tls_client_policy **ret);

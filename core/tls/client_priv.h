@@ -8,13 +8,12 @@
 
 #include "tls/client.h"
 #include "tls/snapshot.h"
+#include "tls/trust_priv.h"
 
 struct tls_client_policy {
 	gnutls_priority_t priority;
 	gnutls_certificate_credentials_t xcred;
-	bool any_name, any_chain, self_signed;
-	struct tls_pin pins[TLS_PINS_MAX];
-	unsigned pins_n;
+	struct tls_trust *trust;
 	gnutls_datum_t ticket;		/* the last one; data NULL: none */
 	char *ticket_host;
 };
@@ -36,5 +35,8 @@ struct tls_client {
 /* For gnutls_certificate_set_verify_function(); leaves the words in
  * `distrust`. */
 int tls_client_verify(gnutls_session_t);
+/* The same for a session that was resumed, where the library asks nobody.  0,
+ * -EACCES with `distrust`, -ENOMEM. */
+int tls_client_judge(struct tls_client *);
 
 #endif

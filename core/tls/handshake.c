@@ -26,6 +26,7 @@
 #define MESSAGE_MAX (64 * 1024)
 #define WARNINGS_MAX 4
 #define STACKS_KEPT 8
+#define CA_NAMES_MAX 128		/* told to a client */
 
 int
 tls_worker_new(struct mailbox *mailbox, struct tls_worker **ret)
@@ -157,6 +158,12 @@ set_up(struct tls_handshake *h)
 	gnutls_handshake_set_hook_function(s, GNUTLS_HANDSHAKE_CLIENT_HELLO,
 	    GNUTLS_HOOK_PRE, tls_hello_hook);
 	gnutls_certificate_server_set_request(s, ask[h->listener->client_auth]);
+	/* A client that goes by the names of CAs would keep the rest back; and
+	 * hundreds of them do not fit. */
+	if (h->listener->trust != NULL && (h->listener->trust->any_chain ||
+	    h->listener->trust->self_signed ||
+	    h->listener->trust->ca_n > CA_NAMES_MAX))
+		gnutls_certificate_send_x509_rdn_sequence(s, 1);
 	r = gnutls_priority_set(s, h->snapshot->priority);
 	if (r >= 0)
 		r = gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE,

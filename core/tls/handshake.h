@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/transport.h"
+#include "tls/trust.h"
 
 struct mailbox;
 struct tls_handshake;
@@ -40,14 +41,10 @@ struct tls_peer {
 	bool resumed;
 	bool has_exporter;		/* RFC 9266; TLS 1.2 only with EMS */
 	uint8_t exporter[32];
-	bool has_cert;			/* a verified client certificate */
-	uint8_t cert_sha256[32];
-	/* The authority key id, or else the issuer's subject key id; hashed
-	 * (SHA-1) if it is not 20 bytes; or SHA-1 of the issuer's name. */
-	uint8_t issuer_key_id[20];
-	uint8_t serial[20];
-	uint8_t serial_n;
-	int64_t cert_not_after;		/* seconds since 1970 */
+	/* A client certificate that proves something: it comes from a CA of the
+	 * listener, or its fingerprint or key is listed there. */
+	bool has_cert;
+	struct tls_proof cert;
 	char cert_cn[128];		/* subject CN, UTF-8 */
 	char cert_uri[129];		/* first URI of the SANs; "" none */
 };

@@ -18,6 +18,7 @@
 #include "base/mailbox.h"
 #include "tls/handshake.h"
 #include "tls/snapshot.h"
+#include "tls/trust_priv.h"
 
 /* ---- credentials (cred.c, signer.c) ---- */
 
@@ -65,9 +66,10 @@ struct tls_slot {
 
 struct tls_listener {
 	enum tls_client_auth client_auth;
+	struct tls_trust *trust;	/* NULL: no client certificates */
 	gnutls_certificate_credentials_t xcred;
-	/* Derived from the master, the mode and the CA list: a ticket is worth
-	 * nothing at a listener that would have asked something else. */
+	/* Derived from the master and the mode: a ticket is worth nothing at a
+	 * listener that would have asked something else. */
 	uint8_t ticket_key[TLS_TICKET_MASTER_SIZE];
 };
 
@@ -147,11 +149,14 @@ struct tls_handshake {
 	struct tls_hello hello;
 	bool no_cred;			/* nothing to show for that name */
 	bool challenge;			/* acme-tls/1 was chosen */
-	unsigned verify_status;		/* of the client's certificate */
+	bool peer_refused;		/* its certificate, with reason */
+	gnutls_alert_description_t peer_alert;
+	bool proved;			/* the client's certificate counts */
+	struct tls_proof proof;
 	unsigned warnings;
 	uint8_t secret_rd[48], secret_wr[48];
 	size_t secret_n;		/* TLS 1.3 application secrets */
-	char reason[192];
+	char reason[384];
 };
 
 static inline struct tls_handshake *

@@ -49,7 +49,7 @@ tls_refuse(struct tls_handshake *h, gnutls_alert_description_t alert, int error,
 static bool
 about_cert(const struct tls_handshake *h, int rc)
 {
-	return h->verify_status != 0 || rc == GNUTLS_E_CERTIFICATE_REQUIRED ||
+	return h->peer_refused || rc == GNUTLS_E_CERTIFICATE_REQUIRED ||
 	    rc == GNUTLS_E_NO_CERTIFICATE_FOUND ||
 	    rc == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR ||
 	    rc == GNUTLS_E_CERTIFICATE_ERROR;

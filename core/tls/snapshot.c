@@ -122,22 +122,19 @@ build_slots(struct tls_snapshot *s, const struct tls_snapshot_spec *spec,
 	return 0;
 }
 
-/* HMAC with the master over everything that a ticket vouches for. */
+/* HMAC with the master over what a ticket has no other way to prove. */
 static int
-derive_ticket_key(struct tls_listener *l, const struct tls_listener_spec *ls,
-    const struct tls_snapshot_spec *spec)
+derive_ticket_key(struct tls_listener *l, const struct tls_snapshot_spec *spec)
 {
-	static const char label[] = "cleat ticket key 1";
+	static const char label[] = "cleat ticket key 2";
 	const char *policy = spec->priority != NULL && *spec->priority != '\0' ?
 	    spec->priority : tls_policy_default();
-	uint8_t text[sizeof(label) + 1 + 32 + 32];
+	uint8_t text[sizeof(label) + 1 + 32];
 
 	memcpy(text, label, sizeof(label));
-	text[sizeof(label)] = (uint8_t)ls->client_auth;
-	if (digest_sha256(ls->ca_pem, ls->client_auth == TLS_CLIENT_OFF ? 0 :
-	    ls->ca_n, text + sizeof(label) + 1) < 0 ||
-	    digest_sha256(policy, strlen(policy),
-	    text + sizeof(label) + 33) < 0)
+	text[sizeof(label)] = (uint8_t)l->client_auth;
+	if (digest_sha256(policy, strlen(policy),
+	    text + sizeof(label) + 1) < 0)
 		return -EIO;
 	if (gnutls_hmac_fast(GNUTLS_MAC_SHA512, spec->ticket_master,
 	    TLS_TICKET_MASTER_SIZE, text, sizeof(text), l->ticket_key) < 0)
@@ -149,31 +146,22 @@ static int
 build_listener(struct tls_listener *l, const struct tls_listener_spec *ls,
     const struct tls_snapshot_spec *spec, char *why)
 {
-	gnutls_datum_t ca = tls_datum(ls->ca_pem, ls->ca_n);
-	int r;
-
 	l->client_auth = ls->client_auth;
 	if (gnutls_certificate_allocate_credentials(&l->xcred) < 0) {
 		l->xcred = NULL;
 		return tls_why(why, -ENOMEM, "out of memory");
 	}
 	gnutls_certificate_set_retrieve_function3(l->xcred, tls_select_cred);
-	if (spec->ticket_master != NULL && derive_ticket_key(l, ls, spec) < 0)
+	if (spec->ticket_master != NULL && derive_ticket_key(l, spec) < 0)
 		return tls_why(why, -EIO, "ticket key cannot be derived");
 	if (ls->client_auth == TLS_CLIENT_OFF)
 		return 0;
-	if (ls->ca_pem == NULL || ls->ca_n == 0 || ls->ca_n > TLS_PEM_MAX)
-		return tls_why(why, -EINVAL, ls->ca_n > TLS_PEM_MAX ?
-		    "CA list for client certificates is longer than 1 MiB" :
+	if (ls->trust == NULL)
+		return tls_why(why, -EINVAL,
 		    "client certificates are asked for without a CA list");
-	r = gnutls_certificate_set_x509_trust_mem(l->xcred, &ca,
-	    GNUTLS_X509_FMT_PEM);
-	if (r <= 0)
-		return tls_why(why, r < 0 ? tls_vendor_errno(r) : -EINVAL,
-		    "CA list for client certificates cannot be read: %s",
-		    r < 0 ? gnutls_strerror(r) : "no certificate in it");
+	l->trust = tls_trust_ref(ls->trust);
 	gnutls_certificate_set_verify_function(l->xcred, tls_peer_verify);
-	return 0;
+	return tls_trust_apply(l->trust, l->xcred, why);
 }
 
 static int
@@ -259,6 +247,27 @@ tls_snapshot_ref(struct tls_snapshot *s)
 	return s;
 }
 
+bool
+tls_snapshot_holds(const struct tls_snapshot *s, unsigned listener,
+    const struct tls_proof *p, const char **ret_why)
+{
+	return listener >= s->listeners_n ||
+	    s->listeners[listener].trust == NULL ||
+	    tls_trust_holds(s->listeners[listener].trust, p, ret_why);
+}
+
+bool
+tls_snapshot_same_trust(const struct tls_snapshot *a,
+    const struct tls_snapshot *b)
+{
+	if (a->listeners_n != b->listeners_n)
+		return false;
+	for (size_t i = 0; i < a->listeners_n; i++)
+		if (a->listeners[i].trust != b->listeners[i].trust)
+			return false;
+	return true;
+}
+
 static void
 slot_fini(struct tls_slot *slot)
 {
@@ -285,10 +294,12 @@ tls_snapshot_unref(struct tls_snapshot **sp)
 	for (i = 0; i < s->slots_n; i++)
 		slot_fini(&s->slots[i]);
 	mem_free(s->slots);
-	for (i = 0; i < s->listeners_n; i++)
+	for (i = 0; i < s->listeners_n; i++) {
 		if (s->listeners[i].xcred != NULL)
 			gnutls_certificate_free_credentials(
 			    s->listeners[i].xcred);
+		tls_trust_unref(&s->listeners[i].trust);
+	}
 	mem_free_wiped(s->listeners, s->listeners_n * sizeof(*s->listeners));
 	for (i = 0; i < s->challenges_n; i++) {
 		tls_cred_unref(&s->challenges[i].cred);

@@ -24,7 +24,9 @@
 
 struct tls_cred;
 struct tls_snapshot;
+struct tls_proof;
 struct tls_sign_job;
+struct tls_trust;
 
 /*
  * Signs with a key that is elsewhere (token, remote signer).  `request` is
@@ -97,8 +99,7 @@ struct tls_slot_spec {
 };
 struct tls_listener_spec {
 	enum tls_client_auth client_auth;
-	const void *ca_pem;		/* trust anchors for clients */
-	size_t ca_n;
+	struct tls_trust *trust;	/* of clients; NULL with OFF */
 };
 /* An ACME tls-alpn-01 certificate (RFC 8737), found by ALPN and name. */
 struct tls_challenge_spec {
@@ -122,14 +123,21 @@ struct tls_snapshot_spec {
  * A server name is looked up exactly, then as "*." and the rest, in all slots;
  * an unknown or missing one gets the default slot; without one the handshake
  * fails (-ENOKEY).  Of a slot's credentials the first that the client can
- * verify is used.  Tickets are bound to what the listener asks of clients (mode
- * and CA list) and to the policy: with another of these they mean a full
- * handshake.
+ * verify is used.  Tickets are bound to the listener's client_auth and to the
+ * policy: with another of these they mean a full handshake.  The client
+ * certificate in a ticket is judged again whenever it comes back.
  */
 int tls_snapshot_new(const struct tls_snapshot_spec *, char *why,
     struct tls_snapshot **ret);
 struct tls_snapshot *tls_snapshot_ref(struct tls_snapshot *);
 void tls_snapshot_unref(struct tls_snapshot **);
+/* Whether what the listener let in once would be let in now (tls_trust_holds());
+ * true where it asks for no certificates. */
+bool tls_snapshot_holds(const struct tls_snapshot *, unsigned listener,
+    const struct tls_proof *, const char **ret_why);
+/* Whether both judge clients by the same trusts. */
+bool tls_snapshot_same_trust(const struct tls_snapshot *,
+    const struct tls_snapshot *);
 
 /* Checks a priority string (NULL or "": the default) against the policy: TLS
  * 1.2 and 1.3 only; AES-GCM and CHACHA20-POLY1305 only; ECDHE with a

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pins.h"
+#include "tls/pins.h"
 #include "proxy.h"
 #include "servers.h"
 

@@ -44,13 +44,13 @@ start(void)
 	test_cert_make(&sca, &ca);
 	test_cert_make(&ss, &server);
 	test_cert_make(&sd, &device);
-	listeners[1].ca_pem = ca.pem;
-	listeners[1].ca_n = ca.pem_n;
+	listeners[1].trust = test_trust(&ca, true);
 	CT_ASSERT(tls_cred_new(server.pem, server.pem_n, server.key_pem,
 	    server.key_n, NULL, 0, NULL, &slot.cred[0]) == 0);
 	challenge.cred = slot.cred[0];
 	CT_ASSERT(tls_snapshot_new(&spec, NULL, &snap) == 0);
 	tls_cred_unref(&slot.cred[0]);
+	tls_trust_unref(&listeners[1].trust);
 	pair_init(&pair);
 }
 

@@ -12,6 +12,8 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
+#include "tls/trust.h"
+
 #define MUST(c) must((c), #c, __LINE__)
 
 static void
@@ -87,14 +89,29 @@ set_fields(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key,
 		MUST(gnutls_x509_crt_set_dn_by_oid(crt,
 		    GNUTLS_OID_X520_COMMON_NAME, 0, sp->cn,
 		    (unsigned)strlen(sp->cn)));
+	if (sp->o != NULL)
+		MUST(gnutls_x509_crt_set_dn_by_oid(crt,
+		    GNUTLS_OID_X520_ORGANIZATION_NAME, 0, sp->o,
+		    (unsigned)strlen(sp->o)));
+	if (sp->ou != NULL)
+		MUST(gnutls_x509_crt_set_dn_by_oid(crt,
+		    GNUTLS_OID_X520_ORGANIZATIONAL_UNIT_NAME, 0, sp->ou,
+		    (unsigned)strlen(sp->ou)));
 	MUST(gnutls_x509_crt_set_key(crt, key));
 	for (i = 0; i < 4 && sp->dns[i] != NULL; i++)
 		MUST(gnutls_x509_crt_set_subject_alt_name(crt,
 		    GNUTLS_SAN_DNSNAME, sp->dns[i],
 		    (unsigned)strlen(sp->dns[i]), GNUTLS_FSAN_APPEND));
+	if (sp->uri != NULL)
+		MUST(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_URI,
+		    sp->uri, (unsigned)strlen(sp->uri), GNUTLS_FSAN_APPEND));
+	if (sp->ip[0] != 0)
+		MUST(gnutls_x509_crt_set_subject_alt_name(crt,
+		    GNUTLS_SAN_IPADDRESS, sp->ip, 4, GNUTLS_FSAN_APPEND));
 	MUST(gnutls_x509_crt_set_basic_constraints(crt, sp->ca, -1));
 	MUST(gnutls_x509_crt_set_key_usage(crt, sp->ca ?
-	    GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_DIGITAL_SIGNATURE :
+	    GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN |
+	    GNUTLS_KEY_DIGITAL_SIGNATURE :
 	    sp->no_sign_usage ? GNUTLS_KEY_KEY_ENCIPHERMENT :
 	    GNUTLS_KEY_DIGITAL_SIGNATURE));
 	if (sp->purpose != NULL)
@@ -217,4 +234,48 @@ test_cert_sign(const struct test_cert *c, int scheme, const void *p, size_t n,
 	gnutls_free(sig.data);
 	gnutls_privkey_deinit(key);
 	return len;
+}
+
+struct tls_trust *
+test_trust(const struct test_cert *ca, bool of_clients)
+{
+	char name[] = "test CA";
+	const struct tls_blob blob = {ca->pem, ca->pem_n, name, false};
+	const struct tls_trust_spec spec = {.of_clients = of_clients,
+	    .ca = &blob, .ca_n = 1};
+	struct tls_trust *t = NULL;
+
+	if (tls_trust_new(&spec, NULL, &t) < 0)
+		abort();
+	return t;
+}
+
+char *
+test_crl_make(const struct test_cert *issuer,
+    const struct test_cert *const *revoked, size_t n, int64_t next_s)
+{
+	gnutls_x509_crl_t crl;
+	gnutls_privkey_t key;
+	gnutls_datum_t d;
+	time_t now = time(NULL);
+	size_t size;
+	char *pem;
+
+	MUST(gnutls_x509_crl_init(&crl));
+	MUST(gnutls_x509_crl_set_version(crl, 2));
+	MUST(gnutls_x509_crl_set_this_update(crl, now - 7200));
+	MUST(gnutls_x509_crl_set_next_update(crl, now + next_s));
+	MUST(gnutls_x509_crl_set_number(crl, "\1", 1));
+	for (size_t i = 0; i < n; i++)
+		MUST(gnutls_x509_crl_set_crt(crl, revoked[i]->crt, now - 60));
+	MUST(gnutls_privkey_init(&key));
+	MUST(gnutls_privkey_import_x509(key, issuer->key,
+	    GNUTLS_PRIVKEY_IMPORT_COPY));
+	MUST(gnutls_x509_crl_privkey_sign(crl, issuer->crt, key,
+	    GNUTLS_DIG_SHA256, 0));
+	MUST(gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_PEM, &d));
+	pem = text(&d, &size);
+	gnutls_privkey_deinit(key);
+	gnutls_x509_crl_deinit(crl);
+	return pem;
 }

@@ -22,8 +22,10 @@ struct test_cert {
 };
 
 struct test_cert_spec {
-	const char *cn;
+	const char *cn, *o, *ou;
 	const char *dns[4];		/* subject alternative names */
+	const char *uri;
+	uint8_t ip[4];			/* 0.0.0.0: none */
 	enum test_key key;
 	const struct test_cert *issuer;	/* NULL: self-signed */
 	const char *purpose;		/* OID; NULL: none */
@@ -34,6 +36,13 @@ struct test_cert_spec {
 
 void test_cert_make(const struct test_cert_spec *, struct test_cert *ret);
 void test_cert_free(struct test_cert *);
+struct tls_trust;
+/* Whom the CA's peers are believed by; unref it. */
+struct tls_trust *test_trust(const struct test_cert *ca, bool of_clients);
+/* A revocation list of `issuer` that names `n` certificates, as PEM; free() it.
+ * next_s: relative to now. */
+char *test_crl_make(const struct test_cert *issuer,
+    const struct test_cert *const *revoked, size_t n, int64_t next_s);
 /* a.pem followed by b.pem; free() it. */
 char *test_cert_join(const struct test_cert *a, const struct test_cert *b);
 /* What the key answers to a TLS SignatureScheme, given a hash or a message as

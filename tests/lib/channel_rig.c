@@ -18,6 +18,7 @@
 #include "channel/identity.h"
 #include "tls/digest.h"
 #include "tls/snapshot.h"
+#include "tls/trust.h"
 
 #define NEED(c) ((c) ? (void)0 : need(#c, __LINE__))
 
@@ -367,8 +368,8 @@ make_snapshot(struct rig *r)
 	static const uint8_t master[TLS_TICKET_MASTER_SIZE] = { 1 };
 	struct tls_listener_spec listeners[2] = {
 		{ .client_auth = TLS_CLIENT_OFF },
-		{ .client_auth = TLS_CLIENT_OPTIONAL, .ca_pem = r->ca.pem,
-		    .ca_n = r->ca.pem_n }
+		{ .client_auth = TLS_CLIENT_OPTIONAL, .trust = test_trust(
+		    &r->ca, true) }
 	};
 	struct tls_slot_spec slot = {
 		.name = "main", .names = names, .is_default = true
@@ -383,6 +384,7 @@ make_snapshot(struct rig *r)
 	NEED(tls_cred_new(r->server.pem, r->server.pem_n, r->server.key_pem,
 	    r->server.key_n, NULL, 0, NULL, &slot.cred[0]) == 0);
 	NEED(tls_snapshot_new(&spec, NULL, &ret) == 0);
+	tls_trust_unref(&listeners[1].trust);
 	tls_cred_unref(&slot.cred[0]);
 	return ret;
 }

@@ -15,8 +15,8 @@
 
 #include <gnutls/x509.h>
 
-#include "base/clock.h"
 #include "tls/digest.h"
+#include "tls/trust_priv.h"
 #include "../lib/tls_pair.h"
 
 enum { OFF, OPTIONAL, REQUIRED, REQUIRED_B };
@@ -30,22 +30,26 @@ static struct pair pair;
 static const char *const versions[] = {PAIR_TLS13, PAIR_TLS12};
 
 static struct tls_snapshot *
-snapshot(const struct test_cert *trust)
+snapshot(const struct test_cert *issuer)
 {
+	struct tls_trust *a = test_trust(issuer, true);
+	struct tls_trust *b = test_trust(&ca_b, true);
 	const uint8_t master[TLS_TICKET_MASTER_SIZE] = {9};
 	const struct tls_slot_spec slot = {.name = "main", .is_default = true,
 	    .cred = {cred}};
 	const struct tls_listener_spec listeners[] = {
 		[OFF] = {.client_auth = TLS_CLIENT_OFF},
-		[OPTIONAL] = {TLS_CLIENT_OPTIONAL, trust->pem, trust->pem_n},
-		[REQUIRED] = {TLS_CLIENT_REQUIRED, trust->pem, trust->pem_n},
-		[REQUIRED_B] = {TLS_CLIENT_REQUIRED, ca_b.pem, ca_b.pem_n},
+		[OPTIONAL] = {TLS_CLIENT_OPTIONAL, a},
+		[REQUIRED] = {TLS_CLIENT_REQUIRED, a},
+		[REQUIRED_B] = {TLS_CLIENT_REQUIRED, b},
 	};
 	const struct tls_snapshot_spec spec = {.slots = &slot, .slots_n = 1,
 	    .listeners = listeners, .listeners_n = 4, .ticket_master = master};
 	struct tls_snapshot *ret = NULL;
 
 	assert_int_equal(tls_snapshot_new(&spec, NULL, &ret), 0);
+	tls_trust_unref(&a);
+	tls_trust_unref(&b);
 	return ret;
 }
 
@@ -197,7 +201,7 @@ test_bad_certificates(void **state)
 		{SELF_SIGNED, GNUTLS_A_UNKNOWN_CA,
 		    "client certificate has an unknown issuer"},
 		{SERVER_ONLY, GNUTLS_A_UNSUPPORTED_CERTIFICATE,
-		    "client certificate is not meant for TLS clients"},
+		    "client certificate is not for TLS clients"},
 		{CHAINED, GNUTLS_A_UNKNOWN_CA,
 		    "client certificate has an unknown issuer"},
 	};
@@ -218,24 +222,25 @@ test_bad_certificates(void **state)
 static void
 check_facts(const struct test_cert *c, const struct test_cert *issuer)
 {
-	uint8_t id[64], serial[64], hash[32];
-	size_t id_n = sizeof(id), serial_n = sizeof(serial);
+	uint8_t hash[32], id[TLS_MARK_SIZE], serial[64], mark[TLS_MARK_SIZE];
+	const struct tls_proof *p = &pair.peer.cert;
+	size_t n = sizeof(serial);
 	gnutls_datum_t der;
 
 	assert_true(pair.peer.has_cert);
+	assert_true(p->anchored);
 	assert_int_equal(gnutls_x509_crt_export2(c->crt, GNUTLS_X509_FMT_DER,
 	    &der), 0);
 	assert_int_equal(digest_sha256(der.data, der.size, hash), 0);
 	gnutls_free(der.data);
-	assert_memory_equal(pair.peer.cert_sha256, hash, 32);
-	assert_int_equal(gnutls_x509_crt_get_key_id(issuer->crt, 0, id, &id_n),
-	    0);
-	assert_memory_equal(pair.peer.issuer_key_id, id, 20);
-	assert_int_equal(gnutls_x509_crt_get_serial(c->crt, serial, &serial_n),
-	    0);
-	assert_int_equal(pair.peer.serial_n, serial_n);
-	assert_memory_equal(pair.peer.serial, serial, serial_n);
-	assert_int_equal(pair.peer.cert_not_after,
+	assert_memory_equal(p->sha256, hash, 32);
+	assert_true(p->path_n >= 2);
+	assert_int_equal(tls_mark_id(issuer->crt, id), 0);
+	assert_memory_equal(p->path[1].id, id, sizeof(id));
+	assert_int_equal(gnutls_x509_crt_get_serial(c->crt, serial, &n), 0);
+	assert_int_equal(tls_mark_serial(id, serial, n, mark), 0);
+	assert_memory_equal(p->path[0].serial, mark, sizeof(mark));
+	assert_int_equal(p->not_after,
 	    gnutls_x509_crt_get_expiration_time(c->crt));
 }
 
@@ -282,12 +287,16 @@ ticket_from(const struct pair_opts *o)
 	return data;
 }
 
-static int64_t shift_ms;
+static time_t shift_s;
 
-static int64_t
-shifted_wall(void)
+static time_t
+shifted(time_t *ret)
 {
-	return (int64_t)time(NULL) * 1000 + shift_ms;
+	time_t now = time(NULL) + shift_s;
+
+	if (ret != NULL)
+		*ret = now;
+	return now;
 }
 
 static void
@@ -307,14 +316,14 @@ test_resumed_identity_is_the_same_until_it_expires(void **state)
 		assert_true(pair.peer.resumed);
 		check_facts(&cert[GOOD], &ca);
 		assert_string_equal(pair.peer.cert_cn, "dev-1");
-		clock_replace(NULL, shifted_wall);
-		shift_ms = 3700 * 1000;
+		gnutls_global_set_time_function(shifted);
+		shift_s = 3700;
 		expect(&o, -EACCES, GNUTLS_A_CERTIFICATE_EXPIRED,
 		    "client certificate is expired");
-		shift_ms = -3700 * 1000;
+		shift_s = -3700;
 		expect(&o, -EACCES, GNUTLS_A_CERTIFICATE_EXPIRED,
 		    "client certificate is not valid yet");
-		clock_replace(NULL, NULL);
+		gnutls_global_set_time_function(time);
 		gnutls_free(data.data);
 	}
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pins.h"
+#include "tls/pins.h"
 #include "proxy.h"
 #include "servers.h"
 #include "../lib/tmpdir.h"

@@ -17,6 +17,7 @@
 #include <gnutls/x509.h>
 
 #include "base/mem.h"
+#include "tls/trust.h"
 #include "../lib/tls_pair.h"
 
 enum { OFF, REQUIRED };
@@ -57,9 +58,10 @@ static struct tls_snapshot *
 server(const struct test_cert *c)
 {
 	const uint8_t master[TLS_TICKET_MASTER_SIZE] = {5};
+	struct tls_trust *trust = test_trust(&ca, true);
 	const struct tls_listener_spec listeners[] = {
-		[OFF] = {TLS_CLIENT_OFF, NULL, 0},
-		[REQUIRED] = {TLS_CLIENT_REQUIRED, ca.pem, ca.pem_n},
+		[OFF] = {TLS_CLIENT_OFF, NULL},
+		[REQUIRED] = {TLS_CLIENT_REQUIRED, trust},
 	};
 	struct tls_cred *cred = NULL;
 	struct tls_slot_spec slot = {.name = "main", .is_default = true};
@@ -74,17 +76,21 @@ server(const struct test_cert *c)
 	slot.cred[0] = cred;
 	assert_int_equal(tls_snapshot_new(&spec, NULL, &s), 0);
 	tls_cred_unref(&cred);
+	tls_trust_unref(&trust);
 	return s;
 }
 
 static struct tls_client_policy *
 policy(const char *priority, bool any_name, const struct test_cert *own)
 {
-	struct tls_client_spec spec = {.priority = priority, .ca_pem = ca.pem,
-	    .ca_n = ca.pem_n, .any_name = any_name};
+	const struct tls_blob blob = {ca.pem, ca.pem_n, NULL, false};
+	const struct tls_trust_spec trust = {.ca = &blob, .ca_n = 1,
+	    .any_name = any_name};
+	struct tls_client_spec spec = {.priority = priority};
 	struct tls_client_policy *p = NULL;
 	char why[TLS_WHY_SIZE] = "";
 
+	assert_int_equal(tls_trust_new(&trust, why, &spec.trust), 0);
 	if (own != NULL) {
 		spec.chain_pem = own->pem;
 		spec.chain_n = own->pem_n;
@@ -93,6 +99,7 @@ policy(const char *priority, bool any_name, const struct test_cert *own)
 	}
 	if (tls_client_policy_new(&spec, why, &p) < 0)
 		fail_msg("%s", why);
+	tls_trust_unref(&spec.trust);
 	return p;
 }
 
@@ -372,16 +379,11 @@ test_ends_are_told_apart(void **state)
 static void
 test_bad_specs_are_refused(void **state)
 {
-	static const char text[] = "no certificate";
 	struct tls_client_policy *p = NULL;
-	struct tls_client_spec spec = {.ca_pem = text, .ca_n = sizeof(text)};
+	struct tls_client_spec spec = {.trust = test_trust(&ca, false)};
 	char why[TLS_WHY_SIZE];
 
 	(void)state;
-	assert_int_equal(tls_client_policy_new(&spec, why, &p), -EINVAL);
-	assert_non_null(strstr(why, "CA list"));
-	spec.ca_pem = ca.pem;
-	spec.ca_n = ca.pem_n;
 	spec.chain_pem = device.pem;
 	spec.chain_n = device.pem_n;
 	assert_int_equal(tls_client_policy_new(&spec, why, &p), -EINVAL);
@@ -392,13 +394,13 @@ test_bad_specs_are_refused(void **state)
 	spec.priority = "NORMAL";
 	assert_int_equal(tls_client_policy_new(&spec, why, &p), -EINVAL);
 	assert_null(p);
+	tls_trust_unref(&spec.trust);
 }
 
 static void
 test_allocation_failures(void **state)
 {
-	const struct tls_client_spec spec = {.ca_pem = ca.pem,
-	    .ca_n = ca.pem_n};
+	struct tls_client_spec spec = {.trust = test_trust(&ca, false)};
 	struct tls_client_policy *p = NULL;
 	struct tls_client *t = NULL;
 	unsigned long n;
@@ -417,6 +419,7 @@ test_allocation_failures(void **state)
 		mem_fail_nth(0);
 		assert_true(r == 0 ? t != NULL : t == NULL);
 	}
+	tls_trust_unref(&spec.trust);
 	assert_true(n > 3);
 	tls_client_free(&t);
 	tls_client_policy_free(&p);

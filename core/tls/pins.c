@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads lists of pins. */
-#include "pins.h"
+#include "tls/pins.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One judgement for either side (RFC 5280, RFC 6125): chain, dates, purpose,
+ * name, revocation, then the operator's criteria.  It works on a session that was
+ * resumed as well, on the certificates of its ticket: the library asks nobody
+ * then.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "tls/digest.h"
+#include "tls/trust_priv.h"
+#include "tls/vendor.h"
+
+#define SENT_MAX 16			/* certificates that are looked at */
+
+/* The most telling of the flags first. */
+static const struct {
+	unsigned flag;
+	gnutls_alert_description_t alert;
+	const char *text;
+} flaws[] = {
+	{GNUTLS_CERT_REVOKED, GNUTLS_A_CERTIFICATE_REVOKED, "is revoked"},
+	{GNUTLS_CERT_SIGNER_NOT_FOUND, GNUTLS_A_UNKNOWN_CA,
+	    "has an unknown issuer"},
+	{GNUTLS_CERT_SIGNER_NOT_CA, GNUTLS_A_UNKNOWN_CA,
+	    "has an issuer that is no CA"},
+	{GNUTLS_CERT_SIGNATURE_FAILURE, GNUTLS_A_BAD_CERTIFICATE,
+	    "has a wrong signature"},
+	{GNUTLS_CERT_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED, "is expired"},
+	{GNUTLS_CERT_NOT_ACTIVATED, GNUTLS_A_CERTIFICATE_EXPIRED,
+	    "is not valid yet"},
+	{GNUTLS_CERT_UNEXPECTED_OWNER, GNUTLS_A_BAD_CERTIFICATE,
+	    "is for another name"},
+	{GNUTLS_CERT_INSECURE_ALGORITHM, GNUTLS_A_BAD_CERTIFICATE,
+	    "is weakly signed"},
+	{GNUTLS_CERT_PURPOSE_MISMATCH, GNUTLS_A_UNSUPPORTED_CERTIFICATE,
+	    NULL},
+	{GNUTLS_CERT_INVALID, GNUTLS_A_BAD_CERTIFICATE, "is not trusted"}
+};
+
+static void
+refuse(struct tls_judgement *j, gnutls_alert_description_t alert,
+    const char *text)
+{
+	j->error = -EACCES;
+	j->alert = alert;
+	(void)snprintf(j->why, sizeof(j->why), "%s", text);
+}
+
+static void
+refuse_status(const struct tls_trust *t, struct tls_judgement *j,
+    unsigned status)
+{
+	size_t i = 0;
+
+	while (i + 1 < sizeof(flaws) / sizeof(*flaws) &&
+	    (status & flaws[i].flag) == 0)
+		i++;
+	refuse(j, flaws[i].alert, flaws[i].text != NULL ? flaws[i].text :
+	    t->of_clients ? "is not for TLS clients" :
+	    "is not for TLS servers");
+}
+
+/* ---- chain, name, dates ----------------------------------------------------------- */
+
+struct look {
+	const struct tls_trust *trust;
+	gnutls_session_t session;
+	gnutls_certificate_credentials_t xcred;
+	const char *host;
+	gnutls_x509_crt_t sent[SENT_MAX];
+	unsigned sent_n;
+	struct tls_path path;
+};
+
+static int
+import_sent(struct look *l)
+{
+	unsigned n = 0;
+	const gnutls_datum_t *raw = gnutls_certificate_get_peers(l->session,
+	    &n);
+	int r;
+
+	if (raw == NULL || n == 0)
+		return -EINVAL;
+	for (unsigned i = 0; i < n && i < SENT_MAX; i++) {
+		r = gnutls_x509_crt_init(&l->sent[i]);
+		if (r < 0)
+			return tls_vendor_errno(r);
+		l->sent_n = i + 1;
+		r = gnutls_x509_crt_import(l->sent[i], &raw[i],
+		    GNUTLS_X509_FMT_DER);
+		if (r < 0)
+			return tls_vendor_errno(r);
+	}
+	return 0;
+}
+
+static unsigned
+dates(gnutls_x509_crt_t crt)
+{
+	int64_t now = clock_wall_ms() / 1000;
+
+	if (gnutls_x509_crt_get_expiration_time(crt) < now)
+		return GNUTLS_CERT_EXPIRED;
+	return gnutls_x509_crt_get_activation_time(crt) > now ?
+	    GNUTLS_CERT_NOT_ACTIVATED : 0;
+}
+
+static bool
+names_host(const struct look *l)
+{
+	return l->host == NULL || l->trust->any_name ||
+	    gnutls_x509_crt_check_hostname(l->sent[0], l->host) != 0;
+}
+
+/* The library's verdict.  -errno. */
+static int
+verify(struct look *l, unsigned *ret)
+{
+	gnutls_typed_vdata_st data[2] = {
+		{.type = GNUTLS_DT_KEY_PURPOSE_OID,
+		    .data = tls_datum(l->trust->of_clients ?
+		    GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER,
+		    0).data},
+		{.type = GNUTLS_DT_DNS_HOSTNAME,
+		    .data = (unsigned char *)(uintptr_t)l->host}
+	};
+	unsigned n = l->host == NULL || l->trust->any_name ? 1 : 2;
+	int r = gnutls_certificate_verify_peers(l->session, data, n, ret);
+
+	return r < 0 ? tls_vendor_errno(r) : 0;
+}
+
+/* What is left of the verdict after the switches.  The library stops looking at
+ * a chain that has no issuer, so that what is forgiven is no verdict about name
+ * and dates. */
+static unsigned
+forgive(const struct look *l, unsigned status)
+{
+	const unsigned issuer = GNUTLS_CERT_SIGNER_NOT_FOUND |
+	    GNUTLS_CERT_SIGNER_NOT_CA | GNUTLS_CERT_INVALID;
+	gnutls_x509_crt_t leaf = l->sent[0];
+
+	if (status == 0)
+		return 0;
+	if (l->trust->any_chain)
+		status = 0;
+	else if (l->trust->self_signed && gnutls_x509_crt_check_issuer(leaf,
+	    leaf) != 0 && tls_signed_by(leaf, leaf))
+		status &= ~issuer;
+	if (status == 0 && !l->trust->any_chain)
+		status = dates(leaf);
+	if (status == 0 && !names_host(l))
+		status = GNUTLS_CERT_UNEXPECTED_OWNER;
+	return status;
+}
+
+/* ---- what is kept ------------------------------------------------------------------- */
+
+static int
+leaf_hash(const struct look *l, uint8_t ret[32])
+{
+	unsigned n = 0;
+	const gnutls_datum_t *raw = gnutls_certificate_get_peers(l->session,
+	    &n);
+
+	return digest_sha256(raw->data, raw->size, ret);
+}
+
+static int
+serial_mark(gnutls_x509_crt_t crt, const uint8_t *issuer, uint8_t *ret)
+{
+	uint8_t serial[64];
+	size_t n = sizeof(serial);
+
+	if (gnutls_x509_crt_get_serial(crt, serial, &n) < 0)
+		return -EINVAL;
+	return tls_mark_serial(issuer, serial, n, ret);
+}
+
+static int
+fill_proof(const struct look *l, struct tls_proof *p)
+{
+	int r = leaf_hash(l, p->sha256);
+
+	p->not_after = gnutls_x509_crt_get_expiration_time(l->sent[0]);
+	for (unsigned i = 0; r == 0 && i < l->path.n; i++)
+		r = tls_mark_id(l->path.crt[i], p->path[i].id);
+	/* The topmost one's issuer is not known, nor does it matter. */
+	for (unsigned i = 0; r == 0 && i + 1 < l->path.n; i++)
+		r = serial_mark(l->path.crt[i], p->path[i + 1].id,
+		    p->path[i].serial);
+	p->path_n = (uint8_t)l->path.n;
+	return r;
+}
+
+static const char *
+revoked_in(const struct tls_trust *t, const struct tls_proof *p)
+{
+	for (unsigned i = 0; i < p->path_n; i++) {
+		if (p->anchored && i + 1 == p->path_n)
+			break;		/* an anchor is trusted as it is */
+		if (tls_mark_in((const uint8_t (*)[TLS_MARK_SIZE])t->revoked,
+		    t->revoked_n, p->path[i].serial))
+			return i == 0 ? "is revoked" : "has a revoked CA";
+	}
+	return NULL;
+}
+
+static void
+judge(struct look *l, struct tls_judgement *j)
+{
+	const struct tls_trust *t = l->trust;
+	unsigned status = 0, left;
+	const char *revoked;
+	bool listed = false;
+	char why[sizeof(j->why)];
+	int r = import_sent(l);
+
+	if (r == 0)
+		r = verify(l, &status);
+	if (r != 0) {
+		refuse(j, GNUTLS_A_BAD_CERTIFICATE, "cannot be read");
+		j->error = r == -ENOMEM ? r : -EACCES;
+		return;
+	}
+	left = forgive(l, status);
+	if (left != 0) {
+		refuse_status(t, j, left);
+		return;
+	}
+	tls_path_find(t, l->xcred, l->sent, l->sent_n, &l->path);
+	/* The library may know a way that is not looked for here, and with the
+	 * system's authorities need not find one by itself. */
+	if (status == 0 && t->ca_n > 0 && !l->path.anchored)
+		left = GNUTLS_CERT_SIGNER_NOT_FOUND;
+	if (left != 0) {
+		refuse_status(t, j, left);
+		return;
+	}
+	j->proof.anchored = status == 0 && l->path.anchored;
+	r = fill_proof(l, &j->proof);
+	if (r < 0) {
+		refuse(j, GNUTLS_A_BAD_CERTIFICATE,
+		    "has a name, key or serial number that cannot be read");
+		return;
+	}
+	revoked = revoked_in(t, &j->proof);
+	if (revoked != NULL) {
+		refuse(j, GNUTLS_A_CERTIFICATE_REVOKED, revoked);
+		return;
+	}
+	r = tls_trust_match(t, &l->path, j->proof.sha256, why, sizeof(why),
+	    &listed);
+	if (r < 0)
+		refuse(j, r == -EACCES ? GNUTLS_A_ACCESS_DENIED :
+		    GNUTLS_A_BAD_CERTIFICATE, r == -EACCES ? why :
+		    "has a key that cannot be read");
+	else
+		j->proved = j->proof.anchored || listed;
+}
+
+void
+tls_trust_judge(const struct tls_trust *t, gnutls_session_t session,
+    gnutls_certificate_credentials_t xcred, const char *host,
+    struct tls_judgement *ret)
+{
+	struct look l = {
+		.trust = t, .session = session, .xcred = xcred, .host = host
+	};
+
+	memset(ret, 0, sizeof(*ret));
+	judge(&l, ret);
+	tls_path_fini(&l.path);
+	while (l.sent_n > 0)
+		gnutls_x509_crt_deinit(l.sent[--l.sent_n]);
+}
+
+int
+tls_trust_apply(const struct tls_trust *t,
+    gnutls_certificate_credentials_t xcred, char *why)
+{
+	int r = 1;
+
+	if (t->ca_n > 0)
+		r = gnutls_certificate_set_x509_trust(xcred, t->ca,
+		    (int)t->ca_n);
+	else if (!t->of_clients && !t->any_chain)
+		r = gnutls_certificate_set_x509_system_trust(xcred);
+	if (r > 0)
+		return 0;
+	return tls_why(why, r < 0 ? tls_vendor_errno(r) : -EINVAL, "%s: %s",
+	    t->ca_n > 0 ? "the CA list" : "the system's trust store", r < 0 ?
+	    gnutls_strerror(r) : "no certificate in it");
+}
