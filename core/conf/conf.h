@@ -63,6 +63,17 @@ const struct addr_range *conf_ranges(const struct conf *, const char *section,
 const char *conf_where(const struct conf *, const char *section,
     const char *key);
 
+/*
+ * How the text of a secret key becomes the secret (tls/secret.h), which conf/
+ * cannot do itself: 0 and mem_alloc()ed text, or -errno with one line in
+ * why[CONF_WHY_SIZE].  key_file is [daemon] secret_key.  Set once, before
+ * threads; without it, texts are taken as they are.
+ */
+#define CONF_WHY_SIZE 256
+typedef int conf_secret_fn(const char *text, const char *key_file, char *why,
+    char **ret);
+void conf_set_secret_fn(conf_secret_fn *);
+
 /* The i-th section of a kind, in the order of the files: for "listener" the
  * full name, "listener.public"; NULL behind the last. */
 const char *conf_section(const struct conf *, const char *kind, unsigned i);

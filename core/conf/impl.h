@@ -106,6 +106,7 @@ struct conf_values {
 	struct conf_value *v;
 	unsigned n;
 	struct conf_entries rest;	/* plugin sections: not the core's */
+	const char *secret_key;		/* for secrets; borrowed */
 };
 int conf_values_init(struct conf_values *, const char *name,
     const char *where, const struct conf_key *, unsigned n);

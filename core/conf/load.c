@@ -296,10 +296,15 @@ static int
 derive_all(struct conf *c, struct conf_errors *errs)
 {
 	const char *run = conf_str(c, "daemon", "runtime_dir");
+	const char *state = conf_str(c, "daemon", "state_dir");
 	char text[CONF_LINE_MAX + 32];
 	int err;
 
 	err = derive(c, "daemon", "plugin_dir", CT_PLUGINDIR, errs);
+	if (err < 0)
+		return err;
+	(void)snprintf(text, sizeof(text), "%s/secret.key", state);
+	err = derive(c, "daemon", "secret_key", text, errs);
 	if (err < 0)
 		return err;
 	(void)snprintf(text, sizeof(text), "ipc://%s/events.ipc", run);

@@ -115,6 +115,7 @@ conf_set_new(const struct conf *c, const char *section,
 	err = prepare(set, s, opts, errs);
 	if (err < 0)
 		goto out;
+	set->values.secret_key = conf_str(c, "daemon", "secret_key");
 	for (size_t i = 0; i < s->rest.n; i++) {
 		one = conf_values_put(&set->values, &s->rest.e[i], errs);
 		if (one < 0)

@@ -90,6 +90,37 @@ unknown(const struct conf_values *s, const struct conf_entry *e,
 	return -EINVAL;
 }
 
+static conf_secret_fn *secret_fn;
+
+void
+conf_set_secret_fn(conf_secret_fn *fn)
+{
+	secret_fn = fn;
+}
+
+static int
+set_secret(struct conf_value *v, const struct conf_values *s,
+    const struct conf_key *k, const struct conf_entry *e,
+    struct conf_errors *errs)
+{
+	char why[CONF_WHY_SIZE] = "", *text = NULL;
+	int err;
+
+	if (secret_fn == NULL || e->text[0] == '\0')
+		return conf_value_set(v, k, e->text, e->where);
+	err = secret_fn(e->text, s->secret_key, why, &text);
+	if (err == -ENOMEM)
+		return err;
+	if (err < 0) {
+		conf_error(errs, "%s: [%s] %s: %s", e->where, e->section,
+		    e->key, why);
+		return -ENODATA;
+	}
+	err = conf_value_set(v, k, text, e->where);
+	mem_free_wiped(text, strlen(text));
+	return err;
+}
+
 int
 conf_values_put(struct conf_values *s, const struct conf_entry *e,
     struct conf_errors *errs)
@@ -103,7 +134,10 @@ conf_values_put(struct conf_values *s, const struct conf_entry *e,
 		return unknown(s, e, errs);
 	memset(&v, 0, sizeof(v));
 	secret = (old->key->flags & CONF_SECRET) != 0;
-	err = conf_value_set(&v, old->key, e->text, e->where);
+	err = secret ? set_secret(&v, s, old->key, e, errs) :
+	    conf_value_set(&v, old->key, e->text, e->where);
+	if (err == -ENODATA)		/* said */
+		return -EINVAL;
 	if (err == -EINVAL)
 		conf_error(errs, "%s: [%s] %s = %.80s%s: expected %s",
 		    e->where, e->section, e->key,

@@ -534,6 +534,7 @@ daemon_run(const char *conf_path)
 	d->files_max = sys_files_max();
 	r = daemon_load_conf(conf_path, why, &d->conf);
 	if (r == 0) {
+		sys_core_dumps(conf_bool(d->conf, "daemon", "core_dumps"));
 		if (log_level_parse(conf_str(d->conf, "daemon", "log_level"),
 		    &level) == 0)
 			log_set_level(level);

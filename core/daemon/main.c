@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "conf/conf.h"
 #include "daemon/daemon.h"
+#include "tls/secret.h"
 
 enum { OPT_CHECK = 256, OPT_VERSION };
 
@@ -58,6 +60,7 @@ main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
+	conf_set_secret_fn(secret_open);
 	return (check ? daemon_check(conf) : daemon_run(conf)) == 0 ?
 	    EXIT_SUCCESS : EXIT_FAILURE;
 }

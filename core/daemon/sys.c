@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 int
@@ -114,6 +116,21 @@ sys_epoch(const char *dir, char *why, uint64_t *ret)
 	}
 	*ret = epoch;
 	return 0;
+}
+
+void
+sys_core_dumps(bool allowed)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (allowed)
+		return;
+	/* Both, because a core pattern with a pipe knows no limit, and a dump
+	 * of what is not dumpable may be configured (suid_dumpable). */
+	if (prctl(PR_SET_DUMPABLE, 0) != 0 ||
+	    setrlimit(RLIMIT_CORE, &none) != 0)
+		log_warning("core dumps cannot be switched off: %s",
+		    strerror(errno));
 }
 
 uint64_t

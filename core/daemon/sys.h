@@ -7,6 +7,7 @@
 #ifndef CT_DAEMON_SYS_H
 #define CT_DAEMON_SYS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SYS_WHY_SIZE 256
@@ -25,6 +26,10 @@ int sys_epoch(const char *dir, char *why, uint64_t *ret);
 
 /* Raises the soft limit of open files to the hard one; returns it. */
 uint64_t sys_files_max(void);
+
+/* false: no core dumps, and no looking into the process by others than root
+ * (prctl(2), PR_SET_DUMPABLE).  Before there is a secret. */
+void sys_core_dumps(bool allowed);
 
 /* Sends to the service manager's socket (sd_notify(3)), if there is one; the
  * text is "READY=1", "STATUS=…", lines divided by newline. */

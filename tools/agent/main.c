@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +27,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tls/secret.h"
+#include "tls/snapshot.h"
 
 #define SECRET_FILE_MAX 4096
 
@@ -196,16 +199,27 @@ run(struct agent *a)
 
 /* ---- start ---------------------------------------------------------------------------- */
 
-/* The first line of the file. */
+/* A path, whose first line it is, or a secret that is elsewhere. */
 static int
-read_secret(const char *path, const char **ret)
+read_secret(const struct agent_opts *o, const char *path, const char **ret)
 {
+	char why[TLS_WHY_SIZE] = "", key[4096], *secret = NULL;
 	uint8_t *text;
 	size_t n;
 	int r;
 
 	if (path == NULL)
 		return 0;
+	if (secret_is_elsewhere(path)) {
+		(void)snprintf(key, sizeof(key), "%s/secret.key",
+		    o->state_dir == NULL ? "" : o->state_dir);
+		r = secret_open(path, o->state_dir == NULL ? NULL : key, why,
+		    &secret);
+		if (r != 0)
+			log_error("%s", why);
+		*ret = secret;
+		return r;
+	}
 	r = file_read(path, SECRET_FILE_MAX, &text, &n);
 	if (r != 0) {
 		log_error("%s: %s", path, strerror(-r));
@@ -257,13 +271,14 @@ static int
 read_secrets(struct agent_opts *o)
 {
 	struct cleat_client_opts *c = &o->client;
-	int r = read_secret(o->token_file, &c->token);
+	int r = read_secret(o, o->token_file, &c->token);
 
 	if (r == 0)
-		r = read_secret(o->proxy_password_file, &c->proxy_password);
+		r = read_secret(o, o->proxy_password_file, &c->proxy_password);
 	if (r == 0 && o->enrol_token_file != NULL &&
-	    access(o->enrol_token_file, F_OK) == 0)
-		r = read_secret(o->enrol_token_file, &c->enrol_token);
+	    (secret_is_elsewhere(o->enrol_token_file) ||
+	    access(o->enrol_token_file, F_OK) == 0))
+		r = read_secret(o, o->enrol_token_file, &c->enrol_token);
 	return r;
 }
 
@@ -337,6 +352,10 @@ main(int argc, char **argv)
 		return r > 0 ? EXIT_SUCCESS : 2;
 	}
 	log_set_level(level);
+	/* No core dump with keys in it.  What it executes has its own. */
+	if (prctl(PR_SET_DUMPABLE, 0) != 0)
+		log_warning("core dumps cannot be switched off: %s",
+		    strerror(errno));
 	r = start(&o);
 	agent_options_free(&o);
 	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -39,6 +39,7 @@ const struct option_info ctl_options[O_COUNT] = {
 	[O_EXPIRES] = { "expires", "WHEN", "a time (RFC 3339, UTC), or a span "
 	    "from now on", K_TEXT },
 	[O_USES] = { "uses", "N", "how often the token can be used", K_TEXT },
+	[O_KEY_FILE] = { "key-file", "PATH", "the key of this host", K_TEXT },
 	[O_DEADLINE] = { "deadline", "SPAN", "until the command expires "
 	    "(5m)", K_TEXT },
 	[O_ARGS] = { "args", "JSON", "the arguments as an object; - is standard input", K_TEXT },
@@ -112,6 +113,8 @@ const struct command ctl_commands[] = {
 	    { K_LEVEL }, log_level_run, { O_JSON } },
 	{ "events", "[PREFIX]", "events as they happen", 0, 1, { K_TEXT },
 	    events_run, { O_JSON } },
+	{ "secret encrypt", "", "make a secret fit for a configuration", 0, 0,
+	    { K_NONE }, secret_encrypt_run, { O_KEY_FILE } },
 	{ "help", "[COMMAND]", "say how a command is used", 0, 2,
 	    { K_NONE }, help_run, { O_NONE } },
 	{ .name = NULL }

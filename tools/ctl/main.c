@@ -163,6 +163,10 @@ check_arguments(const struct ctl *x)
 		return check_names(x);
 	if (x->args_n < c->least)
 		say("%s: something is missing", c->name);
+	else if (c->run == secret_encrypt_run)
+		/* Not the argument: it is the secret, perhaps. */
+		say("%s: the secret comes from standard input; on the command "
+		    "line everybody can see it", c->name);
 	else
 		say("%s: \"%s\" is too much", c->name, x->args[c->most]);
 	say("usage: cleatctl %s%s%s", c->name, c->args[0] == '\0' ? "" : " ",
