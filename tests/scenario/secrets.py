@@ -158,6 +158,39 @@ def test_agent(scene):
     check(p.returncode == 1 and 'none: No such file' in p.stderr, p.stderr)
 
 
+def test_agent_key(scene):
+    """the passphrase of the agent's key is one of those secrets"""
+    d = scene.daemon(conf={'listener.main': {
+        'client_auth': 'required', 'ca_file': scene.pki.ca}}).start()
+    crt, key = scene.pki.issue('lamp', usage='clientAuth')
+    closed = scene.path('closed.key')
+    secret = put(scene.path('pass'), PLANTED.format('pass') + '\n')
+    subprocess.run(['openssl', 'pkcs8', '-topk8', '-in', key, '-out', closed,
+                    '-passout', 'file:' + secret], check=True)
+    state = scene.path('agent')
+    os.mkdir(state, 0o700)
+    sealed = encrypt(PLANTED.format('pass'), os.path.join(state,
+                                                          'secret.key'))
+    wrong = encrypt(PLANTED.format('wrong'), os.path.join(state,
+                                                          'secret.key'))
+    for value, wanted in [(sealed, 'online'), (secret, 'online'),
+                          (wrong, 'passphrase is wrong')]:
+        p = subprocess.Popen(
+            [os.path.join(BUILDDIR, 'cleat-agent'), '-s', d.url(), '-e',
+             'lamp', '--cert', crt, '--key', closed, '--state-dir', state,
+             '--key-passphrase-file', value, '--ca', scene.pki.ca],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        seen = ''
+        for line in p.stderr:
+            seen += line
+            if wanted in line:
+                break
+        p.terminate()
+        seen += p.communicate(timeout=harness.PATIENCE)[1]
+        check(wanted in seen, seen)
+        find_nothing('the log', seen)
+
+
 def test_ctl(scene):
     """cleatctl takes no secret from its command line, and repeats none"""
     key = scene.path('k')

@@ -274,6 +274,9 @@ read_secrets(struct agent_opts *o)
 	int r = read_secret(o, o->token_file, &c->token);
 
 	if (r == 0)
+		r = read_secret(o, o->key_passphrase_file,
+		    &c->key_passphrase);
+	if (r == 0)
 		r = read_secret(o, o->proxy_password_file, &c->proxy_password);
 	if (r == 0 && o->enrol_token_file != NULL &&
 	    (secret_is_elsewhere(o->enrol_token_file) ||
@@ -323,6 +326,7 @@ start(struct agent_opts *o)
 	wipe(o->client.token);
 	wipe(o->client.enrol_token);
 	wipe(o->client.proxy_password);
+	wipe(o->client.key_passphrase);
 	if (r == 0)
 		run(&a);
 	agent_commands_fini(&a);

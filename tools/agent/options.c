@@ -23,7 +23,7 @@ enum {
 	OPT_PINS, OPT_PROXY, OPT_PROXY_USER, OPT_PROXY_PASSWORD,
 	OPT_PROXY_AUTH, OPT_TELEMETRY, OPT_TELEMETRY_MAX, OPT_INVENTORY,
 	OPT_WAKE, OPT_COMMAND, OPT_TLS_PROFILE, OPT_TLS_PRIORITY,
-	OPT_CIPHER_SUITE, OPT_FIPS
+	OPT_CIPHER_SUITE, OPT_FIPS, OPT_KEY_PASSPHRASE
 };
 
 static const struct option options[] = {
@@ -34,6 +34,8 @@ static const struct option options[] = {
 	{ "token-file", required_argument, NULL, OPT_TOKEN_FILE },
 	{ "cert", required_argument, NULL, OPT_CERT },
 	{ "key", required_argument, NULL, OPT_KEY },
+	{ "key-passphrase-file", required_argument, NULL,
+	    OPT_KEY_PASSPHRASE },
 	{ "identity", required_argument, NULL, OPT_IDENTITY },
 	{ "enrol", no_argument, NULL, OPT_ENROL },
 	{ "enrol-token-file", required_argument, NULL, OPT_ENROL_TOKEN },
@@ -160,6 +162,7 @@ take_value(int o, const char *value, struct agent_opts *a)
 	case OPT_RETRY_MAX: return number(value, &c->retry_max_ms);
 	case OPT_APPROVAL: return number(value, &c->approval_ms);
 	case OPT_PROXY_PASSWORD: a->proxy_password_file = value; break;
+	case OPT_KEY_PASSPHRASE: a->key_passphrase_file = value; break;
 	case OPT_TOKEN_FILE: a->token_file = value; break;
 	case OPT_ENROL_TOKEN:
 		a->enrol_token_file = value;
