@@ -22,6 +22,10 @@
 #include "tls/impl.h"
 #include "tls/vendor.h"
 
+/* Clocks of responders differ a little.  A response without nextUpdate says that
+ * there is always a newer one (RFC 6960 4.2.2.1): GnuTLS takes it for so long. */
+#define STAPLE_SKEW_S 300
+#define STAPLE_AGE_S (15 * 86400)
 #define RSA_BITS_MIN 2048
 #define KEY_ID_SIZE 32
 
@@ -192,7 +196,7 @@ import_staple(struct tls_cred *c, gnutls_x509_crt_t leaf, const void *der,
 	gnutls_datum_t d = tls_datum(der, n);
 	gnutls_ocsp_resp_t resp = NULL;
 	unsigned status = 0;
-	time_t next = (time_t)-1;
+	time_t from = (time_t)-1, next = (time_t)-1;
 	int r;
 
 	if (der == NULL || n == 0)
@@ -205,7 +209,7 @@ import_staple(struct tls_cred *c, gnutls_x509_crt_t leaf, const void *der,
 		r = gnutls_ocsp_resp_check_crt(resp, 0, leaf);
 	if (r >= 0)
 		r = gnutls_ocsp_resp_get_single(resp, 0, NULL, NULL, NULL,
-		    NULL, &status, NULL, &next, NULL, NULL);
+		    NULL, &status, &from, &next, NULL, NULL);
 	gnutls_ocsp_resp_deinit(resp);
 	if (r < 0)
 		return tls_why(why, tls_vendor_errno(r),
@@ -218,8 +222,17 @@ import_staple(struct tls_cred *c, gnutls_x509_crt_t leaf, const void *der,
 	if (c->ocsp.response.data == NULL)
 		return tls_why(why, -ENOMEM, "out of memory");
 	c->ocsp.response.size = (unsigned)n;
-	c->ocsp.exptime = next == (time_t)-1 ? 0 : next;
+	c->staple_from = from - STAPLE_SKEW_S;
+	c->staple_until = next == (time_t)-1 ? from + STAPLE_AGE_S : next;
+	c->ocsp.exptime = (time_t)c->staple_until;
 	return 0;
+}
+
+bool
+tls_cred_staples(const struct tls_cred *c, int64_t now_s)
+{
+	return c->ocsp.response.data != NULL && now_s >= c->staple_from &&
+	    now_s < c->staple_until;
 }
 
 /* Cut at the last whole character (UTF-8) that fits. */
@@ -296,6 +309,7 @@ fill_info(struct tls_cred *c, gnutls_x509_crt_t leaf)
 	in->not_before = gnutls_x509_crt_get_activation_time(leaf);
 	in->not_after = gnutls_x509_crt_get_expiration_time(leaf);
 	in->self_signed = gnutls_x509_crt_check_issuer(leaf, leaf) != 0;
+	in->staple_until = c->staple_until;
 	in->external = c->signer.request != NULL;
 	(void)snprintf(in->key, sizeof(in->key), "%.16s %u bits",
 	    gnutls_pk_get_name(c->pk), c->bits);

@@ -13,6 +13,7 @@
 #include <gnutls/x509.h>
 
 #include "base/clock.h"
+#include "cert/describe.h"
 #include "tls/impl.h"
 #include "tls/vendor.h"
 
@@ -66,6 +67,25 @@ covers(gnutls_x509_crt_t leaf, const char *name)
 	return gnutls_x509_crt_check_hostname2(leaf, name, 0) != 0;
 }
 
+/* RFC 7633: clients end the handshake if it comes without a response. */
+static int
+check_staple(const struct tls_cred *c, gnutls_x509_crt_t leaf, int64_t now_s,
+    char *why)
+{
+	struct cert_facts facts;
+	int r = cert_describe(leaf, &facts);
+
+	if (r < 0)
+		return tls_why(why, r, "certificate: %s", strerror(-r));
+	if (!facts.must_staple || tls_cred_staples(c, now_s))
+		return 0;
+	return tls_why(why, -EINVAL, "the certificate must be sent with an OCSP "
+	    "response (Must-Staple), and %s", c->ocsp.response.data == NULL ?
+	    "there is none: name its file" : now_s < c->staple_from ?
+	    "the one there is not valid yet" : "the one there is out of date: "
+	    "fetch it anew");
+}
+
 int
 tls_cred_check(const struct tls_cred *c, const char *const *names,
     int64_t now_s, char *why)
@@ -83,6 +103,8 @@ tls_cred_check(const struct tls_cred *c, const char *const *names,
 	if (r == 0 && gnutls_x509_crt_get_ca_status(leaf, &critical) > 0)
 		r = tls_why(why, -EINVAL, "the certificate is a certificate "
 		    "authority's (basicConstraints CA:TRUE), not a server's");
+	if (r == 0)
+		r = check_staple(c, leaf, now_s, why);
 	for (; r == 0 && names != NULL && *names != NULL; names++) {
 		if (!covers(leaf, *names))
 			r = tls_why(why, -EINVAL, "the certificate is not for "

@@ -30,6 +30,7 @@ struct tls_cred {
 	gnutls_pcert_st pcert[TLS_CHAIN_MAX];
 	unsigned pcert_n;
 	gnutls_ocsp_data_st ocsp;	/* leaf's; response.data NULL: none */
+	int64_t staple_from, staple_until;	/* seconds since 1970 */
 	gnutls_privkey_t key;
 	gnutls_pk_algorithm_t pk;
 	unsigned bits;
@@ -38,6 +39,8 @@ struct tls_cred {
 	struct tls_cred_info info;
 };
 
+/* Whether it has an OCSP response that is not out of date at that time. */
+bool tls_cred_staples(const struct tls_cred *, int64_t now_s);
 /* The signature algorithms that a key of this type can do, in TLS. */
 bool tls_sign_fits(gnutls_pk_algorithm_t pk, unsigned bits,
     gnutls_sign_algorithm_t);

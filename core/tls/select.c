@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "tls/impl.h"
 
 /* "" when the client sent none.  A name that is no host name is as good as
@@ -145,8 +146,8 @@ tls_select_cred(gnutls_session_t s, const struct gnutls_cert_retr_st *info,
 	}
 	*certs = lent->pcert;
 	*certs_n = lent->pcert_n;
-	*ocsp = lent->ocsp.response.data != NULL ? &lent->ocsp : NULL;
-	*ocsp_n = lent->ocsp.response.data != NULL ? 1 : 0;
+	*ocsp_n = tls_cred_staples(c, clock_wall_ms() / 1000) ? 1 : 0;
+	*ocsp = *ocsp_n != 0 ? &lent->ocsp : NULL;
 	*key = lent->key;
 	return 0;
 }

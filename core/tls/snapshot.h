@@ -61,7 +61,8 @@ void tls_sign_done(struct tls_sign_job *job, int error, const void *sig,
  * none of them are left out.  Checks that the key belongs to the leaf and what
  * clients would refuse: signatures in the chain, SHA-1, RSA below 2048 bits,
  * key usage. Dates are for the caller to judge (tls_cred_info).  ocsp_der may
- * be NULL; if it is there it must say that the leaf is good.  Blocking (signs
+ * be NULL; if it is there it must say that the leaf is good.  It is sent as
+ * long as it is not out of date.  Blocking (signs
  * once). -EINVAL with why, -ENOMEM.
  */
 int tls_cred_new(const void *chain_pem, size_t chain_n, const void *key_pem,
@@ -81,6 +82,7 @@ struct tls_cred_info {
 	char subject[256], issuer[256];
 	char names[512];			/* ", " between them */
 	int64_t not_before, not_after;			/* seconds since 1970 */
+	int64_t staple_until;		/* of the OCSP response; 0: none */
 	bool self_signed, external;
 	char key[32];				/* "EC/ECDSA 256 bits" */
 };
