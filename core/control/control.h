@@ -28,6 +28,7 @@ struct identity;
 struct plugs;
 struct store;
 struct telemetry_table;
+struct tls_trust;
 
 #define CONTROL_WHY_SIZE 512
 #define CONTROL_WHO_MAX 64
@@ -88,6 +89,10 @@ struct control_hooks {
 	/* Calls fn for each slot, or each credential of it. */
 	void (*certificates)(void *ctx, void (*fn)(void *arg,
 	    const struct control_certificate *), void *arg);
+	/* Calls fn for each listener that asks for client certificates, as
+	 * credentials_trusts(). */
+	void (*trusts)(void *ctx, void (*fn)(void *arg, const char *listener,
+	    const struct tls_trust *, const char *error), void *arg);
 	enum control_phase (*phase)(void *ctx);
 };
 

@@ -12,6 +12,7 @@
 #include "control/exchange.h"
 #include "event/bus.h"
 #include "plug/plug.h"
+#include "tls/trust.h"
 
 /* ---- GET /v1/status --------------------------------------------------------------- */
 
@@ -84,6 +85,39 @@ write_certificate(void *arg, const struct control_certificate *cert)
 	jout_string(j, "slot", cert->slot);
 	put_bool(j, "present", cert->present);
 	put_time(j, "not_after", cert->not_after_ms);
+	jout_object_end(j);
+}
+
+static void
+write_trust(void *arg, const char *listener, const struct tls_trust *trust,
+    const char *error)
+{
+	struct text *t = arg;
+	struct json_out *j = &t->j;
+	struct tls_trust_info info;
+	const char *text;
+
+	if (text_room(t, 8192) != 0) {
+		j->failed = true;
+		return;
+	}
+	tls_trust_info(trust, &info);
+	jout_object(j, NULL);
+	jout_string(j, "listener", listener);
+	jout_uint(j, "authorities", info.anchors);
+	jout_uint(j, "crls", info.crls);
+	jout_uint(j, "revoked", info.revoked);
+	if (info.crl_next_update != 0) {
+		put_time(j, "crl_due", info.crl_next_update * 1000);
+		put_bool(j, "crl_expired", info.crl_next_update * 1000 <
+		    clock_wall_ms());
+	}
+	if (*error != '\0')
+		jout_string(j, "error", error);
+	jout_array(j, "weakened");
+	for (unsigned i = 0; (text = tls_trust_weakness(trust, i)) != NULL; i++)
+		jout_string(j, NULL, text);
+	jout_array_end(j);
 	jout_object_end(j);
 }
 
@@ -191,6 +225,9 @@ system_status(struct exchange *x)
 	jout_array(j, "certificates");
 	c->deps.hooks.certificates(c->deps.hooks.ctx, write_certificate,
 	    &x->text);
+	jout_array_end(j);
+	jout_array(j, "client_certificates");
+	c->deps.hooks.trusts(c->deps.hooks.ctx, write_trust, &x->text);
 	jout_array_end(j);
 	write_plugins(&x->text, c);
 	if (text_room(&x->text, 4096) != 0)

@@ -93,6 +93,15 @@ certificates(void *ctx, void (*fn)(void *, const struct control_certificate *),
 	credentials_each(d->credentials, tell_certificate, &t);
 }
 
+static void
+trusts(void *ctx, void (*fn)(void *, const char *, const struct tls_trust *,
+    const char *), void *arg)
+{
+	struct daemon *d = ctx;
+
+	credentials_trusts(d->credentials, fn, arg);
+}
+
 static enum control_phase
 phase(void *ctx)
 {
@@ -118,7 +127,7 @@ daemon_control_open(struct daemon *d, char *why)
 		.plugs = atomic_load(&d->plugs),
 		.channels = &d->channel_counters,
 		.hooks = { .ctx = d, .ask = ask, .certificates = certificates,
-		    .phase = phase }
+		    .trusts = trusts, .phase = phase }
 	};
 	struct control_rules rules;
 	struct control *c;

@@ -85,6 +85,15 @@ certificates(void *ctx, void (*fn)(void *, const struct control_certificate *),
 	fn(arg, &main_slot);
 }
 
+static void
+trusts(void *ctx, void (*fn)(void *, const char *, const struct tls_trust *,
+    const char *), void *arg)
+{
+	(void)ctx;
+	(void)fn;
+	(void)arg;
+}
+
 static enum control_phase
 phase(void *ctx)
 {
@@ -163,7 +172,7 @@ control_rig_start(struct control_rig *r)
 		.telemetry = r->telemetry, .plugs = &r->plugs,
 		.channels = &r->channels,
 		.hooks = { .ctx = r, .ask = ask, .certificates = certificates,
-		    .phase = phase }
+		    .trusts = trusts, .phase = phase }
 	};
 	NEED(control_new(&r->deps, &r->rules, why, &c) == 0);
 	atomic_store(&r->control, c);

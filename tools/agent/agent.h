@@ -26,7 +26,7 @@ struct agent_opts {
 	struct cleat_client_opts client;
 	const char *config, *state_dir;
 	const char *token_file, *enrol_token_file, *proxy_password_file;
-	const char *key_passphrase_file;
+	const char *key_passphrase, *key_passphrase_file;	/* one counts */
 	const char *event;		/* sent each time we come online */
 	const char *telemetry;		/* FIFO, or "-" */
 	uint32_t telemetry_max;		/* bytes */

@@ -278,6 +278,9 @@ read_secrets(struct agent_opts *o)
 		    &c->key_passphrase);
 	if (r == 0)
 		r = read_secret(o, o->proxy_password_file, &c->proxy_password);
+	if (r == 0 && c->key_passphrase == NULL && o->key_passphrase != NULL &&
+	    (c->key_passphrase = mem_strdup(o->key_passphrase)) == NULL)
+		r = -ENOMEM;
 	if (r == 0 && o->enrol_token_file != NULL &&
 	    (secret_is_elsewhere(o->enrol_token_file) ||
 	    access(o->enrol_token_file, F_OK) == 0))

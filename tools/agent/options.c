@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -23,7 +24,9 @@ enum {
 	OPT_PINS, OPT_PROXY, OPT_PROXY_USER, OPT_PROXY_PASSWORD,
 	OPT_PROXY_AUTH, OPT_TELEMETRY, OPT_TELEMETRY_MAX, OPT_INVENTORY,
 	OPT_WAKE, OPT_COMMAND, OPT_TLS_PROFILE, OPT_TLS_PRIORITY,
-	OPT_CIPHER_SUITE, OPT_FIPS, OPT_KEY_PASSPHRASE
+	OPT_CIPHER_SUITE, OPT_FIPS, OPT_CRL, OPT_FINGERPRINTS, OPT_SANS,
+	OPT_SUBJECT_CN, OPT_SUBJECT_O, OPT_SUBJECT_OU, OPT_ISSUER_CN,
+	OPT_ISSUER_O, OPT_ISSUER_OU, OPT_ANY, OPT_KEY_PASSPHRASE
 };
 
 static const struct option options[] = {
@@ -40,7 +43,18 @@ static const struct option options[] = {
 	{ "enrol", no_argument, NULL, OPT_ENROL },
 	{ "enrol-token-file", required_argument, NULL, OPT_ENROL_TOKEN },
 	{ "ca", required_argument, NULL, OPT_CA },
+	{ "crl", required_argument, NULL, OPT_CRL },
 	{ "pins", required_argument, NULL, OPT_PINS },
+	{ "fingerprint-allowlist", required_argument, NULL,
+	    OPT_FINGERPRINTS },
+	{ "subject-cn", required_argument, NULL, OPT_SUBJECT_CN },
+	{ "subject-o", required_argument, NULL, OPT_SUBJECT_O },
+	{ "subject-ou", required_argument, NULL, OPT_SUBJECT_OU },
+	{ "issuer-cn", required_argument, NULL, OPT_ISSUER_CN },
+	{ "issuer-o", required_argument, NULL, OPT_ISSUER_O },
+	{ "issuer-ou", required_argument, NULL, OPT_ISSUER_OU },
+	{ "sans", required_argument, NULL, OPT_SANS },
+	{ "match-any", no_argument, NULL, OPT_ANY },
 	{ "no-verify-host", no_argument, NULL, OPT_NO_VERIFY_HOST },
 	{ "no-verify-chain", no_argument, NULL, OPT_NO_VERIFY_CHAIN },
 	{ "allow-self-signed", no_argument, NULL, OPT_SELF_SIGNED },
@@ -138,19 +152,40 @@ take_verb(const char *value, struct agent_opts *a)
 	return 0;
 }
 
+/* What the server's certificate has to be. */
+static int
+take_criterion(int o, const char *value, struct cleat_client_opts *c)
+{
+	switch (o) {
+	case OPT_CA: c->ca_file = value; break;
+	case OPT_CRL: c->crl_file = value; break;
+	case OPT_PINS: c->pins = value; break;
+	case OPT_FINGERPRINTS: c->fingerprints = value; break;
+	case OPT_SANS: c->sans = value; break;
+	case OPT_SUBJECT_CN: c->subject_cn = value; break;
+	case OPT_SUBJECT_O: c->subject_o = value; break;
+	case OPT_SUBJECT_OU: c->subject_ou = value; break;
+	case OPT_ISSUER_CN: c->issuer_cn = value; break;
+	case OPT_ISSUER_O: c->issuer_o = value; break;
+	case OPT_ISSUER_OU: c->issuer_ou = value; break;
+	default: return -ENOENT;
+	}
+	return 0;
+}
+
 static int
 take_value(int o, const char *value, struct agent_opts *a)
 {
 	struct cleat_client_opts *c = &a->client;
 
+	if (take_criterion(o, value, c) == 0)
+		return 0;
 	switch (o) {
 	case 's': c->server = value; break;
 	case 'e': c->endpoint = value; break;
-	case OPT_CA: c->ca_file = value; break;
 	case OPT_CERT: c->cert_file = value; break;
 	case OPT_KEY: c->key_file = value; break;
 	case OPT_IDENTITY: c->identity_file = value; break;
-	case OPT_PINS: c->pins = value; break;
 	case OPT_PROXY: c->proxy = value; break;
 	case OPT_PROXY_USER: c->proxy_user = value; break;
 	case OPT_PROXY_AUTH: c->proxy_auth = value; break;
@@ -187,6 +222,7 @@ take_switch(int o, struct agent_opts *a)
 	case OPT_NO_VERIFY_HOST: a->client.no_verify_host = true; break;
 	case OPT_NO_VERIFY_CHAIN: a->client.no_verify_chain = true; break;
 	case OPT_SELF_SIGNED: a->client.allow_self_signed = true; break;
+	case OPT_ANY: a->client.any_criterion = true; break;
 	case OPT_ENROL: a->client.enrol = true; break;
 	case OPT_FIPS: a->client.fips_require = true; break;
 	case OPT_WAKE: a->wake = true; break;
@@ -243,22 +279,74 @@ take_command_key(struct agent_opts *a, const char *verb, const char *path)
 	    take_verb(both, a);
 }
 
+/* The names of the WS EMS's `certificates` group. */
+static const struct {
+	const char *name;
+	const char *option;
+	bool inverted;
+} aliases[] = {
+	{ "cert_chain", "ca", false },
+	{ "client_cert", "cert", false },
+	{ "key_file", "key", false },
+	{ "validate", "no-verify-chain", true },
+	{ "allow_self_signed", "allow-self-signed", false },
+	{ "disable_hostname_validation", "no-verify-host", false },
+	{ "fingerprint_allowlist", "fingerprint-allowlist", false },
+	{ "cipher_suite", "cipher-suite", false },
+	{ "Cert_Common_Name", "subject-cn", false },
+	{ "Cert_Organization", "subject-o", false },
+	{ "Cert_Organizational_Name", "subject-ou", false },
+	{ "CA_Cert_Common_Name", "issuer-cn", false },
+	{ "CA_Cert_Organization", "issuer-o", false },
+	{ "CA_Cert_Organizational_Name", "issuer-ou", false }
+};
+
+static const char *
+real_name(const char *key, bool *ret_inverted)
+{
+	*ret_inverted = false;
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++)
+		if (strcmp(aliases[i].name, key) == 0) {
+			*ret_inverted = aliases[i].inverted;
+			return aliases[i].option;
+		}
+	return key;
+}
+
+/* 1, 0, -EINVAL. */
+static int
+is_yes(const char *value)
+{
+	if (strcmp(value, "yes") == 0 || strcmp(value, "true") == 0)
+		return 1;
+	return strcmp(value, "no") == 0 || strcmp(value, "false") == 0 ? 0 :
+	    -EINVAL;
+}
+
 static int
 take_key(struct agent_opts *a, const char *key, const char *value)
 {
 	const char *text;
+	bool inverted;
 
 	if (strncmp(key, "command.", 8) == 0)
 		return take_command_key(a, key + 8, value);
+	if (strcmp(key, "key_passphrase") == 0) {
+		a->key_passphrase = keep(a, value, strlen(value));
+		return a->key_passphrase == NULL ? -ENOMEM : 0;
+	}
+	key = real_name(key, &inverted);
 	for (const struct option *o = options; o->name != NULL; o++) {
 		if (strcmp(o->name, key) != 0 || o->val == 'c' ||
 		    o->val == 'h' || o->val == OPT_VERSION)
 			continue;
 		if (o->has_arg == no_argument) {
-			if (strcmp(value, "no") == 0)
-				return 0;
-			return strcmp(value, "yes") == 0 ?
-			    take_switch(o->val, a) : -EINVAL;
+			int yes = is_yes(value);
+
+			if (yes < 0)
+				return yes;
+			return (yes == 1) != inverted ?
+			    take_switch(o->val, a) : 0;
 		}
 		text = keep(a, value, strlen(value));
 		return text == NULL ? -ENOMEM : take_value(o->val, text, a);
@@ -279,6 +367,17 @@ take_line(struct agent_opts *a, char *line)
 		return -EINVAL;
 	*mark = '\0';
 	return take_key(a, trim(line), trim(mark + 1));
+}
+
+static void
+look_at_mode(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
+		(void)fprintf(stderr, "cleat-agent: WARNING: %s has a "
+		    "passphrase in it, and others may read it: chmod 600\n",
+		    path);
 }
 
 static int
@@ -303,6 +402,8 @@ read_file(const char *path, struct agent_opts *a)
 		r = take_line(a, line);
 	}
 	mem_free_wiped(text, n);
+	if (a->key_passphrase != NULL)
+		look_at_mode(path);
 	if (r != 0)
 		(void)fprintf(stderr, "cleat-agent: %s:%u: %s\n", path,
 		    number_of, r == -ENOENT ? "there is no such option" :
@@ -364,6 +465,6 @@ agent_options_free(struct agent_opts *a)
 		mem_free(a->verbs[i].name);
 		mem_free(a->verbs[i].path);
 	}
-	for (size_t i = 0; i < a->texts_n; i++)
-		mem_free(a->texts[i]);
+	for (size_t i = 0; i < a->texts_n; i++)	/* one may be a secret */
+		mem_free_wiped(a->texts[i], strlen(a->texts[i]));
 }

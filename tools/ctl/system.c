@@ -105,6 +105,41 @@ put_inside(struct ctl *x, struct text *out, const json_t *o)
 }
 
 static void
+put_trusts(struct ctl *x, struct text *out, const json_t *o)
+{
+	char line[1024], due[TIME_TEXT_SIZE];
+	const json_t *p, *weak;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(o, "client_certificates"), i, p) {
+		bool late = json_is_true(json_object_get(p, "crl_expired"));
+
+		member_time(p, "crl_due", due);
+		(void)snprintf(line, sizeof(line), "%.64s: %llu authorities, "
+		    "%llu revoked in %llu lists%s%s", member(p, "listener"),
+		    (unsigned long long)member_number(p, "authorities"),
+		    (unsigned long long)member_number(p, "revoked"),
+		    (unsigned long long)member_number(p, "crls"),
+		    due[0] == '\0' ? "" : late ? ", EXPIRED since " :
+		    ", the next is due ", due);
+		put_field(x, out, "clients", line, late ? "31" : NULL);
+		if (member(p, "error")[0] != '\0') {
+			(void)snprintf(line, sizeof(line), "%.64s: kept as it "
+			    "was: %.800s", member(p, "listener"),
+			    member(p, "error"));
+			put_field(x, out, "clients", line, "31");
+		}
+		json_array_foreach(json_object_get(p, "weakened"), k, weak) {
+			const char *text = json_string_value(weak);
+
+			(void)snprintf(line, sizeof(line), "%.64s: %.800s",
+			    member(p, "listener"), text == NULL ? "" : text);
+			put_field(x, out, "WEAKENED", line, "31");
+		}
+	}
+}
+
+static void
 put_parts(struct ctl *x, struct text *out, const json_t *o)
 {
 	char line[256], until[TIME_TEXT_SIZE];
@@ -141,6 +176,7 @@ show_status(struct ctl *x, const json_t *o)
 	put_endpoints(x, &out, o);
 	put_inside(x, &out, o);
 	put_parts(x, &out, o);
+	put_trusts(x, &out, o);
 	(void)put_text(x, &out);	/* main() says if not */
 }
 
