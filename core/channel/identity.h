@@ -61,8 +61,8 @@ struct identity_proof {
 	uint8_t value[32];		/* as in store_credential */
 };
 /* A number that is not in the store: tokens of the static file have one by
- * their contents. */
-#define IDENTITY_FILE_BIT ((uint64_t)1 << 62)
+ * their contents.  All are below 2^40, for an endpoint keeps no more bits. */
+#define IDENTITY_FILE_BIT ((uint64_t)1 << 39)
 /*
  * 0: it is one of endpoint's, not expired, not revoked, and the endpoint is
  * active; *ret_number for identity_holds() and revocation.  -EACCES otherwise,
