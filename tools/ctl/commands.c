@@ -40,6 +40,8 @@ const struct option_info ctl_options[O_COUNT] = {
 	    "from now on", K_TEXT },
 	[O_USES] = { "uses", "N", "how often the token can be used", K_TEXT },
 	[O_KEY_FILE] = { "key-file", "PATH", "the key of this host", K_TEXT },
+	[O_CONFIG] = { "config", "FILE", "the configuration of the daemon",
+	    K_TEXT },
 	[O_DEADLINE] = { "deadline", "SPAN", "until the command expires "
 	    "(5m)", K_TEXT },
 	[O_ARGS] = { "args", "JSON", "the arguments as an object; - is standard input", K_TEXT },
@@ -115,6 +117,8 @@ const struct command ctl_commands[] = {
 	    events_run, { O_JSON } },
 	{ "secret encrypt", "", "make a secret fit for a configuration", 0, 0,
 	    { K_NONE }, secret_encrypt_run, { O_KEY_FILE } },
+	{ "doctor", "", "what may be wrong on this host", 0, 0, { K_NONE },
+	    doctor_run, { O_CONFIG, O_JSON } },
 	{ "help", "[COMMAND]", "say how a command is used", 0, 2,
 	    { K_NONE }, help_run, { O_NONE } },
 	{ .name = NULL }

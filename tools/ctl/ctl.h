@@ -34,7 +34,7 @@ enum opt {
 	O_JSON, O_WATCH, O_FOLLOW, O_OPEN, O_NO_WAIT,
 	O_STATE, O_STATUS, O_GROUP, O_PREFIX, O_COLUMNS, O_ENDPOINT,
 	O_NAME, O_LABEL, O_KEY, O_CERTIFICATE, O_EXPIRES, O_USES,
-	O_KEY_FILE, O_DEADLINE, O_ARGS, O_ID, O_AFTER, O_WINDOW, O_SERVERS, O_WHY,
+	O_KEY_FILE, O_CONFIG, O_DEADLINE, O_ARGS, O_ID, O_AFTER, O_WINDOW, O_SERVERS, O_WHY,
 	O_COUNT
 };
 
@@ -238,5 +238,6 @@ int reload_run(struct ctl *);
 int log_level_run(struct ctl *);
 int events_run(struct ctl *);
 int secret_encrypt_run(struct ctl *);
+int doctor_run(struct ctl *);
 
 #endif
