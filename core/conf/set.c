@@ -123,6 +123,7 @@ conf_set_new(const struct conf *c, const char *section,
 		if (one == -ENOMEM)
 			goto out;
 	}
+	set->values.secret_key = NULL;	/* it may outlive the tree */
 	one = conf_values_complete(&set->values, errs);
 	if (one < 0)
 		err = one;

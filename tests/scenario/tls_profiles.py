@@ -76,6 +76,30 @@ def test_lists_are_read_as_openssl_reads_them(scene):
         equal(names, wanted, f'{text}: {line}')
 
 
+def test_the_librarys_own_policy_counts(scene):
+    """what /etc/gnutls/config has switched off is not spoken, and not had"""
+    policy = scene.path('gnutls.conf')
+    with open(policy, 'w') as f:
+        f.write('[overrides]\ntls-disabled-cipher = aes-256-gcm\n')
+    d = scene.daemon()
+    for keys, code, text in [
+            ({}, 0, 'TLS_ECDHE_RSA_AES_128_GCM_SHA256'),
+            ({'cipher_suite': 'ALL'}, 0, 'TLS_ECDHE_RSA_AES_128_GCM_SHA256'),
+            ({'cipher_suite': 'ECDHE-RSA-AES256-GCM-SHA384:ALL'}, 1,
+             'ECDHE-RSA-AES256-GCM-SHA384 cannot be had from the library'),
+            ({'priority': 'NORMAL:+AES-256-GCM'}, 1,
+             'AES-256-GCM cannot be had from the library')]:
+        d.configure({'tls': {'cipher_suite': None, 'priority': None,
+                             **keys}})
+        p = subprocess.run(
+            d.command('-c', d.conf_path, '--check-config'),
+            capture_output=True, text=True, timeout=harness.PATIENCE,
+            env=dict(os.environ, GNUTLS_SYSTEM_PRIORITY_FILE=policy))
+        equal(p.returncode, code, p.stderr)
+        check(text in p.stdout + p.stderr, p.stdout + p.stderr)
+        check('_AES_256_GCM_' not in p.stdout, p.stdout)
+
+
 def handshake(d, *args):
     _, port = d.address()
     code, output = openssl('s_client', '-connect', f'127.0.0.1:{port}',

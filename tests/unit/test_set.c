@@ -146,6 +146,41 @@ a_set_is_made_or_not_when_memory_is_short(void **state)
 	conf_unref(&c);
 }
 
+/* Opens "safe:TEXT" to TEXT. */
+static int
+open_safe(const char *text, const char *key_file, char *why, char **ret)
+{
+	if (strcmp(text, "safe:broken") == 0) {
+		(void)snprintf(why, CONF_WHY_SIZE, "no key in %s", key_file);
+		return -ENOENT;
+	}
+	*ret = mem_strdup(strncmp(text, "safe:", 5) == 0 ? text + 5 : text);
+	return *ret == NULL ? -ENOMEM : 0;
+}
+
+#define WITH_KEY "[daemon]\nsecret_key = /k\n"
+
+static void
+secrets_are_opened_and_others_are_not(void **state)
+{
+	struct conf_set *s, *t;
+
+	(void)state;
+	conf_set_secret_fn(open_safe);
+	s = set_of(HEAD "file = /x\npin = safe:1234\ntext = safe:5678\n");
+	assert_int_equal(conf_set_number(s, "pin"), 1234);
+	assert_string_equal(conf_set_text(s, "pin"), "1234");
+	assert_string_equal(conf_set_text(s, "text"), "safe:5678");
+	t = set_of(HEAD "file = /x\npin = 1234\ntext = safe:5678\n");
+	assert_false(conf_set_differs(s, t));
+	conf_set_free(&s);
+	conf_set_free(&t);
+	set_fails(WITH_KEY HEAD "file = /x\npin = safe:broken\n", opts,
+	    "[plugin.p] pin: no key in /k");
+	set_fails(HEAD "file = /x\npin = safe:98765\n", opts, "(hidden)");
+	conf_set_secret_fn(NULL);
+}
+
 #define T(f) \
 	cmocka_unit_test_setup_teardown(f, conf_dir_set_up, conf_dir_tear_down)
 
@@ -154,6 +189,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(options_are_typed_and_have_defaults),
+		T(secrets_are_opened_and_others_are_not),
 		T(bad_options_are_told_and_secrets_are_not),
 		T(a_schema_that_is_not_right_is_refused),
 		T(changes_are_seen_by_meaning),
