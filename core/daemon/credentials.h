@@ -58,7 +58,7 @@ void credentials_discard(struct credentials_staged **);
 /* Looks whether the ticket master is due for replacement (call hourly). */
 void credentials_rotate(struct credentials *);
 /* Looks whether CAs, revocation lists and lists of fingerprints have changed, and
- * puts in service what can be used.  Blocking; one thread. */
+ * puts in service what can be used.  Blocking; on the thread that commits. */
 void credentials_look(struct credentials *);
 /* Says each weakening of what is asked of client certificates, loudly. */
 void credentials_warn(struct credentials *);

@@ -20,6 +20,7 @@ put(struct credentials *c, size_t i, struct tls_trust *fresh, char *why)
 	r = credentials_swap(c, p, NULL, why);
 	if (r != 0) {
 		p->listener[i].trust = old;
+		p->trust[i].tried = p->trust[i].used;	/* once more */
 		return r;
 	}
 	p->trust[i].trust = fresh;
@@ -29,39 +30,51 @@ put(struct credentials *c, size_t i, struct tls_trust *fresh, char *why)
 }
 
 static void
+tell(const char *section, struct tls_trust *fresh, int error, const char *why)
+{
+	struct tls_trust_info info;
+
+	tls_trust_info(fresh, &info);
+	if (error == 0)
+		log_notice("[%s] new CAs or revocation lists in service "
+		    "cas=%u lists=%u revoked=%zu", section, info.anchors,
+		    info.crls, info.revoked);
+	else
+		log_error("[%s] new CAs or revocation lists are not in "
+		    "service error=%s %s", section, strerror(-error), why);
+}
+
+/* The policy changes on this thread only; a file system that hangs must not
+ * hold the lock. */
+static void
 look_at(struct credentials *c, size_t i)
 {
-	struct listener_trust *t = &c->policy->trust[i];
-	const char *section = conf_section(c->policy->conf, "listener",
-	    (unsigned)i);
+	const struct policy *p = c->policy;
+	const char *section = conf_section(p->conf, "listener", (unsigned)i);
+	struct listener_trust t = p->trust[i];
 	struct tls_trust *fresh = NULL;
-	struct tls_trust_info info;
 	char why[CREDENTIALS_WHY_SIZE] = "";
-	int r;
+	int r = 0;
 
-	if (!listener_trust_look(c->policy->conf, section, t, &fresh))
+	if (t.trust == NULL)
 		return;
-	tls_trust_info(fresh, &info);
-	r = put(c, i, fresh, why);
-	if (r != 0) {
-		tls_trust_unref(&fresh);
-		t->tried = t->used;	/* once more */
-		log_error("[%s] new CAs or revocation lists are not in "
-		    "service error=%s %s", section, strerror(-r), why);
-		return;
+	(void)listener_trust_look(p->conf, section, &t, &fresh);
+	pthread_mutex_lock(&c->lock);
+	c->policy->trust[i] = t;
+	if (fresh != NULL) {
+		r = put(c, i, fresh, why);
+		tell(section, fresh, r, why);
 	}
-	log_notice("[%s] new CAs or revocation lists in service cas=%u "
-	    "lists=%u revoked=%zu", section, info.anchors, info.crls,
-	    info.revoked);
+	pthread_mutex_unlock(&c->lock);
+	if (r != 0)
+		tls_trust_unref(&fresh);
 }
 
 void
 credentials_look(struct credentials *c)
 {
-	pthread_mutex_lock(&c->lock);
 	for (size_t i = 0; i < c->policy->listeners; i++)
 		look_at(c, i);
-	pthread_mutex_unlock(&c->lock);
 }
 
 void

@@ -17,7 +17,7 @@ import harness      # noqa: E402
 from agents import Agent, spki      # noqa: E402
 from control import Control      # noqa: E402
 from harness import (CLOSE, PING, PONG, Closed, Device,  # noqa: E402
-                     Failure, Pki, check, equal)
+                     Failure, Pki, check, equal, wait_until)
 from tls_tools import SClient, Tool  # noqa: E402
 
 V12 = ssl.TLSVersion.TLSv1_2
@@ -42,7 +42,13 @@ class Lister(Pki):
             with open(path, 'w') as f:
                 f.write('[ca]\ndefault_ca=x\n[x]\n'
                         f'database={base}/index.txt\n'
-                        f'crlnumber={base}/crlnumber\ndefault_md=sha256\n')
+                        f'crlnumber={base}/crlnumber\ndefault_md=sha256\n'
+                        '[part]\nissuingDistributionPoint=critical,@p\n'
+                        '[p]\nfullname=URI:http://x/crl\nonlyuser=TRUE\n'
+                        '[indirect]\nissuingDistributionPoint=critical,@i\n'
+                        '[i]\nfullname=URI:http://x/crl\n'
+                        'indirectCRL=TRUE\n'
+                        '[delta]\n2.5.29.27=critical,DER:020101\n')
         return ['ca', '-config', path, '-cert', self.ca, '-keyfile',
                 self.ca_key]
 
@@ -265,10 +271,14 @@ def test_files_that_cannot_be_used(scene):
             (path, good[:200], 'one.pem'), (path, '', 'one.pem'),
             (lists, good_list[:150], 'one.crl'),
             (lists, 'no list', 'no revocation list in it'),
+            (lists, one.list('-crldays', '2', '-crlexts', 'delta'), 'a delta'),
+            (lists, one.list('-crldays', '2', '-crlexts', 'indirect'),
+             'an indirect one'),
             (lists, stranger.list(), 'no CA that is given has signed')):
         put(name, text)
         d.expect_log(f'keep as they were.*{said}')
-        check(said in clients(d)['error'], 'not in the status')
+        wait_until('error in the status',
+                   lambda: said in clients(d).get('error', ''))
         check(said in subprocess.run(
             [os.path.join(harness.BUILDDIR, 'cleatctl'), '--socket',
              os.path.join(d.runtime, 'control.sock'), 'status'],
@@ -277,8 +287,10 @@ def test_files_that_cannot_be_used(scene):
         put(path, good)
         put(lists, good_list)
         d.expect_log('new CAs or revocation lists in service')
-        check('error' not in clients(d), 'the error stays')
+        wait_until('no error any more', lambda: 'error' not in clients(d))
         still_here(a1, b1)
+    put(lists, one.list('-crldays', '2', '-crlexts', 'part'))
+    d.expect_log('new CAs or revocation lists in service')
     shutil.move(cas, cas + '.away')
     d.expect_log('keep as they were.*No such file')
     still_here(a1, b1)

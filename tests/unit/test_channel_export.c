@@ -16,6 +16,8 @@
 #include "../lib/channel_rig.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tls/snapshot.h"
+#include "tls/trust.h"
 
 static struct rig rig;
 static struct rig_client client;
@@ -334,6 +336,81 @@ backlog_and_held_input_move_along(void **state)
 	unread(RIG_TLS12);
 }
 
+/* Another snapshot of the rig's, whose CA has revoked the device or not. */
+static struct tls_snapshot *
+judge(bool revoked)
+{
+	const struct test_cert *gone[] = { &rig.device };
+	char *text = test_crl_make(&rig.ca, gone, revoked ? 1 : 0, 3600);
+	char ca_name[] = "ca", crl_name[] = "crl";
+	const struct tls_blob ca = {
+		rig.ca.pem, rig.ca.pem_n, ca_name, false
+	};
+	const struct tls_blob crl = { text, strlen(text), crl_name, false };
+	const struct tls_trust_spec spec = {
+		.of_clients = true, .ca = &ca, .ca_n = 1, .crl = &crl,
+		.crl_n = 1
+	};
+	struct tls_listener_spec listeners[2] = {
+		{ .client_auth = TLS_CLIENT_OFF },
+		{ .client_auth = TLS_CLIENT_OPTIONAL }
+	};
+	const struct tls_snapshot_spec all = {
+		.listeners = listeners, .listeners_n = 2
+	};
+	struct tls_snapshot *s = NULL;
+
+	assert_int_equal(tls_trust_new(&spec, NULL, &listeners[1].trust), 0);
+	assert_int_equal(tls_snapshot_new(&all, NULL, &s), 0);
+	tls_trust_unref(&listeners[1].trust);
+	free(text);
+	return s;
+}
+
+static void
+trust(bool revoked)
+{
+	struct tls_snapshot *s = judge(revoked);
+
+	for (int i = 0; i < RIG_WORKERS; i++)
+		channel_worker_set_trust(rig.cw[i], s);
+	tls_snapshot_unref(&s);
+}
+
+static void
+a_revocation_finds_it_also_while_it_moves(void **state)
+{
+	struct rig_dial d = { .priority = RIG_TLS13, .cert = &rig.device };
+	struct rig_frame f;
+
+	(void)state;
+	for (int i = 0; i < RIG_WORKERS; i++)
+		rig.protocol[i].base.anonymous = false;
+	for (int moving = 0; moving < 2; moving++) {
+		trust(false);
+		rig_dial(&rig, &d, &client);
+		assert_true(rig_send_text(&client, "cert dev-1"));
+		rig_expect_text(&client, moving ? "ok 2 wss-safe" :
+		    "ok 1 wss-safe");
+		rig_settle(&rig);
+		trust(false);		/* the same again is nothing */
+		assert_int_equal(rig_look(&client), 0);
+		if (moving)
+			assert_int_equal(channel_migrate(rig.cw[0],
+			    rig.last_id, 1), 0);
+		trust(true);
+		rig_settle(&rig);
+		assert_true(rig_frame(&client, &f));
+		assert_int_equal(f.first_byte, WS_FIN | WS_OP_CLOSE);
+		assert_int_equal(f.code, 4005);
+		rig_hang_up(&client);
+	}
+	/* And one whose handshake was judged before. */
+	rig_dial(&rig, &d, &client);
+	assert_true(rig_frame(&client, &f));
+	assert_int_equal(f.code, 4005);
+}
+
 static void
 a_known_device_stays_online_while_it_moves(void **state)
 {
@@ -639,6 +716,7 @@ main(void)
 		T(every_half_of_a_frame_moves_along),
 		T(backlog_and_held_input_move_along),
 		T(a_known_device_stays_online_while_it_moves),
+		T(a_revocation_finds_it_also_while_it_moves),
 		T(a_takeover_finds_the_channel_where_it_went),
 		T(a_takeover_on_the_way_closes_at_arrival),
 		T(a_suspect_that_was_taken_over_on_the_way_may_still_speak),
