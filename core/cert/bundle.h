@@ -19,9 +19,9 @@
 
 #include "cert/file.h"
 
-#define CERT_BUNDLE_CERTS 256		/* of all files together */
-#define CERT_BUNDLE_KEYS 16
-#define CERT_BUNDLE_FILES 64
+#define CERT_BUNDLE_CERTS 1024		/* of all files together */
+#define CERT_BUNDLE_KEYS 128
+#define CERT_BUNDLE_FILES 256
 /* Rounds of password hashing, for all files together. */
 #define CERT_ROUNDS_MAX 10000000u
 

@@ -214,7 +214,7 @@ check_end(struct checking *c)
 			    "clients have to be told to trust it");
 		return;
 	}
-	if (c->spec->complete || (alone && has_stray_root(c)))
+	if (alone && (c->spec->complete || has_stray_root(c)))
 		found(c, "chain", CERT_ERROR, last, "was issued by \"%.64s\", "
 		    "whose certificate is missing: add the certificates of "
 		    "the authority (intermediates) to the file", issuer);
@@ -528,6 +528,21 @@ cert_check_result(const struct cert_findings *f, char *why)
 	if (f->errors == 0)
 		return 0;
 	return cert_why(why, -EINVAL, "%s", f->f[0].text);
+}
+
+bool
+cert_staple_fits(const struct cert_chain *ch, const void *der, size_t n)
+{
+	gnutls_datum_t d = { (unsigned char *)(uintptr_t)der, (unsigned)n };
+	gnutls_ocsp_resp_t resp = NULL;
+	bool fits;
+
+	if (gnutls_ocsp_resp_init(&resp) < 0)
+		return false;
+	fits = gnutls_ocsp_resp_import(resp, &d) >= 0 &&
+	    gnutls_ocsp_resp_check_crt(resp, 0, ch->crt[0]->crt) >= 0;
+	gnutls_ocsp_resp_deinit(resp);
+	return fits;
 }
 
 const char *

@@ -55,8 +55,8 @@ struct cert_check_spec {
 	/* Certificates that the chain has to reach; NULL: a root of its own is
 	 * enough. */
 	const struct cert_bundle *anchors;
-	/* Without anchors: a chain that ends at an issuer that is not there is
-	 * an error, not only a warning. */
+	/* Without anchors: a certificate that comes alone, without the issuer
+	 * that it names, is an error, not only a warning. */
 	bool complete;
 	/* Certificates of this bundle that are in none of `all` (NULL: in this
 	 * chain) are named. */
@@ -76,6 +76,9 @@ int cert_check(const struct cert_chain *, const struct cert_check_spec *,
 /* The first error's text into why[CERT_WHY_SIZE]; 0 if there is none, else
  * -EINVAL. */
 int cert_check_result(const struct cert_findings *, char *why);
+
+/* Whether an OCSP response (DER) is about the chain's leaf. */
+bool cert_staple_fits(const struct cert_chain *, const void *der, size_t n);
 
 const char *cert_level_name(enum cert_level);	/* "note", … */
 

@@ -33,6 +33,8 @@ stamp(const struct stat *st, struct cert_stamp *ret)
 	ret->size = (uint64_t)st->st_size;
 	ret->mtime_s = st->st_mtim.tv_sec;
 	ret->mtime_ns = st->st_mtim.tv_nsec;
+	ret->ctime_s = st->st_ctim.tv_sec;
+	ret->ctime_ns = st->st_ctim.tv_nsec;
 }
 
 void

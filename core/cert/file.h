@@ -23,6 +23,7 @@ struct cert_blob {
 struct cert_stamp {
 	uint64_t dev, ino, size;
 	int64_t mtime_s, mtime_ns;
+	int64_t ctime_s, ctime_ns;	/* also of a new mode or owner */
 };
 
 /*

@@ -177,10 +177,10 @@ tell_live(struct credentials *c, const char *slot, const struct tls_cred *cred)
 }
 
 /* Under the lock.  Replaces what `source` had in the slot, whatever kind of key
- * that was; on failure all is as before. */
+ * that was unless `beside`; on failure all is as before. */
 static int
 put(struct credentials *c, struct published *pub, const char *source,
-    struct tls_cred *cred, char *why)
+    struct tls_cred *cred, bool beside, char *why)
 {
 	struct published old = *pub;
 	unsigned at = place_of(cred);
@@ -190,7 +190,7 @@ put(struct credentials *c, struct published *pub, const char *source,
 	if (name == NULL)
 		return -ENOMEM;
 	for (unsigned k = 0; k < TLS_SLOT_CREDS; k++) {
-		if (k != at && (pub->source[k] == NULL ||
+		if (k != at && (beside || pub->source[k] == NULL ||
 		    strcmp(pub->source[k], source) != 0))
 			continue;
 		pub->cred[k] = k == at ? tls_cred_ref(cred) : NULL;
@@ -237,7 +237,7 @@ same_certificate(const struct tls_cred *a, const struct tls_cred *b)
 
 int
 credentials_put(void *ctx, const char *slot, const char *source,
-    struct tls_cred *cred)
+    struct tls_cred *cred, bool beside)
 {
 	struct credentials *c = ctx;
 	struct published *pub;
@@ -251,7 +251,8 @@ credentials_put(void *ctx, const char *slot, const char *source,
 		known = pub != NULL &&
 		    same_certificate(pub->cred[place_of(cred)], cred);
 		/* A known one, too: its chain or OCSP response may be new. */
-		r = pub == NULL ? -ENOMEM : put(c, pub, source, cred, why);
+		r = pub == NULL ? -ENOMEM : put(c, pub, source, cred,
+		    beside, why);
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (r == 0 && !known)

@@ -9,6 +9,7 @@
 #ifndef CT_DAEMON_CREDENTIALS_H
 #define CT_DAEMON_CREDENTIALS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,7 +44,7 @@ void credentials_free(struct credentials **);
 
 /* The hooks of plug/. */
 int credentials_put(void *ctx, const char *slot, const char *source,
-    struct tls_cred *);
+    struct tls_cred *, bool beside);
 void credentials_failed(void *ctx, const char *slot, const char *why);
 int credentials_challenge(void *ctx, const struct plug_challenge *);
 void credentials_challenge_remove(void *ctx, const char *key);

@@ -141,7 +141,8 @@ cert_publish(struct cleat_self *s, const char *slot,
 	if (err == 0)
 		err = check_cred(s, slot, cred, why);
 	if (err == 0) {
-		err = h->cred_put(h->ctx, slot, s->inst->name, cred);
+		err = h->cred_put(h->ctx, slot, s->inst->name, cred,
+		    (c->flags & CLEAT_CRED_BESIDE) != 0);
 		if (err < 0)
 			(void)plug_why(why, 0, "it cannot be put in service: "
 			    "%s", strerror(-err));

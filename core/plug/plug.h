@@ -57,10 +57,11 @@ struct plug_challenge {
 struct plug_hooks {
 	void *ctx;
 	/* The checked credential of a slot, for new handshakes, in place of
-	 * what the instance `source` had there.  Takes a reference of its own.
+	 * what the instance `source` had there; `beside`: only of what it had
+	 * with this kind of key.  Takes a reference of its own.
 	 * 0; -ENOENT unknown slot; -ENOMEM. */
 	int (*cred_put)(void *ctx, const char *slot, const char *source,
-	    struct tls_cred *);
+	    struct tls_cred *, bool beside);
 	/* No new credential for the slot; what is in service stays.  It has
 	 * been logged and published already. */
 	void (*cred_failed)(void *ctx, const char *slot, const char *why);

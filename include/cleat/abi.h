@@ -16,7 +16,8 @@
  *
  *   1.0  2026-11-20  first version
  *   1.1  2026-11-21  keys and enrolment in hello; commands, telemetry, inventory,
- *                    drain; completions; metrics for status plugins
+ *                    drain; completions; metrics for status plugins; credentials
+ *                    beside each other (CLEAT_CRED_BESIDE)
  */
 #ifndef CLEAT_ABI_H
 #define CLEAT_ABI_H

@@ -13,10 +13,14 @@
 extern "C" {
 #endif
 
+/* The slot keeps what this instance published with the other kind of key: RSA
+ * stands beside ECDSA or Ed25519.  Without it the credential replaces both. */
+#define CLEAT_CRED_BESIDE 1u
+
 /* What an instance publishes with host->cred_publish(). */
 struct cleat_cred {
 	uint32_t size;			/* sizeof(struct cleat_cred) */
-	uint32_t reserved;
+	uint32_t flags;			/* CLEAT_CRED_* */
 	struct cleat_bytes chain_pem;	/* leaf first, then intermediates */
 	struct cleat_bytes key_pem;	/* unencrypted; empty: external key */
 	const char *key_id;		/* external key: handed to sign() */

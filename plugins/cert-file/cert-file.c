@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates from PEM files, for all slots that name the instance.  Looks at
- * the files now and then, and publishes a pair that has changed and come to
- * rest.  Without files it makes a self-signed certificate, unless forbidden.
+ * Certificates from files of any format, for all slots that name the instance.
+ * Looks at the files when inotify tells and now and then, and publishes what has
+ * changed and come to rest: for each slot the best chain of each kind of key.
+ * What cannot be used is said, and what is in service stays.  Without files it
+ * makes a self-signed certificate, unless forbidden.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,27 +13,24 @@
 
 #include <cleat/host.h>
 
-#include "pem.h"
+#include "choose.h"
+#include "material.h"
+#include "options.h"
 #include "self_signed.h"
+#include "watch.h"
 
 #define NAME "cert-file"
 #define SETTLE_MS 1000			/* a pair is written in two steps */
-#define RETRY_MS (3600u * 1000)		/* what was refused may become good */
+#define AGAIN_MS (3600u * 1000)		/* what was refused may become good */
 #define HOST_NAME_SIZE 256
+#define SLOT_NAMES_MAX 128
+#define SLOT_SIZE 128
 
-enum { CHAIN, KEY, OCSP, FILES };
-static const char *const file_opts[FILES] = { "chain", "key", "ocsp" };
-
-/* What the options say. */
-struct config {
-	char *path[FILES];		/* NULL: not given */
-	bool self_signed;
-	uint64_t poll_ms;
-};
-
-struct material {
-	struct pem_file file[FILES];
-	struct pem_stamp stamp[FILES];
+/* What a slot was given last. */
+struct given {
+	char slot[SLOT_SIZE];
+	bool whole[KINDS];		/* with its issuers, or needed none */
+	struct given *next;
 };
 
 struct inst {
@@ -39,11 +38,13 @@ struct inst {
 	const struct cleat_host *host;
 	struct config config;
 	struct cleat_timer *timer;
-	struct pem_stamp published[FILES];	/* or refused */
-	struct pem_stamp seen[FILES];
+	struct watch *watch;
+	struct given *given;
+	uint64_t published;		/* watch_print() of it, or refused */
+	uint64_t seen;
 	uint64_t tried_ms;
 	bool refused;			/* the last publish, by somebody */
-	bool told_mode;
+	char told_open[256];		/* the key file that was warned of */
 };
 
 struct staged {
@@ -51,109 +52,7 @@ struct staged {
 	struct material material;
 };
 
-static const struct cleat_opt opts[] = {
-	{ "chain", CLEAT_OPT_PATH, 0, NULL, 0, 0,
-	    "PEM file: the certificate, then its intermediates" },
-	{ "key", CLEAT_OPT_PATH, 0, NULL, 0, 0,
-	    "PEM file: the private key, not encrypted" },
-	{ "ocsp", CLEAT_OPT_PATH, 0, NULL, 0, 0,
-	    "DER file: OCSP response to staple" },
-	{ "self_signed", CLEAT_OPT_BOOL, 0, "yes", 0, 0,
-	    "without chain and key, make a self-signed certificate" },
-	{ "poll", CLEAT_OPT_DURATION, 0, "15s", 1000, 86400000,
-	    "how often to look whether the files have changed" },
-	{ .name = NULL }
-};
-
-/* ---- options ------------------------------------------------------------- */
-
-static void
-config_fini(struct config *c)
-{
-	for (int i = 0; i < FILES; i++)
-		free(c->path[i]);
-	memset(c, 0, sizeof(*c));
-}
-
-static int
-config_check(struct inst *in, struct config *c)
-{
-	bool files = c->path[CHAIN] != NULL || c->path[KEY] != NULL ||
-	    c->path[OCSP] != NULL;
-
-	if (files && (c->path[CHAIN] == NULL || c->path[KEY] == NULL)) {
-		in->host->log(in->self, CLEAT_LOG_ERROR, "chain and key are "
-		    "both needed");
-		return -EINVAL;
-	}
-	if (!files && !c->self_signed) {
-		in->host->log(in->self, CLEAT_LOG_ERROR, "chain and key are "
-		    "needed, or self_signed = yes");
-		return -EINVAL;
-	}
-	c->self_signed = !files;
-	return 0;
-}
-
-static int
-config_read(struct inst *in, const struct cleat_opts *o, struct config *ret)
-{
-	struct config c = { .self_signed = false };
-	const char *path;
-	int err;
-
-	c.self_signed = in->host->opt_number(in->self, o, "self_signed") != 0;
-	c.poll_ms = in->host->opt_number(in->self, o, "poll");
-	for (int i = 0; i < FILES; i++) {
-		path = in->host->opt_text(in->self, o, file_opts[i]);
-		if (path == NULL || path[0] == '\0')
-			continue;
-		c.path[i] = strdup(path);
-		if (c.path[i] == NULL) {
-			config_fini(&c);
-			return -ENOMEM;
-		}
-	}
-	err = config_check(in, &c);
-	if (err < 0)
-		config_fini(&c);
-	else
-		*ret = c;
-	return err;
-}
-
-/* ---- getting it ---------------------------------------------------------- */
-
-static void
-material_fini(struct material *m)
-{
-	for (int i = 0; i < FILES; i++)
-		pem_fini(&m->file[i]);
-}
-
-static int
-read_files(struct inst *in, const struct config *c, struct material *m,
-    char *why)
-{
-	unsigned mode = 0;
-	int err;
-
-	for (int i = 0; i < FILES; i++) {
-		if (c->path[i] == NULL)
-			continue;
-		err = pem_read(c->path[i], why, &m->file[i], &m->stamp[i],
-		    &mode);
-		if (err < 0)
-			return err;
-		if (i != KEY || (mode & 07) == 0 || in->told_mode)
-			continue;
-		in->told_mode = true;
-		in->host->log(in->self, CLEAT_LOG_WARNING, "%s: everybody "
-		    "on this machine may read the private key (mode %04o)",
-		    c->path[i], mode);
-	}
-	return pem_check_pair(&m->file[CHAIN], &m->file[KEY], why);
-}
+/* ---- self-signed --------------------------------------------------------- */
 
 static bool
 known(const char *const *names, unsigned n, const char *name)
@@ -166,7 +65,7 @@ known(const char *const *names, unsigned n, const char *name)
 }
 
 /* This host, the loopback, and every name of every slot. */
-static unsigned
+static void
 own_names(struct inst *in, const char *host_name, const char **names)
 {
 	const char *slot, *name;
@@ -187,23 +86,32 @@ own_names(struct inst *in, const char *host_name, const char **names)
 		}
 	}
 	names[n] = NULL;
-	return n;
 }
 
 static int
 self_sign(struct inst *in, struct material *m, char *why)
 {
 	const char *names[SELF_SIGNED_NAMES_MAX + 1], *dir;
+	int64_t now_ms = in->host->wall_ms(in->self);
 	char host_name[HOST_NAME_SIZE] = "";
 	bool made = false;
 	int err;
 
+	memset(m, 0, sizeof(*m));
 	if (gethostname(host_name, sizeof(host_name) - 1) < 0)
 		host_name[0] = '\0';
-	(void)own_names(in, host_name, names);
+	own_names(in, host_name, names);
 	dir = in->host->state_dir(in->self);
-	err = self_signed_get(dir, names, in->host->wall_ms(in->self), why,
-	    &m->file[CHAIN], &m->file[KEY], &made);
+	err = cert_bundle_new(&m->bundle);
+	if (err < 0)
+		(void)cert_why(why, err, "out of memory");
+	else
+		err = self_signed_get(dir, names, now_ms, why, m->bundle,
+		    &made);
+	if (err == 0)
+		err = material_chains(m, NULL, now_ms / 1000, why);
+	if (err < 0)
+		material_fini(m);
 	if (made)
 		in->host->log(in->self, CLEAT_LOG_NOTICE,
 		    "made a self-signed certificate for %s in %s/%s",
@@ -214,42 +122,183 @@ self_sign(struct inst *in, struct material *m, char *why)
 static int
 get(struct inst *in, const struct config *c, struct material *m, char *why)
 {
-	int err;
-
-	memset(m, 0, sizeof(*m));
-	err = c->self_signed ? self_sign(in, m, why) :
-	    read_files(in, c, m, why);
-	if (err < 0)
-		material_fini(m);
-	return err;
+	return c->self_signed ? self_sign(in, m, why) :
+	    material_read(c, in->host->wall_ms(in->self) / 1000, why, m);
 }
 
 /* ---- publishing ---------------------------------------------------------- */
 
-static struct cleat_bytes
-bytes(const struct pem_file *f)
+static struct given *
+given_of(struct inst *in, const char *slot)
 {
-	struct cleat_bytes b = { f->p, f->n };
+	struct given *g;
 
-	return b;
+	for (g = in->given; g != NULL; g = g->next) {
+		if (strcmp(g->slot, slot) == 0)
+			return g;
+	}
+	g = strlen(slot) < SLOT_SIZE ? calloc(1, sizeof(*g)) : NULL;
+	if (g == NULL)
+		return NULL;
+	memcpy(g->slot, slot, strlen(slot) + 1);
+	g->next = in->given;
+	in->given = g;
+	return g;
+}
+
+static void
+given_free(struct inst *in)
+{
+	struct given *g;
+
+	while ((g = in->given) != NULL) {
+		in->given = g->next;
+		free(g);
+	}
+}
+
+static struct cleat_bytes
+bytes(const struct cert_blob *b)
+{
+	struct cleat_bytes v = { b->p, b->n };
+
+	return v;
 }
 
 static int
-publish_slot(struct inst *in, const struct material *m, const char *slot)
+put(struct inst *in, const char *slot, const struct choice *c,
+    const struct cert_blob *staple, bool beside)
 {
-	struct cleat_cred c = {
-		.size = sizeof(c),
-		.chain_pem = bytes(&m->file[CHAIN]),
-		.key_pem = bytes(&m->file[KEY]),
-		.ocsp_der = bytes(&m->file[OCSP]),
+	struct cert_blob chain = { NULL, 0 }, key = { NULL, 0 };
+	struct cleat_cred cred = {
+		.size = sizeof(cred), .flags = beside ? CLEAT_CRED_BESIDE : 0
 	};
+	int err;
 
-	return in->host->cred_publish(in->self, slot, &c);
+	err = cert_chain_pem(c->chain, &chain);
+	if (err == 0)
+		err = cert_key_pem(c->chain->key, &key);
+	if (err == 0) {
+		cred.chain_pem = bytes(&chain);
+		cred.key_pem = bytes(&key);
+		if (staple != NULL && !c->staple_stale)
+			cred.ocsp_der = bytes(staple);
+		err = in->host->cred_publish(in->self, slot, &cred);
+	} else {
+		in->host->cred_failed(in->self, slot, strerror(-err));
+	}
+	cert_blob_free(&chain);
+	cert_blob_free(&key);
+	return err;
+}
+
+/* The first error is what failed; all the others have a line each. */
+static void
+tell(struct inst *in, const char *slot, const struct cert_findings *f)
+{
+	bool first = f->errors > 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		if (first)
+			in->host->cred_failed(in->self, slot, f->f[i].text);
+		else
+			in->host->log(in->self, f->f[i].level == CERT_NOTE ?
+			    CLEAT_LOG_INFO : CLEAT_LOG_WARNING, "slot=%s %s",
+			    slot, f->f[i].text);
+		first = false;
+	}
+}
+
+static int
+publish_choice(struct inst *in, const struct choose_spec *spec,
+    const char *slot, const struct choice *c, bool beside)
+{
+	struct given *g = given_of(in, slot);
+	int err = -EINVAL;
+
+	tell(in, slot, &c->found);
+	if (c->found.errors == 0)
+		err = put(in, slot, c, choose_staple(spec, c->chain), beside);
+	if (err < 0)
+		in->refused = true;
+	else if (g != NULL)
+		g->whole[cert_chain_is_rsa(c->chain)] = c->chain->n > 1 ||
+		    c->chain->rooted;
+	return err;
+}
+
+static void
+fill_spec(struct inst *in, const struct config *c, const struct material *m,
+    const char *slot, const char **names, struct choose_spec *spec)
+{
+	struct given *g = given_of(in, slot);
+	unsigned n = 0;
+
+	while (n < SLOT_NAMES_MAX && (names[n] = in->host->slot_name(in->self,
+	    slot, n)) != NULL)
+		n++;
+	names[n] = NULL;
+	*spec = (struct choose_spec){
+		.check = {
+			.checks = CERT_CHECK_ALL, .names = names,
+			.now_s = in->host->wall_ms(in->self) / 1000,
+			.anchors = m->anchors,
+			.strays = c->directory == NULL ? m->bundle : NULL,
+			.all = m->chain, .all_n = m->chain_n,
+		},
+		.staples = m->staple, .staples_n = m->staple_n,
+	};
+	if (g != NULL)
+		memcpy(spec->whole, g->whole, sizeof(spec->whole));
+}
+
+/* 0 when the slot got something. */
+static int
+publish_slot(struct inst *in, const struct config *c, const struct material *m,
+    const char *slot)
+{
+	const char *names[SLOT_NAMES_MAX + 1];
+	struct choice *choice = calloc(KINDS, sizeof(*choice));
+	struct choose_spec spec;
+	int err = -ENOMEM, one;
+	bool any = false, both;
+
+	fill_spec(in, c, m, slot, names, &spec);
+	if (choice != NULL)
+		err = choose(m->chain, m->chain_n, &spec, choice);
+	if (err < 0) {
+		in->host->cred_failed(in->self, slot, strerror(-err));
+		in->refused = true;
+		free(choice);
+		return err;
+	}
+	both = choice[OTHER].chain != NULL && choice[RSA].chain != NULL;
+	for (int k = 0; k < KINDS; k++) {
+		if (choice[k].chain == NULL)
+			continue;
+		one = publish_choice(in, &spec, slot, &choice[k], both);
+		if (one < 0)
+			err = one;
+		else
+			any = true;
+	}
+	free(choice);
+	return any ? 0 : err;
+}
+
+static void
+warn_open_key(struct inst *in, const struct material *m)
+{
+	if (m->open_key[0] == '\0' || strcmp(m->open_key, in->told_open) == 0)
+		return;
+	memcpy(in->told_open, m->open_key, sizeof(in->told_open));
+	in->host->log(in->self, CLEAT_LOG_WARNING, "%s: everybody on this "
+	    "machine may read the private key: chmod 0600", m->open_key);
 }
 
 /* 0 when at least one slot took it, or there is none. */
 static int
-publish(struct inst *in, const struct material *m)
+publish(struct inst *in, const struct config *c, const struct material *m)
 {
 	const char *slot;
 	int err = 0, one;
@@ -257,17 +306,18 @@ publish(struct inst *in, const struct material *m)
 
 	in->refused = false;
 	in->tried_ms = in->host->mono_ms(in->self);
-	memcpy(in->published, m->stamp, sizeof(in->published));
-	memcpy(in->seen, m->stamp, sizeof(in->seen));
+	warn_open_key(in, m);
+	if (m->skipped_n > 0)
+		in->host->log(in->self, CLEAT_LOG_INFO, "passed over %u "
+		    "files, the last one because %s", m->skipped_n,
+		    m->skipped);
 	for (unsigned i = 0; (slot = in->host->slot(in->self, i)) != NULL;
 	    i++) {
-		one = publish_slot(in, m, slot);
-		if (one < 0) {
-			in->refused = true;
+		one = publish_slot(in, c, m, slot);
+		if (one < 0)
 			err = one;
-		} else {
+		else
 			any = true;
-		}
 	}
 	return any ? 0 : err;
 }
@@ -290,64 +340,75 @@ tell_failed(struct inst *in, const char *only, const char *why)
 static int
 load(struct inst *in)
 {
-	char why[PEM_WHY_SIZE] = "";
+	char why[CERT_WHY_SIZE] = "";
 	struct material m;
 	int err;
 
-	for (int i = 0; i < FILES; i++) {
-		if (in->config.path[i] != NULL)
-			pem_stamp_of(in->config.path[i], &in->published[i]);
-	}
+	/* Before it is read: what changes meanwhile is another change. */
+	watch_set(in->watch, &in->config);
+	in->seen = in->published = watch_print(&in->config);
 	err = get(in, &in->config, &m, why);
 	if (err < 0) {
-		memcpy(in->seen, in->published, sizeof(in->seen));
 		tell_failed(in, NULL, why);
 		return err;
 	}
-	err = publish(in, &m);
+	err = publish(in, &in->config, &m);
 	material_fini(&m);
 	return err;
 }
 
+/* Time alone changes what is right: of what was refused, of several in a
+ * directory, of one that is to be made anew. */
+static bool
+is_due(struct inst *in)
+{
+	return (in->refused || in->config.self_signed ||
+	    in->config.directory != NULL) &&
+	    in->host->mono_ms(in->self) - in->tried_ms >= AGAIN_MS;
+}
+
 static void
-on_timer(void *arg)
+look(void *arg)
 {
 	struct inst *in = arg;
-	struct pem_stamp now[FILES];
-	bool changed, at_rest;
+	uint64_t now = watch_print(&in->config);
+	bool changed = now != in->published, at_rest = now == in->seen;
 
-	memset(now, 0, sizeof(now));
-	for (int i = 0; i < FILES; i++) {
-		if (in->config.path[i] != NULL)
-			pem_stamp_of(in->config.path[i], &now[i]);
-	}
-	changed = memcmp(now, in->published, sizeof(now)) != 0;
-	at_rest = memcmp(now, in->seen, sizeof(now)) == 0;
-	memcpy(in->seen, now, sizeof(now));
+	in->seen = now;
 	if (changed && !at_rest) {
 		in->host->timer_set(in->timer, SETTLE_MS);
 		return;
 	}
 	/* What failed is told to the slots; there is nobody else to tell. */
-	if (changed || (in->refused && in->host->mono_ms(in->self) -
-	    in->tried_ms >= RETRY_MS))
+	if (changed || is_due(in))
 		(void)load(in);
 	in->host->timer_set(in->timer, in->config.poll_ms);
+}
+
+/* The timer says whether it has come to rest, so the first event starts that,
+ * and those that follow do not hurry it. */
+static void
+on_change(void *arg)
+{
+	struct inst *in = arg;
+
+	if (watch_print(&in->config) != in->seen)
+		look(in);
 }
 
 static void
 on_refresh(void *inst, const char *slot)
 {
 	struct inst *in = inst;
-	char why[PEM_WHY_SIZE] = "";
+	char why[CERT_WHY_SIZE] = "";
 	struct material m;
 
 	if (get(in, &in->config, &m, why) < 0) {
 		tell_failed(in, slot, why);
 		return;
 	}
-	if (publish_slot(in, &m, slot) < 0)
-		in->refused = true;
+	/* A failure has been told. */
+	(void)publish_slot(in, &in->config, &m, slot);
 	material_fini(&m);
 }
 
@@ -363,12 +424,20 @@ life_open(struct cleat_self *self, const struct cleat_host *host, void **ret)
 		return -ENOMEM;
 	in->self = self;
 	in->host = host;
-	err = config_read(in, NULL, &in->config);
+	err = config_read(self, host, NULL, &in->config);
 	if (err < 0)
 		free(in);
 	else
 		*ret = in;
 	return err;
+}
+
+static void
+stop(struct inst *in)
+{
+	in->host->timer_free(in->timer);
+	in->timer = NULL;
+	watch_free(&in->watch);
 }
 
 static int
@@ -377,13 +446,13 @@ life_start(void *inst)
 	struct inst *in = inst;
 	int err;
 
-	err = in->host->timer_new(in->self, on_timer, in, &in->timer);
-	if (err < 0)
-		return err;
-	err = load(in);
+	err = in->host->timer_new(in->self, look, in, &in->timer);
+	if (err == 0)
+		err = watch_new(in->self, in->host, on_change, in, &in->watch);
+	if (err == 0)
+		err = load(in);
 	if (err < 0) {
-		in->host->timer_free(in->timer);
-		in->timer = NULL;
+		stop(in);
 		return err;
 	}
 	in->host->timer_set(in->timer, in->config.poll_ms);
@@ -395,12 +464,12 @@ life_prepare(void *inst, const struct cleat_opts *o, void **ret_staged)
 {
 	struct inst *in = inst;
 	struct staged *st = calloc(1, sizeof(*st));
-	char why[PEM_WHY_SIZE] = "";
+	char why[CERT_WHY_SIZE] = "";
 	int err;
 
 	if (st == NULL)
 		return -ENOMEM;
-	err = config_read(in, o, &st->config);
+	err = config_read(in->self, in->host, o, &st->config);
 	if (err == 0) {
 		err = get(in, &st->config, &st->material, why);
 		if (err < 0)
@@ -423,8 +492,11 @@ life_commit(void *inst, void *staged)
 
 	config_fini(&in->config);
 	in->config = st->config;
+	given_free(in);			/* other files, other expectations */
+	watch_set(in->watch, &in->config);
+	in->seen = in->published = watch_print(&in->config);
 	/* A refusal has been logged and published; the last good stays. */
-	(void)publish(in, &st->material);
+	(void)publish(in, &in->config, &st->material);
 	material_fini(&st->material);
 	free(st);
 	in->host->timer_set(in->timer, in->config.poll_ms);
@@ -444,10 +516,7 @@ life_discard(void *inst, void *staged)
 static void
 life_stop(void *inst)
 {
-	struct inst *in = inst;
-
-	in->host->timer_free(in->timer);
-	in->timer = NULL;
+	stop(inst);
 }
 
 static void
@@ -456,6 +525,7 @@ life_close(void *inst)
 	struct inst *in = inst;
 
 	config_fini(&in->config);
+	given_free(in);
 	free(in);
 }
 
@@ -475,4 +545,4 @@ static const struct cleat_cert_source_ops ops = {
 	.refresh = on_refresh,
 };
 
-CLEAT_PLUGIN(CLEAT_CERT_SOURCE, NAME, "1.0", opts, &life, &ops);
+CLEAT_PLUGIN(CLEAT_CERT_SOURCE, NAME, "1.1", config_opts, &life, &ops);

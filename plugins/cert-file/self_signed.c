@@ -19,25 +19,45 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
+#include "cert/chain.h"
+#include "cert/file.h"
+
 #define DAY_S 86400
 #define VALID_S (INT64_C(3650) * DAY_S)
 #define RENEW_S (INT64_C(30) * DAY_S)
 #define SERIAL_N 16
 #define CN_MAX 64			/* RFC 5280 appendix A, ub-common-name */
-#define BEGIN_CERT "-----BEGIN CERTIFICATE-----"
-
-static int
-fail(char *why, int err, const char *what, const char *text)
-{
-	(void)snprintf(why, PEM_WHY_SIZE, "%.300s: %.90s", what, text);
-	return err;
-}
+#define MARK_SIZE 17
+#define MARK_KEY "cleat self-signed host mark"
+#define OID_SERIAL_NUMBER "2.5.4.5"	/* X.520, of the subject */
 
 static int
 vendor(char *why, int r)
 {
-	return r >= 0 ? 0 : fail(why, r == GNUTLS_E_MEMORY_ERROR ? -ENOMEM :
-	    -EIO, "making a self-signed certificate", gnutls_strerror(r));
+	return r >= 0 ? 0 : cert_why(why, r == GNUTLS_E_MEMORY_ERROR ?
+	    -ENOMEM : -EIO, "making a self-signed certificate: %s",
+	    gnutls_strerror(r));
+}
+
+/*
+ * What tells this host from a copy of its disk: a hash of the machine's id,
+ * which is not to be shown itself (machine-id(5)).  "" when there is none.
+ */
+static void
+host_mark(char to[MARK_SIZE])
+{
+	struct cert_blob id = { NULL, 0 };
+	unsigned char hash[32];
+
+	to[0] = '\0';
+	if (cert_file_read("/etc/machine-id", NULL, &id, NULL, NULL) < 0)
+		return;
+	if (gnutls_hmac_fast(GNUTLS_MAC_SHA256, MARK_KEY, strlen(MARK_KEY),
+	    id.p, id.n, hash) == 0) {
+		for (size_t i = 0; i < (MARK_SIZE - 1) / 2; i++)
+			(void)snprintf(to + 2 * i, 3, "%02x", hash[i]);
+	}
+	cert_blob_free(&id);
 }
 
 /* ---- one that is there --------------------------------------------------- */
@@ -63,45 +83,53 @@ has_san(gnutls_x509_crt_t crt, const char *name)
 	}
 }
 
+/* Made for another host, whose disk or image this one was copied from. */
 static bool
-still_good(const char *pem, const char *const *names, int64_t now_s)
+has_mark(gnutls_x509_crt_t crt, const char *mark)
 {
-	gnutls_datum_t d = { (unsigned char *)(uintptr_t)pem,
-	    (unsigned)strlen(pem) };
-	gnutls_x509_crt_t crt = NULL;
-	bool good = false;
+	char have[64];
+	size_t n = sizeof(have);
 
-	if (gnutls_x509_crt_init(&crt) < 0)
-		return false;
-	if (gnutls_x509_crt_import(crt, &d, GNUTLS_X509_FMT_PEM) < 0)
-		goto out;
+	if (mark[0] == '\0')
+		return true;
+	return gnutls_x509_crt_get_dn_by_oid(crt, OID_SERIAL_NUMBER, 0, 0, have,
+	    &n) >= 0 && strcmp(have, mark) == 0;
+}
+
+static bool
+still_good(gnutls_x509_crt_t crt, const char *const *names, const char *mark,
+    int64_t now_s)
+{
+	bool good;
+
 	good = gnutls_x509_crt_get_activation_time(crt) <= now_s &&
-	    gnutls_x509_crt_get_expiration_time(crt) - RENEW_S > now_s;
+	    gnutls_x509_crt_get_expiration_time(crt) - RENEW_S > now_s &&
+	    has_mark(crt, mark);
 	for (; good && *names != NULL; names++)
 		good = has_san(crt, *names) ||
 		    gnutls_x509_crt_check_hostname2(crt, *names, 0) != 0;
-out:
-	gnutls_x509_crt_deinit(crt);
 	return good;
 }
 
-/* The file is ours: key first, then the certificate. */
-static int
-split(struct pem_file *all, struct pem_file *chain, struct pem_file *key)
+/* Whether there is one that does; then it is in the bundle. */
+static bool
+take_old(const char *path, const char *const *names, const char *mark,
+    int64_t now_s, struct cert_bundle *b)
 {
-	char *at = strstr(all->p, BEGIN_CERT);
+	struct cert_bundle *own = NULL;
+	struct cert_chain ch;
+	bool good = false;
+	size_t n;
 
-	if (at == NULL)
-		return -EINVAL;
-	chain->p = strdup(at);
-	if (chain->p == NULL)
-		return -ENOMEM;
-	chain->n = strlen(at);
-	key->p = all->p;
-	key->n = (size_t)(at - all->p);
-	*at = '\0';
-	all->p = NULL;
-	return 0;
+	if (cert_bundle_new(&own) < 0)
+		return false;
+	if (cert_bundle_add_file(own, path, NULL, NULL, NULL, NULL) == 0 &&
+	    cert_chain_all(own, now_s, 1, NULL, &ch, &n) == 0 &&
+	    still_good(ch.crt[0]->crt, names, mark, now_s))
+		good = cert_bundle_add_file(b, path, NULL, NULL, NULL,
+		    NULL) == 0;
+	cert_bundle_free(&own);
+	return good;
 }
 
 /* ---- a new one ----------------------------------------------------------- */
@@ -124,7 +152,7 @@ add_name(gnutls_x509_crt_t crt, const char *name)
 
 static int
 fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key,
-    const char *const *names, int64_t now_s)
+    const char *const *names, const char *mark, int64_t now_s)
 {
 	unsigned char serial[SERIAL_N], id[64];
 	size_t id_n = sizeof(id);
@@ -140,6 +168,8 @@ fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key,
 	    (r = gnutls_x509_crt_set_dn_by_oid(crt,
 	    GNUTLS_OID_X520_COMMON_NAME, 0, cn,
 	    (unsigned)strnlen(cn, CN_MAX))) < 0 ||
+	    (mark[0] != '\0' && (r = gnutls_x509_crt_set_dn_by_oid(crt,
+	    OID_SERIAL_NUMBER, 0, mark, (unsigned)strlen(mark))) < 0) ||
 	    (r = gnutls_x509_crt_set_activation_time(crt,
 	    (time_t)(now_s - DAY_S))) < 0 ||
 	    (r = gnutls_x509_crt_set_expiration_time(crt,
@@ -162,22 +192,9 @@ fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key,
 }
 
 static int
-take(const gnutls_datum_t *d, struct pem_file *ret)
+make(const char *const *names, const char *mark, int64_t now_s,
+    gnutls_datum_t *ret_crt_pem, gnutls_datum_t *ret_key_pem)
 {
-	ret->p = malloc((size_t)d->size + 1);
-	if (ret->p == NULL)
-		return GNUTLS_E_MEMORY_ERROR;
-	memcpy(ret->p, d->data, d->size);
-	ret->p[d->size] = '\0';
-	ret->n = d->size;
-	return 0;
-}
-
-static int
-make(const char *const *names, int64_t now_s, struct pem_file *chain,
-    struct pem_file *key)
-{
-	gnutls_datum_t crt_pem = { NULL, 0 }, key_pem = { NULL, 0 };
 	gnutls_x509_privkey_t k = NULL;
 	gnutls_x509_crt_t crt = NULL;
 	int r;
@@ -189,21 +206,13 @@ make(const char *const *names, int64_t now_s, struct pem_file *chain,
 	if (r >= 0)
 		r = gnutls_x509_crt_init(&crt);
 	if (r >= 0)
-		r = fill(crt, k, names, now_s);
+		r = fill(crt, k, names, mark, now_s);
 	if (r >= 0)
 		r = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM,
-		    &crt_pem);
+		    ret_crt_pem);
 	if (r >= 0)
 		r = gnutls_x509_privkey_export2_pkcs8(k, GNUTLS_X509_FMT_PEM,
-		    NULL, GNUTLS_PKCS_PLAIN, &key_pem);
-	if (r >= 0)
-		r = take(&crt_pem, chain);
-	if (r >= 0)
-		r = take(&key_pem, key);
-	if (key_pem.data != NULL)
-		explicit_bzero(key_pem.data, key_pem.size);
-	gnutls_free(key_pem.data);
-	gnutls_free(crt_pem.data);
+		    NULL, GNUTLS_PKCS_PLAIN, ret_key_pem);
 	if (crt != NULL)
 		gnutls_x509_crt_deinit(crt);
 	if (k != NULL)
@@ -212,13 +221,13 @@ make(const char *const *names, int64_t now_s, struct pem_file *chain,
 }
 
 static int
-write_all(int fd, const struct pem_file *f)
+write_all(int fd, const gnutls_datum_t *d)
 {
 	size_t done = 0;
 	ssize_t n;
 
-	while (done < f->n) {
-		n = write(fd, f->p + done, f->n - done);
+	while (done < d->size) {
+		n = write(fd, d->data + done, d->size - done);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -230,8 +239,7 @@ write_all(int fd, const struct pem_file *f)
 
 /* Beside the old one, then over it: there is always a whole file. */
 static int
-save(const char *dir, const struct pem_file *key,
-    const struct pem_file *chain)
+save(const char *dir, const gnutls_datum_t *key, const gnutls_datum_t *crt)
 {
 	int at, fd, err = 0;
 
@@ -248,7 +256,7 @@ save(const char *dir, const struct pem_file *key,
 	}
 	err = write_all(fd, key);
 	if (err == 0)
-		err = write_all(fd, chain);
+		err = write_all(fd, crt);
 	if (err == 0 && fsync(fd) < 0)
 		err = -errno;
 	if (close(fd) < 0 && err == 0)
@@ -262,42 +270,41 @@ save(const char *dir, const struct pem_file *key,
 	return err;
 }
 
+static int
+renew(const char *dir, const char *path, const char *const *names,
+    const char *mark, int64_t now_s, char *why)
+{
+	gnutls_datum_t crt = { NULL, 0 }, key = { NULL, 0 };
+	int r = vendor(why, make(names, mark, now_s, &crt, &key));
+
+	if (r == 0) {
+		r = save(dir, &key, &crt);
+		if (r < 0)
+			(void)cert_why(why, r, "%s: %s", path, strerror(-r));
+	}
+	if (key.data != NULL)
+		explicit_bzero(key.data, key.size);
+	gnutls_free(key.data);
+	gnutls_free(crt.data);
+	return r;
+}
+
 int
 self_signed_get(const char *dir, const char *const *names, int64_t now_ms,
-    char *why, struct pem_file *ret_chain, struct pem_file *ret_key,
-    bool *ret_made)
+    char *why, struct cert_bundle *b, bool *ret_made)
 {
-	struct pem_file all = { NULL, 0 }, chain = all, key = all;
 	int64_t now_s = now_ms / 1000;
-	char path[4096];
+	char path[4096], mark[MARK_SIZE];
 	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, SELF_SIGNED_FILE);
-	*ret_made = false;
-	r = pem_read(path, why, &all, NULL, NULL);
-	if (r < 0 && r != -ENOENT)
-		return r;
-	if (r == 0 && split(&all, &chain, &key) == 0 &&
-	    still_good(chain.p, names, now_s) &&
-	    pem_check_pair(&chain, &key, why) == 0)
-		goto out;
-	pem_fini(&all);
-	pem_fini(&chain);
-	pem_fini(&key);
-	r = vendor(why, make(names, now_s, &chain, &key));
-	if (r == 0) {
-		r = save(dir, &key, &chain);
-		if (r < 0)
-			(void)fail(why, r, path, strerror(-r));
-	}
-	if (r < 0) {
-		pem_fini(&chain);
-		pem_fini(&key);
-		return r;
-	}
-	*ret_made = true;
-out:
-	*ret_chain = chain;
-	*ret_key = key;
-	return 0;
+	host_mark(mark);
+	if (take_old(path, names, mark, now_s, b))
+		return 0;
+	r = renew(dir, path, names, mark, now_s, why);
+	if (r == 0)
+		r = cert_bundle_add_file(b, path, NULL, why, NULL, NULL);
+	if (r == 0)
+		*ret_made = true;
+	return r;
 }

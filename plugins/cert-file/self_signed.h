@@ -5,22 +5,22 @@
 #ifndef SELF_SIGNED_H
 #define SELF_SIGNED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "pem.h"
+#include "cert/bundle.h"
 
 #define SELF_SIGNED_FILE "self-signed.pem"
 #define SELF_SIGNED_NAMES_MAX 128
 
 /*
- * Reads dir/self-signed.pem (key, then certificate), or makes it anew (0600)
- * when it is not there, ends within 30 days, or lacks one of `names` (host
- * names, "*.x" and addresses; NULL ends).  chain and key are two parts to be
- * freed with pem_fini().  *ret_made tells whether it is new.  Negative errno
- * with why[PEM_WHY_SIZE].
+ * Adds to the bundle what is in dir/self-signed.pem (key, then certificate), or
+ * makes that anew (0600) when it is not there or no good, ends within 30 days,
+ * lacks one of `names` (host names, "*.x" and addresses; NULL ends), or was made
+ * on another machine, of which this one is a copy.  *ret_made is set to true when
+ * it is new.  Negative errno with why[CERT_WHY_SIZE].
  */
 int self_signed_get(const char *dir, const char *const *names,
-    int64_t now_ms, char *why, struct pem_file *ret_chain,
-    struct pem_file *ret_key, bool *ret_made);
+    int64_t now_ms, char *why, struct cert_bundle *, bool *ret_made);
 
 #endif

@@ -159,7 +159,7 @@ say bad "10 MB" - "big.pem,$e.key" "neither"
 { head -c 10485760 /dev/zero | tr '\0' A | sed \
 	's/^/-----BEGIN CERTIFICATE-----/'; echo "-----END CERTIFICATE-----"
 } >big2.pem
-say bad "10 MB of base64" - "big2.pem,$e.key" "big2.pem"
+say bad "10 MB of base64" - "big2.pem,$e.key" "neither"
 truncate -s 17M huge.pem
 say bad "17 MB" - "huge.pem,$e.key" "larger than"
 mkdir -p directory

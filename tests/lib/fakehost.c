@@ -54,7 +54,7 @@ struct fakehost {
 	char slot[SLOTS][64], name[SLOTS][NAMES][128];
 	unsigned slot_n, name_n[SLOTS];
 	int publish_error;
-	unsigned published, failed;
+	unsigned published, failed, flags;
 	struct fake_text chain, key;
 	char why[512];
 };
@@ -356,6 +356,7 @@ f_cred_publish(struct cleat_self *s, const char *slot,
 		die("a credential of the wrong size");
 	keep(&h->chain, c->chain_pem.p, c->chain_pem.n, true);
 	keep(&h->key, c->key_pem.p, c->key_pem.n, true);
+	h->flags = c->flags;
 	if (h->publish_error == 0)
 		h->published++;
 	return h->publish_error;
@@ -784,6 +785,18 @@ void
 fakehost_publish_error(struct fakehost *h, int error)
 {
 	h->publish_error = error;
+}
+
+unsigned
+fakehost_flags(const struct fakehost *h)
+{
+	return h->flags;
+}
+
+void
+fakehost_jump(struct fakehost *h, int64_t ms)
+{
+	h->wall += ms;
 }
 
 unsigned

@@ -80,6 +80,9 @@ const char *fakehost_last_log(const struct fakehost *);
 void fakehost_slot(struct fakehost *, const char *slot, const char *names);
 void fakehost_publish_error(struct fakehost *, int error);
 unsigned fakehost_published(const struct fakehost *);
+unsigned fakehost_flags(const struct fakehost *);	/* of the last one */
+/* Moves the wall clock alone. */
+void fakehost_jump(struct fakehost *, int64_t ms);
 /* Last chain and key that were published. */
 const struct fake_text *fakehost_chain(const struct fakehost *);
 const struct fake_text *fakehost_key(const struct fakehost *);

@@ -168,7 +168,7 @@ static int
 put_from(const char *slot, const char *source, const struct test_cert *c)
 {
 	struct tls_cred *cred = cred_of(c);
-	int r = credentials_put(creds, slot, source, cred);
+	int r = credentials_put(creds, slot, source, cred, false);
 
 	tls_cred_unref(&cred);
 	return r;
@@ -213,6 +213,40 @@ what_a_source_puts_is_in_service_and_told(void **state)
 	assert_int_equal(event_tap_sync(&tap), 3);
 }
 
+static unsigned creds_of_main;
+
+static void
+count_cred(void *arg, const char *slot, const struct tls_cred *cred)
+{
+	(void)arg;
+	(void)slot;
+	creds_of_main += cred != NULL;
+}
+
+static unsigned
+count_creds(void)
+{
+	creds_of_main = 0;
+	credentials_each(creds, count_cred, NULL);
+	return creds_of_main;
+}
+
+static void
+one_source_has_both_kinds_when_it_says_so(void **state)
+{
+	struct tls_cred *cred = cred_of(&rsa);
+
+	(void)state;
+	begin();
+	assert_int_equal(put("main", &ec), 0);
+	assert_int_equal(credentials_put(creds, "main", "cert", cred, true),
+	    0);
+	assert_int_equal(count_creds(), 2);
+	assert_int_equal(put("main", &ec2), 0);	/* both are replaced */
+	assert_int_equal(count_creds(), 1);
+	tls_cred_unref(&cred);
+}
+
 static void
 the_same_certificate_is_served_afresh_and_told_once(void **state)
 {
@@ -248,7 +282,8 @@ without_memory_the_last_good_stays(void **state)
 	cred = cred_of(&ec2);
 	for (n = 1; r != 0; n++) {
 		(void)mem_fail_nth(n);
-		r = credentials_put(creds, "main", "cert", cred);
+		r = credentials_put(creds, "main", "cert", cred,
+		    false);
 		(void)mem_fail_nth(0);
 		assert_true(r == 0 || r == -ENOMEM);
 		if (r != 0) {
@@ -530,6 +565,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(the_first_snapshot_goes_out_when_it_opens),
 		T(what_a_source_puts_is_in_service_and_told),
+		T(one_source_has_both_kinds_when_it_says_so),
 		T(the_same_certificate_is_served_afresh_and_told_once),
 		T(without_memory_the_last_good_stays),
 		T(a_challenge_is_done_when_every_worker_serves_it),

@@ -47,8 +47,10 @@ static struct {
 } got;
 
 static int
-cred_put(void *ctx, const char *slot, const char *source, struct tls_cred *c)
+cred_put(void *ctx, const char *slot, const char *source, struct tls_cred *c,
+    bool beside)
 {
+	(void)beside;
 	(void)ctx;
 	assert_non_null(source);
 	if (strcmp(slot, "unknown") == 0)

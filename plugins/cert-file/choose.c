@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chooses. */
+#include "choose.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "cert/describe.h"
+
+#define SUBJECT "subject="
+
+/* Hex digits; what stands between them when people copy them is skipped, also
+ * the invisible mark (U+200E) in front, from the certificate window of Windows.
+ * The number of bytes, 0 for something else. */
+static size_t
+thumbprint(const char *text, uint8_t to[32])
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *d;
+	size_t n = 0;
+
+	if (strncmp(text, "\xe2\x80\x8e", 3) == 0)
+		text += 3;
+	for (; *text != '\0'; text++) {
+		if (*text == ':' || *text == ' ')
+			continue;
+		d = strchr(digits, tolower((unsigned char)*text));
+		if (d == NULL || n == 64)
+			return 0;
+		if (n % 2 == 0)
+			to[n / 2] = (uint8_t)((d - digits) << 4);
+		else
+			to[n / 2] |= (uint8_t)(d - digits);
+		n++;
+	}
+	return n == 64 || n == 40 ? n / 2 : 0;
+}
+
+const char *
+choose_fault(const char *how)
+{
+	uint8_t print[32];
+
+	if (how == NULL || strcmp(how, "newest") == 0 ||
+	    (strncmp(how, SUBJECT, strlen(SUBJECT)) == 0 &&
+	    how[strlen(SUBJECT)] != '\0') || thumbprint(how, print) != 0)
+		return NULL;
+	return "choose is newest, a thumbprint of 64 or 40 hex digits, or "
+	    "subject=NAME";
+}
+
+bool
+choose_allows(const char *how, const struct cert_chain *ch)
+{
+	struct cert_facts f;
+	uint8_t print[32];
+	size_t n;
+
+	if (how == NULL || strcmp(how, "newest") == 0)
+		return true;
+	if (cert_describe(ch->crt[0]->crt, &f) < 0)
+		return false;
+	if (strncmp(how, SUBJECT, strlen(SUBJECT)) == 0) {
+		how += strlen(SUBJECT);
+		return strcasecmp(how, f.subject.cn) == 0 ||
+		    strcasecmp(how, f.subject.dn) == 0;
+	}
+	n = thumbprint(how, print);
+	return memcmp(print, n == 32 ? f.sha256 : f.sha1, n) == 0;
+}
+
+const struct cert_blob *
+choose_staple(const struct choose_spec *spec, const struct cert_chain *ch)
+{
+	for (size_t i = 0; i < spec->staples_n; i++) {
+		if (cert_staple_fits(ch, spec->staples[i].p,
+		    spec->staples[i].n))
+			return &spec->staples[i];
+	}
+	return NULL;
+}
+
+static int
+judge(const struct cert_chain *ch, const struct choose_spec *spec,
+    struct choice *ret)
+{
+	struct cert_check_spec check = spec->check;
+	const struct cert_blob *staple = choose_staple(spec, ch);
+	int err;
+
+	check.complete = spec->whole[cert_chain_is_rsa(ch)];
+	if (staple != NULL) {
+		check.staple = staple->p;
+		check.staple_n = staple->n;
+	}
+	err = cert_check(ch, &check, &ret->found);
+	ret->chain = ch;
+	ret->staple_stale = false;
+	for (size_t i = 0; err == 0 && i < ret->found.n; i++) {
+		if (strcmp(ret->found.f[i].check, "staple") == 0)
+			ret->staple_stale = true;
+	}
+	return err;
+}
+
+static int64_t
+began(const struct cert_chain *ch)
+{
+	struct cert_facts f;
+
+	return cert_describe(ch->crt[0]->crt, &f) < 0 ? INT64_MIN :
+	    f.not_before;
+}
+
+static bool
+is_better(const struct choice *a, const struct choice *than)
+{
+	if (than->chain == NULL)
+		return true;
+	if ((a->found.errors == 0) != (than->found.errors == 0))
+		return a->found.errors == 0;
+	return began(a->chain) > began(than->chain);
+}
+
+int
+choose(const struct cert_chain *ch, size_t n, const struct choose_spec *spec,
+    struct choice ret[KINDS])
+{
+	struct choice *one = calloc(1, sizeof(*one));
+	int err = one == NULL ? -ENOMEM : 0;
+
+	for (int k = 0; k < KINDS; k++)
+		ret[k].chain = NULL;
+	for (size_t i = 0; err == 0 && i < n; i++) {
+		err = judge(&ch[i], spec, one);
+		if (err == 0 && is_better(one, &ret[cert_chain_is_rsa(&ch[i])]))
+			ret[cert_chain_is_rsa(&ch[i])] = *one;
+	}
+	free(one);
+	return err;
+}

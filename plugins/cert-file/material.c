@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads what an instance is made of. */
+#include "material.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "choose.h"
+
+#define PASSWORD_MAX 1024
+
+void
+material_fini(struct material *m)
+{
+	cert_bundle_free(&m->bundle);
+	cert_bundle_free(&m->anchors);
+	free(m->chain);
+	for (size_t i = 0; i < m->staple_n; i++)
+		cert_blob_free(&m->staple[i]);
+	memset(m, 0, sizeof(*m));
+}
+
+/* ---- password ------------------------------------------------------------ */
+
+static int
+credential_path(const char *name, char *why, char *to, size_t cap)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+
+	if (dir == NULL)
+		return cert_why(why, -ENOENT, "password_credential %s: the "
+		    "service has no credentials (LoadCredential= of its "
+		    "unit)", name);
+	(void)snprintf(to, cap, "%s/%s", dir, name);
+	return 0;
+}
+
+/* The first line of the file; empty when none is named.  To be freed with
+ * cert_blob_free(). */
+static int
+read_password(const struct config *c, char *why, struct cert_blob *ret)
+{
+	const char *file = c->password_file;
+	char path[4096];
+	int err;
+
+	if (c->password_credential != NULL) {
+		err = credential_path(c->password_credential, why, path,
+		    sizeof(path));
+		if (err < 0)
+			return err;
+		file = path;
+	}
+	if (file == NULL)
+		return 0;
+	err = cert_file_read(file, why, ret, NULL, NULL);
+	if (err < 0)
+		return err;
+	ret->p[strcspn((char *)ret->p, "\r\n")] = '\0';
+	if (strlen((char *)ret->p) > PASSWORD_MAX) {
+		cert_blob_free(ret);
+		return cert_why(why, -E2BIG, "%s: the password has more than "
+		    "%d bytes", file, PASSWORD_MAX);
+	}
+	return 0;
+}
+
+/* ---- files --------------------------------------------------------------- */
+
+static int
+add_file(struct material *m, const char *path, const char *password,
+    char *why)
+{
+	size_t keys = m->bundle->keys_n;
+	unsigned mode = 0;
+	int err;
+
+	err = cert_bundle_add_file(m->bundle, path, password, why, NULL,
+	    &mode);
+	if (err == 0 && m->bundle->keys_n > keys &&
+	    (mode & MODE_OTHERS) != 0 &&
+	    !m->bundle->keys[keys].was_encrypted)
+		(void)snprintf(m->open_key, sizeof(m->open_key), "%s", path);
+	return err;
+}
+
+/* What is in a directory need not be ours: a file that cannot be used is passed
+ * over, and told when nothing else was found. */
+static int
+add_directory(struct material *m, const char *dir, const char *password,
+    char *why)
+{
+	char path[4096], text[CERT_WHY_SIZE];
+	struct dirent *e;
+	struct stat st;
+	DIR *d = opendir(dir);
+	int err = 0;
+
+	if (d == NULL) {
+		err = -errno;
+		return cert_why(why, err, "%s: %s", dir, strerror(-err));
+	}
+	while (err != -ENOMEM && (e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			continue;
+		err = add_file(m, path, password, text);
+		if (err == 0)
+			continue;
+		m->skipped_n++;
+		memcpy(m->skipped, text, sizeof(text));
+	}
+	(void)closedir(d);
+	if (err == -ENOMEM)
+		return cert_why(why, err, "%s: out of memory", dir);
+	return 0;
+}
+
+static int
+add_all(struct material *m, const struct config *c, const char *password,
+    char *why)
+{
+	int err = 0;
+
+	if (c->directory != NULL)
+		return add_directory(m, c->directory, password, why);
+	for (size_t i = 0; err == 0 && c->path[CHAIN][i] != NULL; i++)
+		err = add_file(m, c->path[CHAIN][i], password, why);
+	for (size_t i = 0; err == 0 && c->path[KEY][i] != NULL; i++)
+		err = add_file(m, c->path[KEY][i], password, why);
+	return err;
+}
+
+static int
+read_anchors(struct material *m, char *const *path, char *why)
+{
+	int err = 0;
+
+	if (*path == NULL)
+		return 0;
+	if (cert_bundle_new(&m->anchors) < 0)
+		return cert_why(why, -ENOMEM, "out of memory");
+	for (; err == 0 && *path != NULL; path++)
+		err = cert_bundle_add_file(m->anchors, *path, NULL, why, NULL,
+		    NULL);
+	return err;
+}
+
+static int
+read_staples(struct material *m, char *const *path, char *why)
+{
+	int err = 0;
+
+	for (; err == 0 && *path != NULL; path++) {
+		if (m->staple_n == STAPLES_MAX)
+			return cert_why(why, -E2BIG, "more than %d OCSP "
+			    "responses", STAPLES_MAX);
+		err = cert_file_read(*path, why, &m->staple[m->staple_n], NULL,
+		    NULL);
+		if (err == 0)
+			m->staple_n++;
+	}
+	return err;
+}
+
+/* ---- chains -------------------------------------------------------------- */
+
+static int
+none_allowed(const struct material *m, const char *how, char *why)
+{
+	return cert_why(why, -ENOKEY, "no certificate that has its private key "
+	    "matches \"%.80s\"%s%.300s", how != NULL ? how : "newest",
+	    m->skipped_n > 0 ? "; passed over: " : "",
+	    m->skipped_n > 0 ? m->skipped : "");
+}
+
+int
+material_chains(struct material *m, const char *how, int64_t now_s, char *why)
+{
+	char text[CERT_WHY_SIZE];
+	size_t n = 0, k = 0;
+	int err;
+
+	m->chain = calloc(CERT_BUNDLE_KEYS, sizeof(*m->chain));
+	if (m->chain == NULL)
+		return cert_why(why, -ENOMEM, "out of memory");
+	err = cert_chain_all(m->bundle, now_s, CERT_BUNDLE_KEYS, text,
+	    m->chain, &n);
+	if (err < 0)
+		return m->skipped_n == 0 ? cert_why(why, err, "%s", text) :
+		    cert_why(why, err, "%.200s; passed over: %.280s", text,
+		    m->skipped);
+	for (size_t i = 0; i < n; i++) {
+		if (choose_allows(how, &m->chain[i]))
+			m->chain[k++] = m->chain[i];
+	}
+	m->chain_n = k;
+	return k > 0 ? 0 : none_allowed(m, how, why);
+}
+
+int
+material_read(const struct config *c, int64_t now_s, char *why,
+    struct material *ret)
+{
+	struct cert_blob password = { NULL, 0 };
+	struct material m;
+	int err;
+
+	memset(&m, 0, sizeof(m));
+	err = cert_bundle_new(&m.bundle);
+	if (err < 0)
+		(void)cert_why(why, err, "out of memory");
+	if (err == 0)
+		err = read_password(c, why, &password);
+	if (err == 0)
+		err = add_all(&m, c, (char *)password.p, why);
+	cert_blob_free(&password);
+	if (err == 0)
+		err = read_anchors(&m, c->path[ANCHORS], why);
+	if (err == 0)
+		err = read_staples(&m, c->path[OCSP], why);
+	if (err == 0)
+		err = material_chains(&m, c->choose, now_s, why);
+	if (err < 0)
+		material_fini(&m);
+	else
+		*ret = m;
+	return err;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything that the files of an instance hold, before a slot chooses. */
+#ifndef MATERIAL_H
+#define MATERIAL_H
+
+#include "cert/bundle.h"
+#include "cert/chain.h"
+#include "options.h"
+
+#define STAPLES_MAX 8
+/* An unencrypted key is on disk then; everybody may read it. */
+#define MODE_OTHERS 07u
+
+struct material {
+	struct cert_bundle *bundle;
+	struct cert_bundle *anchors;	/* NULL: none were named */
+	struct cert_chain *chain;	/* of every key that may be chosen */
+	size_t chain_n;
+	struct cert_blob staple[STAPLES_MAX];
+	size_t staple_n;
+	char open_key[256];		/* a key file that everybody may read */
+	char skipped[CERT_WHY_SIZE];	/* directory: the last bad file */
+	unsigned skipped_n;
+};
+
+/* Reads all files.  why[CERT_WHY_SIZE] and negative errno. */
+int material_read(const struct config *, int64_t now_s, char *why,
+    struct material *ret);
+/* The chains of what was put into the bundle (allocated here) by others. */
+int material_chains(struct material *, const char *choose, int64_t now_s,
+    char *why);
+void material_fini(struct material *);
+
+#endif
