@@ -25,6 +25,9 @@
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_SLOW 8192
 #define EC_BITS_MIN 256
+/* As core/tls sends them. */
+#define STAPLE_SKEW_S 300
+#define STAPLE_AGE_S (15 * DAY_S)	/* without nextUpdate */
 
 struct checking {
 	const struct cert_chain *ch;
@@ -403,28 +406,38 @@ check_strength(struct checking *c)
 
 /* ---- staple -------------------------------------------------------------- */
 
-/* NULL, or what is wrong with it. */
+/* NULL, or what is wrong with it whatever the time. */
 static const char *
-staple_fault(struct checking *c, gnutls_ocsp_resp_t resp)
+staple_fault(const struct cert_chain *ch, gnutls_ocsp_resp_t resp)
 {
-	gnutls_x509_crt_t leaf = c->ch->crt[0]->crt;
-	time_t this_update = -1, next = -1;
 	unsigned status = 0, verify = 0;
 
-	if (gnutls_ocsp_resp_check_crt(resp, 0, leaf) < 0)
+	if (gnutls_ocsp_resp_check_crt(resp, 0, ch->crt[0]->crt) < 0)
 		return "is for another certificate";
 	if (gnutls_ocsp_resp_get_single(resp, 0, NULL, NULL, NULL, NULL,
-	    &status, &this_update, &next, NULL, NULL) < 0)
+	    &status, NULL, NULL, NULL, NULL) < 0)
 		return "is damaged";
 	if (status != GNUTLS_OCSP_CERT_GOOD)
 		return "does not say that the certificate is good";
-	if (this_update > c->spec->now_s)
-		return "is not valid yet";
-	if (next != (time_t)-1 && next <= c->spec->now_s)
-		return "is out of date";
-	if (c->ch->n > 1 && (gnutls_ocsp_resp_verify_direct(resp,
-	    c->ch->crt[1]->crt, &verify, 0) < 0 || verify != 0))
+	if (ch->n > 1 && (gnutls_ocsp_resp_verify_direct(resp,
+	    ch->crt[1]->crt, &verify, GNUTLS_VERIFY_DISABLE_TIME_CHECKS) < 0 ||
+	    verify != 0))
 		return "is not signed by the certificate's issuer";
+	return NULL;
+}
+
+static const char *
+staple_stale(gnutls_ocsp_resp_t resp, int64_t now_s)
+{
+	time_t from = -1, next = -1;
+
+	if (gnutls_ocsp_resp_get_single(resp, 0, NULL, NULL, NULL, NULL, NULL,
+	    &from, &next, NULL, NULL) < 0)
+		return "is damaged";
+	if (from > now_s + STAPLE_SKEW_S)
+		return "is not valid yet";
+	if ((next == (time_t)-1 ? from + STAPLE_AGE_S : next) <= now_s)
+		return "is out of date";
 	return NULL;
 }
 
@@ -446,12 +459,17 @@ check_staple(struct checking *c)
 	if (gnutls_ocsp_resp_init(&resp) < 0)
 		return;
 	if (gnutls_ocsp_resp_import(resp, &d) >= 0)
-		fault = staple_fault(c, resp);
+		fault = staple_fault(c->ch, resp);
+	if (fault == NULL)
+		fault = staple_stale(resp, c->spec->now_s);
 	gnutls_ocsp_resp_deinit(resp);
-	if (fault != NULL)
-		found(c, "staple", c->leaf.must_staple ? CERT_ERROR :
-		    CERT_WARNING, c->ch->crt[0], "has an OCSP response that "
+	if (fault != NULL && c->leaf.must_staple)
+		found(c, "staple", CERT_ERROR, c->ch->crt[0], "must be sent "
+		    "with an OCSP response (Must-Staple), and the one there "
 		    "%s: fetch it anew", fault);
+	else if (fault != NULL)
+		found(c, "staple", CERT_WARNING, c->ch->crt[0], "has an OCSP "
+		    "response that %s: fetch it anew", fault);
 }
 
 /* ---- all of it ----------------------------------------------------------- */
@@ -540,7 +558,7 @@ cert_staple_fits(const struct cert_chain *ch, const void *der, size_t n)
 	if (gnutls_ocsp_resp_init(&resp) < 0)
 		return false;
 	fits = gnutls_ocsp_resp_import(resp, &d) >= 0 &&
-	    gnutls_ocsp_resp_check_crt(resp, 0, ch->crt[0]->crt) >= 0;
+	    staple_fault(ch, resp) == NULL;
 	gnutls_ocsp_resp_deinit(resp);
 	return fits;
 }

@@ -77,7 +77,8 @@ int cert_check(const struct cert_chain *, const struct cert_check_spec *,
  * -EINVAL. */
 int cert_check_result(const struct cert_findings *, char *why);
 
-/* Whether an OCSP response (DER) is about the chain's leaf. */
+/* Whether an OCSP response (DER) says, at whatever time, that the chain's leaf is
+ * good, and is its issuer's. */
 bool cert_staple_fits(const struct cert_chain *, const void *der, size_t n);
 
 const char *cert_level_name(enum cert_level);	/* "note", … */

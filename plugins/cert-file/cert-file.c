@@ -181,7 +181,7 @@ put(struct inst *in, const char *slot, const struct choice *c,
 	if (err == 0) {
 		cred.chain_pem = bytes(&chain);
 		cred.key_pem = bytes(&key);
-		if (staple != NULL && !c->staple_stale)
+		if (staple != NULL)
 			cred.ocsp_der = bytes(staple);
 		err = in->host->cred_publish(in->self, slot, &cred);
 	} else {

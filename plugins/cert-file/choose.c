@@ -92,17 +92,14 @@ judge(const struct cert_chain *ch, const struct choose_spec *spec,
 	int err;
 
 	check.complete = spec->whole[cert_chain_is_rsa(ch)];
+	if (staple == NULL && spec->staples_n == 1)
+		staple = &spec->staples[0];	/* to hear why it is not sent */
 	if (staple != NULL) {
 		check.staple = staple->p;
 		check.staple_n = staple->n;
 	}
 	err = cert_check(ch, &check, &ret->found);
 	ret->chain = ch;
-	ret->staple_stale = false;
-	for (size_t i = 0; err == 0 && i < ret->found.n; i++) {
-		if (strcmp(ret->found.f[i].check, "staple") == 0)
-			ret->staple_stale = true;
-	}
 	return err;
 }
 

@@ -16,7 +16,6 @@ bool choose_allows(const char *choose, const struct cert_chain *);
 struct choice {
 	const struct cert_chain *chain;	/* NULL: none of this kind */
 	struct cert_findings found;	/* with errors: it cannot be used */
-	bool staple_stale;		/* do not send the staple */
 };
 
 /* What a slot is judged by. */
