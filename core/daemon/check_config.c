@@ -7,6 +7,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,37 @@
 #include "daemon/sys.h"
 #include "tls/snapshot.h"
 #include "tls/suites.h"
+
+static void
+show_suites(const char *name, const char *listener, const struct tls_suites *s)
+{
+	(void)printf("%s%s %s\n", name, listener, s->list);
+	if (s->dropped[0] != '\0')
+		(void)printf("%s-dropped%s %s\n", name, listener, s->dropped);
+	if (s->extra[0] != '\0')
+		(void)printf("%s-extra%s %s\n", name, listener, s->extra);
+}
+
+/* Those with their own; with `shown` false it only looks whether they are
+ * right. */
+static int
+own_suites(const struct conf *conf, bool shown, char *why)
+{
+	struct tls_suites own;
+	char name[160];
+	const char *s;
+	int r = 0;
+
+	for (unsigned i = 0; r >= 0 && (s = conf_section(conf, "listener",
+	    i)) != NULL; i++) {
+		r = options_listener_tls(conf, s, why, &own);
+		if (r != 0 || !shown)
+			continue;
+		(void)snprintf(name, sizeof(name), " %s", conf_instance(s));
+		show_suites("listener-tls", name, &own);
+	}
+	return r < 0 ? r : 0;
+}
 
 static void
 show(const struct conf *conf, const struct net_limits *limits,
@@ -36,11 +68,7 @@ show(const struct conf *conf, const struct net_limits *limits,
 		    conf_str(conf, s, "client_auth"));
 	(void)printf("connections %u\n", (unsigned)limits->connections);
 	(void)printf("fips %s\n", conf_str(conf, "tls", "fips"));
-	(void)printf("tls %s\n", suites->list);
-	if (suites->dropped[0] != '\0')
-		(void)printf("tls-dropped %s\n", suites->dropped);
-	if (suites->extra[0] != '\0')
-		(void)printf("tls-extra %s\n", suites->extra);
+	show_suites("tls", "", suites);
 }
 
 int
@@ -67,12 +95,16 @@ daemon_check(const char *conf_path)
 	if (r == 0)
 		r = options_tls(conf, why, &suites);
 	if (r == 0)
+		r = own_suites(conf, false, why);
+	if (r == 0)
 		r = plugs_check(conf_str(conf, "daemon", "plugin_dir"), conf,
 		    why);
 	if (r != 0)
 		log_error("%s: %s", conf_path, why);
-	else
+	else {
 		show(conf, &limits, &suites);
+		(void)own_suites(conf, true, why);	/* as a moment ago */
+	}
 	options_listeners_free(&listeners, n);
 	conf_unref(&conf);
 	return r;

@@ -58,15 +58,42 @@ credentials_new(struct conf *conf, const char *state_dir,
 }
 
 static void
-tell_suites(const struct tls_suites *s)
+tell_suites(const char *whose, const struct tls_suites *s)
 {
-	log_notice("tls: %s", s->list);
+	log_notice("%s: %s", whose, s->list);
 	if (s->dropped[0] != '\0')
-		log_notice("tls: not spoken, though asked for: %s",
+		log_notice("%s: not spoken, though asked for: %s", whose,
 		    s->dropped);
 	if (s->extra[0] != '\0')
-		log_notice("tls: spoken, though not asked for, as the library "
-		    "combines all: %s", s->extra);
+		log_notice("%s: spoken, though not asked for, as the library "
+		    "combines all: %s", whose, s->extra);
+}
+
+static bool
+same_suites(const struct tls_suites *a, const struct tls_suites *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return strcmp(a->priority, b->priority) == 0;
+}
+
+/* What is other than it was.  A reload does not change the listeners. */
+static void
+tell_policy(const struct policy *is, const struct policy *was)
+{
+	if (was == NULL || !same_suites(&is->suites, &was->suites))
+		tell_suites("tls", &is->suites);
+	for (size_t i = 0; i < is->listeners; i++) {
+		const struct tls_suites *old = was == NULL ||
+		    i >= was->listeners ? NULL : was->own[i];
+
+		if (is->own[i] != NULL && !same_suites(is->own[i], old))
+			tell_suites(conf_section(is->conf, "listener",
+			    (unsigned)i), is->own[i]);
+		else if (is->own[i] == NULL && old != NULL)
+			log_notice("%s: as tls", conf_section(is->conf,
+			    "listener", (unsigned)i));
+	}
 }
 
 int
@@ -74,7 +101,7 @@ credentials_open(struct credentials *c, char *why)
 {
 	int r;
 
-	tell_suites(&c->policy->suites);
+	tell_policy(c->policy, NULL);
 	pthread_mutex_lock(&c->lock);
 	c->open = true;
 	r = credentials_swap(c, c->policy, NULL, why);
@@ -311,8 +338,7 @@ credentials_commit(struct credentials *c, struct credentials_staged **ps)
 	(*ps)->policy = NULL;
 	r = credentials_swap(c, c->policy, NULL, why);
 	pthread_mutex_unlock(&c->lock);
-	if (strcmp(old->suites.priority, c->policy->suites.priority) != 0)
-		tell_suites(&c->policy->suites);
+	tell_policy(c->policy, old);
 	policy_free(&old);
 	credentials_discard(ps);
 	/* It could be built a moment ago: this is memory. */

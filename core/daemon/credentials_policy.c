@@ -22,6 +22,9 @@ policy_free(struct policy **pp)
 		mem_free((void *)(uintptr_t)p->slot[i].names);
 	for (size_t i = 0; p->trust != NULL && i < p->listeners; i++)
 		listener_trust_free(&p->trust[i]);
+	for (size_t i = 0; p->own != NULL && i < p->listeners; i++)
+		mem_free(p->own[i]);
+	mem_free(p->own);
 	mem_free(p->slot);
 	mem_free(p->trust);
 	mem_free(p->listener);
@@ -80,6 +83,26 @@ fill_listener(const struct conf *conf, unsigned i, struct listener_trust *t,
 	return r;
 }
 
+/* What this listener speaks, if it has its own. */
+static int
+fill_suites(struct policy *p, size_t i, char *why)
+{
+	struct tls_suites *s = mem_calloc(1, sizeof(*s));
+	int r;
+
+	if (s == NULL)
+		return -ENOMEM;
+	r = options_listener_tls(p->conf, conf_section(p->conf, "listener",
+	    (unsigned)i), why, s);
+	if (r != 0) {
+		mem_free(s);
+		return r < 0 ? r : 0;
+	}
+	p->own[i] = s;
+	p->listener[i].priority = s->priority;
+	return 0;
+}
+
 int
 policy_new(struct conf *conf, char *why, struct policy **ret)
 {
@@ -94,13 +117,17 @@ policy_new(struct conf *conf, char *why, struct policy **ret)
 	p->slot = mem_calloc(p->slots + 1, sizeof(*p->slot));
 	p->listener = mem_calloc(p->listeners + 1, sizeof(*p->listener));
 	p->trust = mem_calloc(p->listeners + 1, sizeof(*p->trust));
-	if (p->slot == NULL || p->listener == NULL || p->trust == NULL)
+	p->own = mem_calloc(p->listeners + 1, sizeof(*p->own));
+	if (p->slot == NULL || p->listener == NULL || p->trust == NULL ||
+	    p->own == NULL)
 		r = -ENOMEM;
 	for (size_t i = 0; r == 0 && i < p->slots; i++)
 		r = fill_slot(conf, (unsigned)i, &p->slot[i]);
 	for (size_t i = 0; r == 0 && i < p->listeners; i++)
 		r = fill_listener(conf, (unsigned)i, &p->trust[i],
 		    &p->listener[i], why);
+	for (size_t i = 0; r == 0 && i < p->listeners; i++)
+		r = fill_suites(p, i, why);
 	if (r == 0)
 		r = options_tls(conf, why, &p->suites);
 	if (r != 0) {

@@ -23,6 +23,7 @@
 struct policy {
 	struct conf *conf;
 	struct tls_suites suites;
+	struct tls_suites **own;	/* by listener; NULL: as all */
 	struct tls_slot_spec *slot;
 	size_t slots;
 	struct tls_listener_spec *listener;

@@ -211,6 +211,19 @@ options_listeners_free(struct net_listener_opts **pl, size_t n)
 	*pl = NULL;
 }
 
+static int
+suites_of(const struct tls_suites_spec *spec, const char *section, char *why,
+    struct tls_suites *ret)
+{
+	char text[TLS_WHY_SIZE] = "";
+	int r = tls_suites_resolve(spec, text, ret);
+
+	if (r != 0)
+		(void)snprintf(why, OPTIONS_WHY_SIZE, "[%.80s] %s", section,
+		    text);
+	return r;
+}
+
 int
 options_tls(const struct conf *conf, char *why, struct tls_suites *ret)
 {
@@ -220,15 +233,30 @@ options_tls(const struct conf *conf, char *why, struct tls_suites *ret)
 		.cipher_suite = conf_str(conf, "tls", "cipher_suite")
 	};
 	char text[TLS_WHY_SIZE] = "";
-	int r = 0;
+	int r;
 
-	if (strcmp(conf_str(conf, "tls", "fips"), "require") == 0)
-		r = tls_fips_require(text);
-	if (r == 0)
-		r = tls_suites_resolve(&spec, text, ret);
-	if (r != 0)
+	if (strcmp(conf_str(conf, "tls", "fips"), "require") == 0 &&
+	    (r = tls_fips_require(text)) != 0) {
 		(void)snprintf(why, OPTIONS_WHY_SIZE, "[tls] %s", text);
-	return r;
+		return r;
+	}
+	return suites_of(&spec, "tls", why, ret);
+}
+
+int
+options_listener_tls(const struct conf *conf, const char *section, char *why,
+    struct tls_suites *ret)
+{
+	const struct tls_suites_spec spec = {
+		.profile = conf_str(conf, section, "tls_profile"),
+		.priority = conf_str(conf, section, "tls_priority"),
+		.cipher_suite = conf_str(conf, section, "cipher_suite")
+	};
+
+	if (spec.profile == NULL && spec.priority == NULL &&
+	    spec.cipher_suite == NULL)
+		return 1;
+	return suites_of(&spec, section, why, ret);
 }
 
 unsigned

@@ -42,6 +42,9 @@ unsigned options_workers(const struct conf *);
  * why; -ENOMEM. */
 struct tls_suites;
 int options_tls(const struct conf *, char *why, struct tls_suites *ret);
+/* The same for a section "listener.NAME"; 1: it speaks what [tls] says. */
+int options_listener_tls(const struct conf *, const char *section, char *why,
+    struct tls_suites *ret);
 
 /* [commands]. */
 void options_commands(const struct conf *, struct command_rules *ret);

@@ -164,7 +164,8 @@ set_up(struct tls_handshake *h)
 	    h->listener->trust->self_signed ||
 	    h->listener->trust->ca_n > CA_NAMES_MAX))
 		gnutls_certificate_send_x509_rdn_sequence(s, 1);
-	r = gnutls_priority_set(s, h->snapshot->priority);
+	r = gnutls_priority_set(s, h->listener->priority != NULL ?
+	    h->listener->priority : h->snapshot->priority);
 	if (r >= 0)
 		r = gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE,
 		    h->listener->xcred);

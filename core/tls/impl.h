@@ -71,6 +71,7 @@ struct tls_listener {
 	enum tls_client_auth client_auth;
 	struct tls_trust *trust;	/* NULL: no client certificates */
 	gnutls_certificate_credentials_t xcred;
+	gnutls_priority_t priority;	/* NULL: the snapshot's */
 	/* Derived from the master and the mode: a ticket is worth nothing at a
 	 * listener that would have asked something else. */
 	uint8_t ticket_key[TLS_TICKET_MASTER_SIZE];

@@ -124,11 +124,12 @@ build_slots(struct tls_snapshot *s, const struct tls_snapshot_spec *spec,
 
 /* HMAC with the master over what a ticket has no other way to prove. */
 static int
-derive_ticket_key(struct tls_listener *l, const struct tls_snapshot_spec *spec)
+derive_ticket_key(struct tls_listener *l, const char *priority,
+    const struct tls_snapshot_spec *spec)
 {
 	static const char label[] = "cleat ticket key 2";
-	const char *policy = spec->priority != NULL && *spec->priority != '\0' ?
-	    spec->priority : tls_policy_default();
+	const char *policy = priority != NULL && *priority != '\0' ?
+	    priority : tls_policy_default();
 	uint8_t text[sizeof(label) + 1 + 32];
 
 	memcpy(text, label, sizeof(label));
@@ -146,13 +147,20 @@ static int
 build_listener(struct tls_listener *l, const struct tls_listener_spec *ls,
     const struct tls_snapshot_spec *spec, char *why)
 {
+	bool own = ls->priority != NULL && *ls->priority != '\0';
+	int r;
+
 	l->client_auth = ls->client_auth;
 	if (gnutls_certificate_allocate_credentials(&l->xcred) < 0) {
 		l->xcred = NULL;
 		return tls_why(why, -ENOMEM, "out of memory");
 	}
 	gnutls_certificate_set_retrieve_function3(l->xcred, tls_select_cred);
-	if (spec->ticket_master != NULL && derive_ticket_key(l, spec) < 0)
+	r = own ? tls_policy_resolve(ls->priority, why, &l->priority) : 0;
+	if (r < 0)
+		return r;
+	if (spec->ticket_master != NULL && derive_ticket_key(l, own ?
+	    ls->priority : spec->priority, spec) < 0)
 		return tls_why(why, -EIO, "ticket key cannot be derived");
 	if (ls->client_auth == TLS_CLIENT_OFF)
 		return 0;
@@ -298,6 +306,8 @@ tls_snapshot_unref(struct tls_snapshot **sp)
 		if (s->listeners[i].xcred != NULL)
 			gnutls_certificate_free_credentials(
 			    s->listeners[i].xcred);
+		if (s->listeners[i].priority != NULL)
+			gnutls_priority_deinit(s->listeners[i].priority);
 		tls_trust_unref(&s->listeners[i].trust);
 	}
 	mem_free_wiped(s->listeners, s->listeners_n * sizeof(*s->listeners));

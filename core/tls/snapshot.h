@@ -102,6 +102,7 @@ struct tls_slot_spec {
 struct tls_listener_spec {
 	enum tls_client_auth client_auth;
 	struct tls_trust *trust;	/* of clients; NULL with OFF */
+	const char *priority;		/* NULL or "": that of all */
 };
 /* An ACME tls-alpn-01 certificate (RFC 8737), found by ALPN and name. */
 struct tls_challenge_spec {

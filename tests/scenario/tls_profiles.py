@@ -132,6 +132,43 @@ def test_the_wire_is_as_configured(scene):
     check(handshake(d, '-tls1_2')[0], 'the old policy still serves')
 
 
+def test_listeners_have_their_own(scene):
+    """a listener with its own profile or list speaks that, others [tls]"""
+    d = scene.daemon(conf={
+        'tls': {'profile': 'intermediate'},
+        'listener.modern': {'address': '127.0.0.1:0',
+                            'tls_profile': 'modern'},
+        'listener.ems': {'address': '127.0.0.1:0',
+                         'cipher_suite': EMS + ':!AES128:!CHACHA20'}}).start()
+    check(any('listener.modern: TLS1.3: TLS_AES' in line for line in d.log),
+          'the log says it')
+    ports = {name: str(d.address(name)[1]) for name in
+             ('main', 'modern', 'ems')}
+
+    def good(name, *args):
+        _, output = openssl('s_client', '-connect', '127.0.0.1:' +
+                            ports[name], *args)
+        return 'Cipher is (NONE)' not in output and 'New, ' in output
+
+    weak = ('-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256')
+    equal([good(n, '-tls1_2') for n in ports], [True, False, True], '1.2')
+    equal([good(n, '-tls1_3') for n in ports], [True, True, True], '1.3')
+    equal([good(n, *weak) for n in ports], [True, False, False], 'AES-128')
+    p = subprocess.run(d.command('-c', d.conf_path, '--check-config'),
+                       capture_output=True, text=True)
+    check('\nlistener-tls modern TLS1.3: TLS_AES_128' in p.stdout, p.stdout)
+    check('\nlistener-tls-dropped ems DHE-' in p.stdout, p.stdout)
+    d.configure({'listener.modern': {'tls_profile': None},
+                 'listener.ems': {'cipher_suite': 'AES128-SHA'}})
+    check(not d.reload(), 'a bad list of one listener')
+    check(any('[listener.ems] cipher_suite: AES128-SHA' in line
+              for line in d.log), 'and why')
+    d.configure({'listener.ems': {'cipher_suite': None}})
+    check(d.reload(), 'reload')
+    check(good('modern', '-tls1_2'), 'as [tls] now')
+    d.stop()
+
+
 def test_agent_speaks_what_it_is_told(scene):
     """profile and cipher list of the agent decide, and are logged"""
     d = scene.daemon(conf={'tls': {'profile': 'modern'}}).start()
