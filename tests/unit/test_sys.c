@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -305,6 +306,35 @@ all_files_that_are_allowed_can_be_opened(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+/* In a child: it cannot be undone. */
+static int
+dumpable_after(bool allowed)
+{
+	struct rlimit l = { 1, 1 };
+	int status = 0;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		sys_core_dumps(allowed);
+		if (!allowed && (getrlimit(RLIMIT_CORE, &l) != 0 ||
+		    l.rlim_max != 0))
+			_exit(9);
+		_exit(prctl(PR_GET_DUMPABLE));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void
+core_dumps_are_off_unless_allowed(void **state)
+{
+	(void)state;
+	assert_int_equal(dumpable_after(false), 0);
+	assert_int_equal(dumpable_after(true), prctl(PR_GET_DUMPABLE));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -320,6 +350,7 @@ main(void)
 		T(the_service_manager_is_told),
 		T(the_watchdog_is_fed_at_half_its_time_if_it_is_ours),
 		T(all_files_that_are_allowed_can_be_opened),
+		T(core_dumps_are_off_unless_allowed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
