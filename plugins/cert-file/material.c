@@ -219,7 +219,8 @@ material_read(const struct config *c, int64_t now_s, char *why,
 	if (err == 0)
 		err = read_password(c, why, &password);
 	if (err == 0)
-		err = add_all(&m, c, (char *)password.p, why);
+		err = add_all(&m, c, c->key_passphrase != NULL ?
+		    c->key_passphrase : (char *)password.p, why);
 	cert_blob_free(&password);
 	if (err == 0)
 		err = read_anchors(&m, c->path[ANCHORS], why);

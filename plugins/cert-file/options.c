@@ -21,6 +21,8 @@ const struct cleat_opt config_opts[] = {
 	    "look in all files of this directory instead" },
 	{ "choose", CLEAT_OPT_STRING, 0, "newest", 0, 0,
 	    "newest, a thumbprint (SHA-256, SHA-1), or subject=NAME" },
+	{ "key_passphrase", CLEAT_OPT_STRING, CLEAT_OPT_SECRET, NULL, 0, 0,
+	    "the password of encrypted files: a secret" },
 	{ "password_file", CLEAT_OPT_PATH, 0, NULL, 0, 0,
 	    "file whose first line is the password" },
 	{ "password_credential", CLEAT_OPT_STRING, 0, NULL, 0, 0,
@@ -49,6 +51,9 @@ config_fini(struct config *c)
 	free(c->choose);
 	free(c->password_file);
 	free(c->password_credential);
+	if (c->key_passphrase != NULL)
+		explicit_bzero(c->key_passphrase, strlen(c->key_passphrase));
+	free(c->key_passphrase);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -102,9 +107,10 @@ fault(struct config *c)
 		return "chain is needed with key";
 	if (c->directory != NULL && (chain || c->path[KEY][0] != NULL))
 		return "directory stands instead of chain and key";
-	if (c->password_file != NULL && c->password_credential != NULL)
-		return "there can be only one of password_file and "
-		    "password_credential";
+	if ((c->password_file != NULL) + (c->password_credential != NULL) +
+	    (c->key_passphrase != NULL) > 1)
+		return "there can be only one of key_passphrase, password_file "
+		    "and password_credential";
 	if (c->password_credential != NULL &&
 	    strchr(c->password_credential, '/') != NULL)
 		return "password_credential is a name without a '/'";
@@ -127,6 +133,9 @@ config_read(struct cleat_self *self, const struct cleat_host *host,
 		err = copy(host->opt_text(self, o, "directory"), &c.directory);
 	if (err == 0)
 		err = copy(host->opt_text(self, o, "choose"), &c.choose);
+	if (err == 0)
+		err = copy(host->opt_text(self, o, "key_passphrase"),
+		    &c.key_passphrase);
 	if (err == 0)
 		err = copy(host->opt_text(self, o, "password_file"),
 		    &c.password_file);

@@ -15,6 +15,7 @@ struct config {
 	char *directory;		/* NULL: none */
 	char *choose;
 	char *password_file, *password_credential;
+	char *key_passphrase;		/* the secret itself */
 	bool self_signed;		/* nothing else was named */
 	uint64_t poll_ms;
 };

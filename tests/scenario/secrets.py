@@ -120,6 +120,31 @@ def test_daemon(scene):
     find_nothing('check-config', p.stdout + p.stderr)
 
 
+def test_server_key(scene):
+    """the passphrase of the server's key is one of those secrets"""
+    d = scene.daemon()
+    d.token('dev')
+    os.makedirs(d.state, exist_ok=True)
+    crt, key = scene.pki.issue('sealed', sans=harness.LOCAL_SANS)
+    closed = scene.path('closed.key')
+    secret = put(scene.path('pass'), PLANTED.format('pass') + '\n')
+    subprocess.run(['openssl', 'pkcs8', '-topk8', '-in', key, '-out', closed,
+                    '-passout', 'file:' + secret], check=True)
+    d.configure({'plugin.cert': {
+        'chain': crt, 'key': closed, 'key_passphrase': encrypt(
+            PLANTED.format('pass'), os.path.join(d.state, 'secret.key'))}})
+    d.start()
+    harness.Device(d, 'dev').close()
+    d.configure({'plugin.cert': {'key_passphrase': 'file:' + secret}})
+    check(d.reload(), 'from a file')
+    d.configure({'plugin.cert': {'key_passphrase': PLANTED.format('wrong')}})
+    d.reload()
+    harness.Device(d, 'dev').close()
+    find_nothing('/proc', of_process(d.process.pid))
+    find_nothing('the log', '\n'.join(d.log))
+    d.stop()
+
+
 def test_agent(scene):
     """the agent's token may be a credential or encrypted; nothing shows it"""
     d = scene.daemon()
