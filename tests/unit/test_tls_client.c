@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <gnutls/gnutls.h>
@@ -200,6 +201,51 @@ test_both_versions_carry_data_and_resume(void **state)
 			echo(t, 50000);
 			tls_client_free(&t);
 		}
+		tls_client_policy_free(&p);
+	}
+	test_cert_free(&c);
+}
+
+static time_t
+later(time_t *ret)
+{
+	time_t now = time(NULL) + 3700;
+
+	if (ret != NULL)
+		*ret = now;
+	return now;
+}
+
+/* The library asks nobody then, and the ticket outlives the certificate. */
+static void
+test_a_resumed_server_is_judged_again(void **state)
+{
+	static const char *const versions[] = {PAIR_TLS12
+	    ":-CIPHER-ALL:+AES-128-GCM:-MAC-ALL:+AEAD:-KX-ALL:+ECDHE-ECDSA"
+	    ":-SIGN-ALL:+SIGN-ECDSA-SHA256", NULL};
+	struct tls_client_policy *p;
+	struct tls_client *t = NULL;
+	struct test_cert c;
+
+	(void)state;
+	make(&c, "a.test", "a.test", &ca, 0, 0);
+	for (int v = 0; v < 2; v++) {
+		p = policy(versions[v], false, NULL);
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(connect_to(p, "a.test", &c, OFF, &t),
+			    0);
+			assert_int_equal(tls_client_resumed(t), i > 0);
+			echo(t, 10);
+			tls_client_free(&t);
+		}
+		gnutls_global_set_time_function(later);
+		assert_int_equal(connect_to(p, "a.test", &c, OFF, &t),
+		    -EACCES);
+		gnutls_global_set_time_function(time);
+		assert_true(tls_client_resumed(t));
+		assert_string_equal(tls_client_reason(t),
+		    "the server's certificate is expired");
+		tls_client_free(&t);
 		tls_client_policy_free(&p);
 	}
 	test_cert_free(&c);
@@ -455,6 +501,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_versions_carry_data_and_resume),
+		cmocka_unit_test(test_a_resumed_server_is_judged_again),
 		cmocka_unit_test(test_a_slow_wire_loses_nothing),
 		cmocka_unit_test(test_servers_that_are_not_trusted),
 		cmocka_unit_test(test_the_name_check_has_its_own_switch),

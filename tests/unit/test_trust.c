@@ -29,6 +29,7 @@ static struct test_cert ca, ca_b, inter, server, cert[CERTS];
 static struct tls_cred *cred;
 static struct pair pair;
 static char why[TLS_WHY_SIZE];
+static const char *version;		/* of the client; NULL: TLS 1.3 */
 static char ca_name[] = "ca.pem", crl_name[] = "crl.pem";
 
 static int
@@ -122,7 +123,7 @@ show(struct tls_trust *t, const struct test_cert *c, const char *chain,
     const gnutls_datum_t *resume)
 {
 	const struct pair_opts o = {.cert = c, .chain = chain,
-	    .resume = resume};
+	    .resume = resume, .priority = version};
 	struct tls_snapshot *s = snapshot_of(t);
 
 	pair_begin(&pair, s, &o);
@@ -319,9 +320,13 @@ test_what_nobody_vouches_for_proves_nothing(void **state)
 	char hex[65];
 
 	(void)state;
-	assert_int_equal(show(t, &cert[SELF], NULL, NULL), TLS_HS_DONE);
-	assert_false(pair.peer.has_cert);
-	assert_string_equal(pair.peer.cert_cn, "");
+	for (int v = 0; v < 2; v++) {
+		version = v == 0 ? PAIR_TLS12 : NULL;
+		assert_int_equal(show(t, &cert[SELF], NULL, NULL),
+		    TLS_HS_DONE);
+		assert_false(pair.peer.has_cert);
+		assert_string_equal(pair.peer.cert_cn, "");
+	}
 	assert_int_equal(show(t, &cert[GOOD], NULL, NULL), TLS_HS_DONE);
 	assert_true(pair.peer.has_cert);
 	assert_int_equal(show(t, &cert[EXPIRED], NULL, NULL), -EACCES);
