@@ -94,7 +94,9 @@ snapshot(const struct test_cert *c)
 {
 	const struct tls_signer with = {request, &signer};
 	struct tls_cred *cred = NULL;
-	const struct tls_listener_spec listener = {TLS_CLIENT_OFF, NULL, 0};
+	const struct tls_listener_spec listener = {
+		.client_auth = TLS_CLIENT_OFF
+	};
 	struct tls_slot_spec slot = {.name = "main", .is_default = true};
 	const uint8_t master[TLS_TICKET_MASTER_SIZE] = {3};
 	const struct tls_snapshot_spec spec = {.slots = &slot, .slots_n = 1,
