@@ -12,7 +12,7 @@
 
 #include "cert/bundle.h"
 
-#define CERT_CHAIN_MAX 10
+#define CERT_CHAIN_MAX 16
 
 struct cert_chain {
 	/* All are the bundle's, which has to live longer. */

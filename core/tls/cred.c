@@ -18,6 +18,8 @@
 #include <gnutls/ocsp.h>
 
 #include "base/mem.h"
+#include "cert/check.h"
+#include "tls/cred_check.h"
 #include "tls/digest.h"
 #include "tls/impl.h"
 #include "tls/vendor.h"
@@ -26,7 +28,6 @@
  * there is always a newer one (RFC 6960 4.2.2.1): GnuTLS takes it for so long. */
 #define STAPLE_SKEW_S 300
 #define STAPLE_AGE_S (15 * 86400)
-#define RSA_BITS_MIN 2048
 #define KEY_ID_SIZE 32
 
 /* The certificates of a file while they are put in order. */
@@ -118,58 +119,16 @@ chain_order(struct chain *ch)
 	}
 }
 
+/* What a client would refuse whatever the time and the name. */
 static int
 chain_check(const struct chain *ch, char *why)
 {
-	unsigned i, status;
-	int r;
+	static const struct cert_check_spec spec = {
+		.checks = CERT_CHECK_USAGE | CERT_CHECK_STRENGTH |
+		    CERT_CHECK_CHAIN
+	};
 
-	for (i = 0; i + 1 < ch->n; i++) {
-		r = gnutls_x509_crt_verify(ch->crt[i], &ch->crt[i + 1], 1,
-		    GNUTLS_VERIFY_DISABLE_TIME_CHECKS |
-		    GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS, &status);
-		if (r == GNUTLS_E_MEMORY_ERROR)
-			return tls_why(why, -ENOMEM, "out of memory");
-		if (r == 0 && status == 0)
-			continue;
-		if (r == 0 && (status & GNUTLS_CERT_INSECURE_ALGORITHM) != 0)
-			return tls_why(why, -EINVAL,
-			    "certificate %u of the chain is signed with a weak "
-			    "algorithm", i + 1);
-		return tls_why(why, -EINVAL,
-		    "certificate %u of the chain is not signed by the next one",
-		    i + 1);
-	}
-	return 0;
-}
-
-static int
-leaf_check(gnutls_x509_crt_t leaf, gnutls_pk_algorithm_t pk, unsigned bits,
-    char *why)
-{
-	unsigned usage, critical;
-
-	if (pk != GNUTLS_PK_RSA && pk != GNUTLS_PK_RSA_PSS &&
-	    pk != GNUTLS_PK_ECDSA && pk != GNUTLS_PK_EDDSA_ED25519)
-		return tls_why(why, -EINVAL, "keys of type %s cannot be used",
-		    gnutls_pk_get_name(pk));
-	if ((pk == GNUTLS_PK_RSA || pk == GNUTLS_PK_RSA_PSS) &&
-	    bits < RSA_BITS_MIN)
-		return tls_why(why, -EINVAL,
-		    "RSA key has %u bits, at least %d are needed", bits,
-		    RSA_BITS_MIN);
-	if (pk == GNUTLS_PK_ECDSA && bits < 256)
-		return tls_why(why, -EINVAL,
-		    "EC key has %u bits, at least 256 are needed", bits);
-	if (gnutls_x509_crt_get_key_usage(leaf, &usage, &critical) >= 0 &&
-	    (usage & GNUTLS_KEY_DIGITAL_SIGNATURE) == 0)
-		return tls_why(why, -EINVAL,
-		    "the certificate's key usage lacks digitalSignature");
-	if (gnutls_x509_crt_check_key_purpose(leaf, GNUTLS_KP_TLS_WWW_SERVER,
-	    0) == 0)
-		return tls_why(why, -EINVAL,
-		    "the certificate's extended key usage lacks serverAuth");
-	return 0;
+	return tls_cred_judge(ch->crt, ch->n, &spec, why);
 }
 
 static int
@@ -385,9 +344,7 @@ finish_chain(struct tls_cred *c, struct chain *ch, const void *ocsp_der,
 	c->pk = (gnutls_pk_algorithm_t)pk;
 	if (c->pk == GNUTLS_PK_ECDSA && c->bits == 528)
 		c->bits = 521;		/* GnuTLS counts whole bytes */
-	r = leaf_check(ch->crt[0], c->pk, c->bits, why);
-	if (r == 0)
-		r = chain_check(ch, why);
+	r = chain_check(ch, why);
 	if (r == 0)
 		r = import_chain(c, ch, why);
 	if (r == 0)

@@ -6,8 +6,11 @@
 #ifndef CT_TLS_CRED_CHECK_H
 #define CT_TLS_CRED_CHECK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
+struct cert_check_spec;
+struct gnutls_x509_crt_int;
 struct tls_cred;
 
 /* `names` (NULL ends; may be NULL) may hold "*.x", for which the certificate
@@ -15,5 +18,11 @@ struct tls_cred;
  * with why[TLS_WHY_SIZE], -ENOMEM. */
 int tls_cred_check(const struct tls_cred *, const char *const *names,
     int64_t now_s, char *why);
+
+/* The certificates as they are sent (at most TLS_CHAIN_MAX, at least one), judged
+ * by core/cert.  Any thread.  -EINVAL with why[TLS_WHY_SIZE], which tells the
+ * first error; -ENOMEM. */
+int tls_cred_judge(struct gnutls_x509_crt_int *const *crt, size_t n,
+    const struct cert_check_spec *, char *why);
 
 #endif
