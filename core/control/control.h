@@ -55,11 +55,19 @@ struct control_rules {
 int control_rules_read(const struct conf *, char *why,
     struct control_rules *ret);
 
-/* One certificate in service. */
+/* One certificate in service, as long as the call lasts; or, if not present, a
+ * slot without. */
 struct control_certificate {
-	char slot[128];
+	const char *slot;
 	bool present;
-	int64_t not_after_ms;		/* wall; 0 unknown */
+	int64_t not_before_ms, not_after_ms;	/* wall; 0 unknown */
+	const char *sha256;		/* hex; like all text: NULL none */
+	const char *subject, *issuer, *names, *key;
+	bool self_signed;
+	const char *source;		/* the plugin's instance */
+	int64_t live_ms;		/* wall; since when; 0 unknown */
+	const char *error;		/* the slot's last */
+	int64_t error_ms;
 };
 
 /* What only the main thread can do.  The asker's until fn. */

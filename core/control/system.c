@@ -72,19 +72,45 @@ write_channels(struct json_out *j, const struct control *c)
 }
 
 static void
+put_optional(struct json_out *j, const char *key, const char *text)
+{
+	if (text != NULL)
+		jout_string(j, key, text);
+}
+
+static void
+put_certificate(struct json_out *j, const struct control_certificate *cert)
+{
+	if (!cert->present)
+		return;
+	put_time(j, "not_before", cert->not_before_ms);
+	put_time(j, "not_after", cert->not_after_ms);
+	put_optional(j, "sha256", cert->sha256);
+	put_optional(j, "subject", cert->subject);
+	put_optional(j, "issuer", cert->issuer);
+	put_optional(j, "names", cert->names);
+	put_optional(j, "key", cert->key);
+	put_bool(j, "self_signed", cert->self_signed);
+}
+
+static void
 write_certificate(void *arg, const struct control_certificate *cert)
 {
 	struct text *t = arg;
 	struct json_out *j = &t->j;
 
-	if (text_room(t, 2048) != 0) {
+	if (text_room(t, 16384) != 0) {
 		j->failed = true;
 		return;
 	}
 	jout_object(j, NULL);
 	jout_string(j, "slot", cert->slot);
 	put_bool(j, "present", cert->present);
-	put_time(j, "not_after", cert->not_after_ms);
+	put_certificate(j, cert);
+	put_optional(j, "source", cert->source);
+	put_time(j, "live_since", cert->live_ms);
+	put_optional(j, "error", cert->error);
+	put_time(j, "error_time", cert->error_ms);
 	jout_object_end(j);
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "conf/conf.h"
+#include "tls/digest.h"
 #include "tls/snapshot.h"
 
 /* ---- errands: main thread ------------------------------------------------------- */
@@ -69,16 +70,28 @@ struct telling {
 };
 
 static void
-tell_certificate(void *arg, const char *slot, const struct tls_cred *cred)
+tell_certificate(void *arg, const struct credentials_entry *e)
 {
 	struct telling *t = arg;
-	struct control_certificate c = { .present = cred != NULL };
+	struct control_certificate c = {
+		.slot = e->slot, .present = e->cred != NULL,
+		.source = e->source, .live_ms = e->live_ms,
+		.error = e->error, .error_ms = e->error_ms
+	};
 	struct tls_cred_info info;
+	char sha256[65];
 
-	(void)snprintf(c.slot, sizeof(c.slot), "%s", slot);
-	if (cred != NULL) {
-		tls_cred_info(cred, &info);
+	if (e->cred != NULL) {
+		tls_cred_info(e->cred, &info);
+		digest_hex(info.sha256, sizeof(info.sha256), sha256);
+		c.not_before_ms = info.not_before * 1000;
 		c.not_after_ms = info.not_after * 1000;
+		c.sha256 = sha256;
+		c.subject = info.subject;
+		c.issuer = info.issuer;
+		c.names = info.names;
+		c.key = info.key;
+		c.self_signed = info.self_signed;
 	}
 	t->fn(t->arg, &c);
 }

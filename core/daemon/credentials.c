@@ -130,6 +130,7 @@ credentials_free(struct credentials **pc)
 		for (int k = 0; k < TLS_SLOT_CREDS; k++)
 			published_drop(pub, k);
 		mem_free(pub->slot);
+		mem_free(pub->error);
 		mem_free(pub);
 	}
 	challenges_free(&c->http);
@@ -280,6 +281,8 @@ credentials_put(void *ctx, const char *slot, const char *source,
 		/* A known one, too: its chain or OCSP response may be new. */
 		r = pub == NULL ? -ENOMEM : put(c, pub, source, cred,
 		    beside, why);
+		if (r == 0 && !known)
+			pub->live_ms[place_of(cred)] = clock_wall_ms();
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (r == 0 && !known)
@@ -290,12 +293,26 @@ credentials_put(void *ctx, const char *slot, const char *source,
 	return r;
 }
 
-/* plug/ has logged and published it; nothing in service changes. */
+/* plug/ has logged and published it; nothing in service changes.  It is kept for
+ * who asks; without memory the one before stays. */
 void
 credentials_failed(void *ctx, const char *slot, const char *why)
 {
-	(void)ctx;
-	log_debug("a source has nothing slot=%s why=%s", slot, why);
+	struct credentials *c = ctx;
+	char *error = mem_strdup(why);
+	struct published *pub;
+
+	pthread_mutex_lock(&c->lock);
+	pub = error != NULL && slot_known(c, slot) ? published_of(c, slot) :
+	    NULL;
+	if (pub != NULL) {
+		mem_free(pub->error);
+		pub->error = error;
+		pub->error_ms = clock_wall_ms();
+		error = NULL;
+	}
+	pthread_mutex_unlock(&c->lock);
+	mem_free(error);
 }
 
 /* ---- reload and rotation ----------------------------------------------------------- */
@@ -387,26 +404,34 @@ credentials_rotate(struct credentials *c)
 }
 
 void
-credentials_each(struct credentials *c, void (*fn)(void *, const char *,
-    const struct tls_cred *), void *arg)
+credentials_each(struct credentials *c, void (*fn)(void *,
+    const struct credentials_entry *), void *arg)
 {
 	const struct published *pub;
-	const char *name;
+	struct credentials_entry e;
 	bool any;
 
 	pthread_mutex_lock(&c->lock);
 	for (size_t i = 0; i < c->policy->slots; i++) {
-		name = c->policy->slot[i].name;
-		pub = credentials_published(c, name);
+		e = (struct credentials_entry){
+			.slot = c->policy->slot[i].name };
+		pub = credentials_published(c, e.slot);
+		if (pub != NULL) {
+			e.error = pub->error;
+			e.error_ms = pub->error_ms;
+		}
 		any = false;
 		for (int k = 0; pub != NULL && k < TLS_SLOT_CREDS; k++) {
 			if (pub->cred[k] == NULL)
 				continue;
-			fn(arg, name, pub->cred[k]);
+			e.cred = pub->cred[k];
+			e.source = pub->source[k];
+			e.live_ms = pub->live_ms[k];
+			fn(arg, &e);
 			any = true;
 		}
 		if (!any)
-			fn(arg, name, NULL);
+			fn(arg, &e);
 	}
 	pthread_mutex_unlock(&c->lock);
 }

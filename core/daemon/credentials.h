@@ -69,10 +69,19 @@ struct tls_trust;
 void credentials_trusts(struct credentials *, void (*fn)(void *arg,
     const char *listener, const struct tls_trust *, const char *error),
     void *arg);
+/* What a slot serves, as long as the call lasts. */
+struct credentials_entry {
+	const char *slot;
+	const struct tls_cred *cred;	/* NULL: none */
+	const char *source;		/* the instance; NULL: none */
+	int64_t live_ms;		/* wall; since when; 0: never */
+	const char *error;		/* of the slot, the last; NULL: none */
+	int64_t error_ms;		/* wall */
+};
 /* Calls fn for each slot of the configuration and each credential it serves; one
- * without any comes once with NULL.  fn must not call back. */
+ * without any comes once without.  fn must not call back. */
 void credentials_each(struct credentials *, void (*fn)(void *arg,
-    const char *slot, const struct tls_cred *), void *arg);
+    const struct credentials_entry *), void *arg);
 /* The first slot without a credential, or NULL. */
 const char *credentials_missing(struct credentials *);
 

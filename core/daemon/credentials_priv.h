@@ -36,6 +36,9 @@ struct published {
 	char *slot;
 	struct tls_cred *cred[TLS_SLOT_CREDS];
 	char *source[TLS_SLOT_CREDS];
+	int64_t live_ms[TLS_SLOT_CREDS];	/* wall; since when */
+	char *error;			/* the last; NULL: none */
+	int64_t error_ms;
 	struct published *next;
 };
 

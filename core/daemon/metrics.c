@@ -419,16 +419,16 @@ put_store(struct metrics *m, struct store *store)
 /* ---- certificates --------------------------------------------------------------- */
 
 static void
-put_expiry(void *arg, const char *slot, const struct tls_cred *cred)
+put_expiry(void *arg, const struct credentials_entry *e)
 {
 	struct tls_cred_info info;
 	char labels[LABELS_SIZE];
 	size_t n;
 
-	if (cred == NULL)
+	if (e->cred == NULL)
 		return;
-	tls_cred_info(cred, &info);
-	n = metrics_label(labels, sizeof(labels), 0, "slot", slot);
+	tls_cred_info(e->cred, &info);
+	n = metrics_label(labels, sizeof(labels), 0, "slot", e->slot);
 	(void)metrics_label(labels, sizeof(labels), n, "key", info.key);
 	metrics_now(arg, "cleat_certificate_expiry_timestamp_seconds",
 	    "When a certificate in service ends, seconds since 1970-01-01 "
@@ -443,18 +443,18 @@ struct slots {
 };
 
 static void
-put_slot(void *arg, const char *slot, const struct tls_cred *cred)
+put_slot(void *arg, const struct credentials_entry *e)
 {
 	struct slots *s = arg;
 	char labels[LABELS_SIZE];
 
-	if (strcmp(slot, s->last) == 0)
+	if (strcmp(e->slot, s->last) == 0)
 		return;
-	(void)snprintf(s->last, sizeof(s->last), "%s", slot);
-	(void)metrics_label(labels, sizeof(labels), 0, "slot", slot);
+	(void)snprintf(s->last, sizeof(s->last), "%s", e->slot);
+	(void)metrics_label(labels, sizeof(labels), 0, "slot", e->slot);
 	metrics_now(s->m, "cleat_slot_up",
 	    "Whether a slot has a certificate in service.", labels,
-	    cred != NULL ? 1 : 0);
+	    e->cred != NULL ? 1 : 0);
 }
 
 /* ---- plugins --------------------------------------------------------------------- */

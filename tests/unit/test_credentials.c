@@ -216,11 +216,10 @@ what_a_source_puts_is_in_service_and_told(void **state)
 static unsigned creds_of_main;
 
 static void
-count_cred(void *arg, const char *slot, const struct tls_cred *cred)
+count_cred(void *arg, const struct credentials_entry *e)
 {
 	(void)arg;
-	(void)slot;
-	creds_of_main += cred != NULL;
+	creds_of_main += e->cred != NULL;
 }
 
 static unsigned
