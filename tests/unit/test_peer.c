@@ -39,9 +39,10 @@ snapshot(const struct test_cert *issuer)
 	    .cred = {cred}};
 	const struct tls_listener_spec listeners[] = {
 		[OFF] = {.client_auth = TLS_CLIENT_OFF},
-		[OPTIONAL] = {TLS_CLIENT_OPTIONAL, a},
-		[REQUIRED] = {TLS_CLIENT_REQUIRED, a},
-		[REQUIRED_B] = {TLS_CLIENT_REQUIRED, b},
+		[OPTIONAL] = {.client_auth = TLS_CLIENT_OPTIONAL, .trust = a},
+		[REQUIRED] = {.client_auth = TLS_CLIENT_REQUIRED, .trust = a},
+		[REQUIRED_B] = {.client_auth = TLS_CLIENT_REQUIRED,
+		    .trust = b},
 	};
 	const struct tls_snapshot_spec spec = {.slots = &slot, .slots_n = 1,
 	    .listeners = listeners, .listeners_n = 4, .ticket_master = master};

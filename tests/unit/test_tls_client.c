@@ -61,8 +61,9 @@ server(const struct test_cert *c)
 	const uint8_t master[TLS_TICKET_MASTER_SIZE] = {5};
 	struct tls_trust *trust = test_trust(&ca, true);
 	const struct tls_listener_spec listeners[] = {
-		[OFF] = {TLS_CLIENT_OFF, NULL},
-		[REQUIRED] = {TLS_CLIENT_REQUIRED, trust},
+		[OFF] = {.client_auth = TLS_CLIENT_OFF},
+		[REQUIRED] = {.client_auth = TLS_CLIENT_REQUIRED,
+		    .trust = trust},
 	};
 	struct tls_cred *cred = NULL;
 	struct tls_slot_spec slot = {.name = "main", .is_default = true};

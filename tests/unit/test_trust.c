@@ -108,7 +108,9 @@ snapshot_of(struct tls_trust *t)
 	const uint8_t master[TLS_TICKET_MASTER_SIZE] = {3};
 	const struct tls_slot_spec slot = {.name = "main", .is_default = true,
 	    .cred = {cred}};
-	const struct tls_listener_spec l = {TLS_CLIENT_REQUIRED, t};
+	const struct tls_listener_spec l = {
+		.client_auth = TLS_CLIENT_REQUIRED, .trust = t
+	};
 	const struct tls_snapshot_spec spec = {.slots = &slot, .slots_n = 1,
 	    .listeners = &l, .listeners_n = 1, .ticket_master = master};
 	struct tls_snapshot *s = NULL;
