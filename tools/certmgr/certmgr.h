@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of cleat-certmgr share: what was asked for, what was found, how
+ * it is told.  One thread.
+ */
+#ifndef CT_CERTMGR_H
+#define CT_CERTMGR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cert/bundle.h"
+#include "cert/chain.h"
+#include "cert/check.h"
+#include "cert/install.h"
+
+#define NAMES_MAX 32
+#define FILES_MAX 16
+#define WORDS_MAX 4
+#define PASSWORD_MAX 1024
+#define CHAINS_MAX 2			/* RSA and another kind side by side */
+
+/* cleat-certmgr(1), EXIT STATUS */
+enum status {
+	STATUS_OK,
+	STATUS_REFUSED,			/* certificate, key, password */
+	STATUS_USAGE,
+	STATUS_NOTHING,			/* nothing installed, nothing kept */
+	STATUS_FILES,			/* cannot be read or written */
+	STATUS_NOT_LIVE,		/* the daemon refused it, or too late */
+	STATUS_UNREACHABLE,		/* no daemon to ask */
+	STATUS_BROKEN			/* memory, output */
+};
+
+struct asked {
+	const char *cert[FILES_MAX];	/* NULL ends; like all lists here */
+	const char *key, *pkcs12;
+	const char *pass, *pass_file, *pass_credential;
+	bool pass_stdin;
+	bool self, show, help, version, json, check, rollback, wait_live;
+	const char *name[NAMES_MAX + 1];
+	const char *anchors;
+	const char *directory, *owner, *socket, *slot;
+	const char *timeout;
+	/* ca */
+	const char *word[WORDS_MAX];
+	size_t words;
+	const char *cn, *o, *ou, *days, *out, *reason;
+	const char *out_pass_file;
+	/* made of these */
+	char password[PASSWORD_MAX];	/* wiped at the end */
+	bool has_password;
+	char default_dir[4096];
+	uint64_t timeout_ms;
+	int64_t now_s;
+};
+
+/* args.c: STATUS_OK or STATUS_USAGE (said).  A password in argv is wiped. */
+enum status args_read(int argc, char **argv, struct asked *ret);
+void args_help(void);
+
+/* password.c: into a->password, or the first line of a file into
+ * to[PASSWORD_MAX].  STATUS_USAGE, STATUS_FILES. */
+enum status password_read(struct asked *a);
+enum status password_file(const char *path, char *to);
+
+/* say.c.  A line to standard error; with --json also an object to standard
+ * output, which say_error() alone does, once. */
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+enum status say_error(const struct asked *, enum status, const char *why);
+/* What the errno of a function with `why` means for the exit. */
+enum status status_of(int error);
+/* Puts a text out, all of it.  STATUS_BROKEN (said). */
+enum status put_out(const char *p, size_t n);
+
+/* What is judged or shown. */
+struct material {
+	struct cert_bundle *bundle;
+	struct cert_chain chain[CHAINS_MAX];
+	size_t n;
+	struct cert_findings found[CHAINS_MAX];
+	bool self_signed;		/* made by cleat-certmgr */
+	char generation[CERT_GENERATION_SIZE];
+};
+
+/* material.c */
+enum status material_given(struct asked *, struct material *ret);
+enum status material_current(struct asked *, struct material *ret);
+/* All checks; STATUS_REFUSED if one found an error, which is not said yet. */
+enum status material_check(const struct asked *, const struct material *now,
+    struct material *);
+void material_free(struct material *);
+
+/* show.c */
+enum status show(const struct asked *, const struct material *);
+/* The findings, then `done` (NULL: nothing); with --json all in one object. */
+enum status report(const struct asked *, const struct material *,
+    enum status, const char *done);
+
+/* put.c: installs. */
+enum status put_given(struct asked *);
+enum status put_self(struct asked *);
+enum status put_back(struct asked *);
+enum status owner_find(const struct asked *, bool *ret_has, uid_t *,
+    gid_t *);
+
+/* live.c: returns when the daemon serves the leaves of the material, which are
+ * installed; what failed since then is told. */
+enum status live_wait(const struct asked *, const struct material *);
+
+/* ca.c */
+enum status ca_run(struct asked *);
+
+#endif

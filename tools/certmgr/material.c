@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates and keys that were given, or that are installed, as chains. */
+#include "certmgr.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+void
+material_free(struct material *m)
+{
+	cert_bundle_free(&m->bundle);
+}
+
+static int
+add(struct material *m, const char *path, const struct asked *a, char *why)
+{
+	int r = cert_bundle_add_file(m->bundle, path, a->has_password ?
+	    a->password : NULL, why, NULL, NULL);
+
+	if (r == -ENOMEM)
+		(void)cert_why(why, r, "out of memory");
+	return r;
+}
+
+/* With nothing but certificates, --check makes the checks that need no key. */
+static int
+build(struct material *m, const struct asked *a, char *why)
+{
+	int r;
+
+	if (m->bundle->keys_n == 0 && a->check && a->key == NULL &&
+	    a->pkcs12 == NULL) {
+		r = cert_chain_build(m->bundle, NULL, a->now_s, why,
+		    &m->chain[0]);
+		m->n = r == 0;
+		return r;
+	}
+	return cert_chain_all(m->bundle, a->now_s, CHAINS_MAX, why, m->chain,
+	    &m->n);
+}
+
+enum status
+material_given(struct asked *a, struct material *ret)
+{
+	struct material m = { .bundle = NULL };
+	char why[CERT_WHY_SIZE] = "out of memory";
+	int r;
+
+	r = cert_bundle_new(&m.bundle);
+	if (a->pkcs12 != NULL && r == 0)
+		r = add(&m, a->pkcs12, a, why);
+	for (size_t i = 0; r == 0 && a->cert[i] != NULL; i++)
+		r = add(&m, a->cert[i], a, why);
+	if (a->key != NULL && r == 0)
+		r = add(&m, a->key, a, why);
+	if (r == 0)
+		r = build(&m, a, why);
+	if (r < 0) {
+		material_free(&m);
+		return say_error(a, status_of(r), why);
+	}
+	*ret = m;
+	return STATUS_OK;
+}
+
+/* The file `kind` of a generation; without it the certificate is somebody's. */
+static bool
+is_own(const char *dir, const char *generation)
+{
+	struct cert_blob b = { NULL, 0 };
+	char path[4096];
+	bool own;
+
+	(void)snprintf(path, sizeof(path), "%s/%s/kind", dir, generation);
+	if (cert_file_read(path, NULL, &b, NULL, NULL) < 0)
+		return false;
+	own = strncmp((const char *)b.p, "self-signed", 11) == 0;
+	cert_blob_free(&b);
+	return own;
+}
+
+enum status
+material_current(struct asked *a, struct material *ret)
+{
+	static const char *const files[] = { "chain.pem", "key.pem" };
+	struct material m = { .bundle = NULL };
+	char why[CERT_WHY_SIZE] = "out of memory", path[4096];
+	int r;
+
+	r = cert_install_current(a->directory, why, m.generation);
+	if (r < 0) {
+		if (r == -ENOENT) {
+			size_t n = strlen(why);
+
+			(void)snprintf(why + n, sizeof(why) - n, " (-self, "
+			    "-cert and -pkcs12 install; --directory names "
+			    "another place)");
+		}
+		return say_error(a, r == -ENOENT ? STATUS_NOTHING :
+		    STATUS_FILES, why);
+	}
+	r = cert_bundle_new(&m.bundle);
+	for (size_t i = 0; r == 0 && i < 2; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", a->directory,
+		    m.generation, files[i]);
+		r = cert_bundle_add_file(m.bundle, path, NULL, why, NULL,
+		    NULL);
+	}
+	if (r == 0)
+		r = cert_chain_all(m.bundle, a->now_s, CHAINS_MAX, why,
+		    m.chain, &m.n);
+	if (r < 0) {
+		material_free(&m);
+		return say_error(a, status_of(r), why);
+	}
+	m.self_signed = is_own(a->directory, m.generation);
+	*ret = m;
+	return STATUS_OK;
+}
+
+/* ---- checks -------------------------------------------------------------- */
+
+static int
+read_anchors(const struct asked *a, char *why, struct cert_bundle **ret)
+{
+	struct cert_bundle *b = NULL;
+	int r = cert_bundle_new(&b);
+
+	if (r == 0)
+		r = cert_bundle_add_file(b, a->anchors, NULL, why, NULL,
+		    NULL);
+	if (r == 0 && b->certs_n == 0)
+		r = cert_why(why, -EINVAL, "%s: there is no certificate in "
+		    "it", a->anchors);
+	if (r < 0)
+		cert_bundle_free(&b);
+	else
+		*ret = b;
+	return r;
+}
+
+/* As the daemon does: what replaces a chain that was whole has to be whole. */
+static bool
+has_to_be_whole(const struct material *now, const struct cert_chain *ch)
+{
+	for (size_t i = 0; now != NULL && i < now->n; i++) {
+		const struct cert_chain *old = &now->chain[i];
+
+		if (cert_chain_is_rsa(old) == cert_chain_is_rsa(ch) &&
+		    (old->n > 1 || old->rooted))
+			return true;
+	}
+	return false;
+}
+
+enum status
+material_check(const struct asked *a, const struct material *now,
+    struct material *m)
+{
+	struct cert_check_spec spec = {
+		.checks = CERT_CHECK_ALL, .now_s = a->now_s,
+		.names = a->name, .strays = m->bundle, .all = m->chain,
+		.all_n = m->n
+	};
+	char why[CERT_WHY_SIZE] = "out of memory";
+	struct cert_bundle *anchors = NULL;
+	bool refused = false;
+	int r = 0;
+
+	if (a->anchors != NULL)
+		r = read_anchors(a, why, &anchors);
+	spec.anchors = anchors;
+	for (size_t i = 0; r == 0 && i < m->n; i++) {
+		spec.complete = has_to_be_whole(now, &m->chain[i]);
+		r = cert_check(&m->chain[i], &spec, &m->found[i]);
+		refused = refused || m->found[i].errors > 0;
+		spec.strays = NULL;	/* said once is enough */
+	}
+	cert_bundle_free(&anchors);
+	if (r < 0)
+		return say_error(a, status_of(r), why);
+	return refused ? STATUS_REFUSED : STATUS_OK;
+}

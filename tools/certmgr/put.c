@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Puts certificates in place: those that were given, a self-signed one, or the
+ * ones before. */
+#include "certmgr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cert/describe.h"
+#include "cert/make.h"
+
+#define SELF_FILE "self-signed.pem"
+#define SELF_LIMIT 65536
+#define DAY_S INT64_C(86400)
+#define SELF_VALID_S (3650 * DAY_S)
+#define SELF_RENEW_S (30 * DAY_S)
+
+/* ---- owner --------------------------------------------------------------- */
+
+static bool
+number(const char *text, unsigned long *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoul(text, &end, 10);
+	return errno == 0 && *end == '\0' && text[0] >= '0' &&
+	    text[0] <= '9' && *ret < UINT32_MAX;
+}
+
+enum status
+owner_find(const struct asked *a, bool *ret_has, uid_t *ret_uid,
+    gid_t *ret_gid)
+{
+	const char *colon, *group = NULL;
+	const struct passwd *pw;
+	const struct group *gr;
+	unsigned long n;
+	char user[64];
+
+	*ret_has = a->owner != NULL;
+	if (a->owner == NULL)
+		return STATUS_OK;
+	colon = strchr(a->owner, ':');
+	if (colon != NULL)
+		group = colon + 1;
+	(void)snprintf(user, sizeof(user), "%.*s", colon == NULL ? 63 :
+	    (int)(colon - a->owner), a->owner);
+	pw = getpwnam(user);
+	if (pw == NULL && !number(user, &n)) {
+		say("--owner: there is no user %s", user);
+		return STATUS_USAGE;
+	}
+	*ret_uid = pw != NULL ? pw->pw_uid : (uid_t)n;
+	*ret_gid = pw != NULL ? pw->pw_gid : (gid_t)n;
+	if (group == NULL)
+		return STATUS_OK;
+	gr = getgrnam(group);
+	if (gr == NULL && !number(group, &n)) {
+		say("--owner: there is no group %s", group);
+		return STATUS_USAGE;
+	}
+	*ret_gid = gr != NULL ? gr->gr_gid : (gid_t)n;
+	return STATUS_OK;
+}
+
+/* ---- putting it there ---------------------------------------------------- */
+
+static int
+join(struct cert_blob *to, const struct cert_blob *more)
+{
+	uint8_t *p = mem_alloc(to->n + more->n + 1);
+
+	if (p == NULL)
+		return -ENOMEM;
+	if (to->n > 0)
+		memcpy(p, to->p, to->n);
+	memcpy(p + to->n, more->p, more->n + 1);
+	mem_free_wiped(to->p, to->n);
+	to->p = p;
+	to->n += more->n;
+	return 0;
+}
+
+static int
+as_pem(const struct material *m, struct cert_blob *chain,
+    struct cert_blob *key)
+{
+	struct cert_blob b = { NULL, 0 };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->n; i++) {
+		r = cert_chain_pem(&m->chain[i], &b);
+		if (r == 0)
+			r = join(chain, &b);
+		cert_blob_free(&b);
+		if (r == 0)
+			r = cert_key_pem(m->chain[i].key, &b);
+		if (r == 0)
+			r = join(key, &b);
+		cert_blob_free(&b);
+	}
+	return r;
+}
+
+static enum status
+put(const struct asked *a, struct material *m)
+{
+	struct cert_blob chain = { NULL, 0 }, key = { NULL, 0 };
+	const char *kind = m->self_signed ? "self-signed\n" : "company\n";
+	char why[CERT_WHY_SIZE] = "out of memory";
+	struct cert_install_spec spec = { .dir = a->directory, .files_n = 3 };
+	enum status s;
+	int r;
+
+	s = owner_find(a, &spec.has_owner, &spec.uid, &spec.gid);
+	if (s != STATUS_OK)
+		return s;
+	r = as_pem(m, &chain, &key);
+	if (r == 0) {
+		const struct cert_install_file files[] = {
+			{ "chain.pem", chain.p, chain.n },
+			{ "key.pem", key.p, key.n },
+			{ "kind", kind, strlen(kind) }
+		};
+
+		spec.files = files;
+		r = cert_install(&spec, why, m->generation);
+	}
+	cert_blob_free(&chain);
+	cert_blob_free(&key);
+	if (r < 0)
+		return say_error(a, r == -ENOMEM ? STATUS_BROKEN :
+		    STATUS_FILES, why);
+	return STATUS_OK;
+}
+
+/* Checks it, puts it in place and waits, as asked. */
+static enum status
+check_and_put(const struct asked *a, struct material *m,
+    const struct material *now)
+{
+	char done[4352];
+	enum status s;
+
+	s = material_check(a, now, m);
+	if (s == STATUS_REFUSED)
+		return report(a, m, s, NULL);
+	if (s == STATUS_OK)
+		s = put(a, m);
+	if (s == STATUS_OK && a->wait_live) {
+		s = live_wait(a, m);
+		if (s != STATUS_OK)
+			return s;
+	}
+	if (s != STATUS_OK)
+		return s;
+	(void)snprintf(done, sizeof(done), "%s %s in %s/current (%s)",
+	    a->wait_live ? "The daemon serves the" : "Installed a",
+	    m->self_signed ? "self-signed certificate" :
+	    "company certificate", a->directory, m->generation);
+	return report(a, m, s, done);
+}
+
+/* What is installed now, if it can be read: nothing has to be. */
+static void
+present(const struct asked *a, struct material *ret)
+{
+	struct asked quiet = *a;
+	char why[CERT_WHY_SIZE], generation[CERT_GENERATION_SIZE];
+
+	memset(ret, 0, sizeof(*ret));
+	quiet.json = false;
+	if (cert_install_current(a->directory, why, generation) == 0)
+		(void)material_current(&quiet, ret);
+	mem_wipe(quiet.password, sizeof(quiet.password));
+}
+
+enum status
+put_given(struct asked *a)
+{
+	struct material m = { .bundle = NULL }, now;
+	enum status s;
+
+	s = material_given(a, &m);
+	if (s != STATUS_OK)
+		return s;
+	present(a, &now);
+	s = check_and_put(a, &m, &now);
+	material_free(&now);
+	material_free(&m);
+	return s;
+}
+
+/* ---- self-signed --------------------------------------------------------- */
+
+/*
+ * What an earlier -self made.  Only a file of our own is taken: whoever owns the
+ * directory could name any other file there, and would be given its key.
+ */
+static bool
+read_own(const char *path, struct cert_bundle *b)
+{
+	uint8_t text[SELF_LIMIT];
+	char why[CERT_WHY_SIZE];
+	struct stat st;
+	bool good;
+	ssize_t n;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_uid == geteuid() && st.st_nlink == 1 &&
+	    st.st_size < SELF_LIMIT;
+	n = good ? read(fd, text, sizeof(text)) : 0;
+	(void)close(fd);
+	good = n > 0 && cert_bundle_add(b, path, text, (size_t)n, NULL,
+	    why) == 0;
+	mem_wipe(text, sizeof(text));
+	return good;
+}
+
+/* Good for a while yet, and for all names. */
+static bool
+still_good(const struct asked *a, struct material *m)
+{
+	char why[CERT_WHY_SIZE];
+	struct cert_check_spec spec = { .checks = CERT_CHECK_ALL,
+	    .now_s = a->now_s, .names = a->name };
+	struct cert_facts f;
+
+	return cert_chain_all(m->bundle, a->now_s, 1, why, m->chain,
+	    &m->n) == 0 &&
+	    cert_check(&m->chain[0], &spec, &m->found[0]) == 0 &&
+	    m->found[0].errors == 0 &&
+	    cert_describe(m->chain[0].crt[0]->crt, &f) == 0 &&
+	    f.not_after - SELF_RENEW_S > a->now_s;
+}
+
+static int
+make_own(const struct asked *a, const char *path, struct cert_bundle *b,
+    char *why)
+{
+	struct cert_make_spec spec = { .kind = CERT_MAKE_SELF,
+	    .cn = a->name[0], .names = a->name, .from_s = a->now_s - DAY_S,
+	    .to_s = a->now_s + SELF_VALID_S };
+	struct cert_blob crt = { NULL, 0 }, key = crt, all = crt;
+	int r;
+
+	r = cert_make(&spec, NULL, why, &crt, &key);
+	if (r == 0)
+		r = join(&all, &key);
+	if (r == 0)
+		r = join(&all, &crt);
+	if (r == 0) {
+		r = file_write_atomic(path, all.p, all.n, 0600);
+		if (r < 0)
+			(void)cert_why(why, r, "%s: cannot be written: %s",
+			    path, strerror(-r));
+	}
+	if (r == 0)
+		r = cert_bundle_add(b, path, all.p, all.n, NULL, why);
+	cert_blob_free(&all);
+	cert_blob_free(&key);
+	cert_blob_free(&crt);
+	return r;
+}
+
+static enum status
+make_directory(const struct asked *a)
+{
+	bool has;
+	uid_t uid;
+	gid_t gid;
+	enum status s = owner_find(a, &has, &uid, &gid);
+	char why[CERT_WHY_SIZE];
+
+	if (s != STATUS_OK)
+		return s;
+	if (mkdir(a->directory, 0700) == 0 ? !has ||
+	    chown(a->directory, uid, gid) == 0 : errno == EEXIST)
+		return STATUS_OK;
+	(void)cert_why(why, -errno, "%s: cannot be made: %s", a->directory,
+	    strerror(errno));
+	return say_error(a, STATUS_FILES, why);
+}
+
+enum status
+put_self(struct asked *a)
+{
+	char why[CERT_WHY_SIZE] = "out of memory", path[4096], host[256] = "";
+	struct material m = { .self_signed = true };
+	size_t n = 0;
+	enum status s;
+	int r;
+
+	if (gethostname(host, sizeof(host) - 1) < 0 || host[0] == '\0')
+		(void)snprintf(host, sizeof(host), "localhost");
+	if (a->name[0] == NULL) {
+		a->name[n++] = host;
+		if (strcmp(host, "localhost") != 0)
+			a->name[n++] = "localhost";
+		a->name[n++] = "127.0.0.1";
+		a->name[n++] = "::1";
+	}
+	s = make_directory(a);
+	if (s != STATUS_OK)
+		return s;
+	(void)snprintf(path, sizeof(path), "%s/" SELF_FILE, a->directory);
+	r = cert_bundle_new(&m.bundle);
+	if (r == 0 && (!read_own(path, m.bundle) || !still_good(a, &m))) {
+		cert_bundle_free(&m.bundle);
+		r = cert_bundle_new(&m.bundle);
+		if (r == 0)
+			r = make_own(a, path, m.bundle, why);
+		if (r == 0)
+			r = cert_chain_all(m.bundle, a->now_s, 1, why,
+			    m.chain, &m.n);
+	}
+	s = r < 0 ? say_error(a, status_of(r), why) :
+	    check_and_put(a, &m, NULL);
+	material_free(&m);
+	return s;
+}
+
+/* ---- back ---------------------------------------------------------------- */
+
+enum status
+put_back(struct asked *a)
+{
+	char why[CERT_WHY_SIZE] = "out of memory", done[4352];
+	char generation[CERT_GENERATION_SIZE];
+	struct material m = { .bundle = NULL };
+	enum status s;
+	int r;
+
+	r = cert_install_rollback(a->directory, why, generation);
+	if (r < 0)
+		return say_error(a, r == -ENOENT ? STATUS_NOTHING :
+		    STATUS_FILES, why);
+	s = material_current(a, &m);
+	/* It is in place whatever the checks say: they are told. */
+	if (s == STATUS_OK)
+		s = material_check(a, NULL, &m);
+	if (s == STATUS_REFUSED)
+		say("warning: the certificate that was gone back to does not "
+		    "pass all checks");
+	if (s == STATUS_OK && a->wait_live) {
+		s = live_wait(a, &m);
+		if (s != STATUS_OK) {
+			material_free(&m);
+			return s;
+		}
+	}
+	(void)snprintf(done, sizeof(done), "Back to %s in %s/current",
+	    generation, a->directory);
+	if (m.bundle != NULL)
+		s = report(a, &m, s, done);
+	material_free(&m);
+	return s;
+}
