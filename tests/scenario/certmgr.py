@@ -27,9 +27,10 @@ SELF_WORDS = 'TLS connector uses the default self-signed certificate.\n'
 
 
 class Run:
-    def __init__(self, *args, status=0, stdin='', env=None, **kw):
+    def __init__(self, *args, status=0, stdin='', env=None, program=PROGRAM,
+                 **kw):
         environment = dict(os.environ, TZ='UTC', **(env or {}))
-        p = subprocess.run([PROGRAM, *args], env=environment, input=stdin,
+        p = subprocess.run([program, *args], env=environment, input=stdin,
                            capture_output=True, text=True,
                            timeout=PATIENCE * 2, **kw)
         self.out, self.err = p.stdout, p.stderr
@@ -383,6 +384,11 @@ def daemon(scene, place):
     return d, ('--socket', os.path.join(d.runtime, 'control.sock'))
 
 
+def ctl(d, *args, **kw):
+    return Run('--socket', os.path.join(d.runtime, 'control.sock'), *args,
+               program=os.path.join(BUILDDIR, 'cleatctl'), **kw)
+
+
 def test_live(scene):
     """--wait-live returns when the daemon serves it, and nobody is dropped"""
     p = Place(scene)
@@ -396,7 +402,16 @@ def test_live(scene):
     equal(pem_sha256(scene, served(d)), sha256(crt))
     told = p.run('--wait-live', '--json', *socket_, '--slot', 'main').json()
     check(told['ok'], told)
+    out = ctl(d, 'cert').out
+    for wanted in (r'^slot: +main$', r'^source: +cert$',
+                   r'^subject: +CN=localhost$', rf'^sha256: +{sha256(crt)}$',
+                   r'^valid until: +\S', r'^live since: +\S'):
+        check(re.search(wanted, out, re.M), f'{wanted}: {out}')
+    check('last error' not in out, out)
+    equal(ctl(d, 'cert', 'main', '--json').json()['sha256'], sha256(crt))
+    check('no slot nope' in ctl(d, 'cert', 'nope', status=5).err, 'slot')
     p.run('--rollback', '--wait-live', *socket_)
+    check('self-signed' in ctl(d, 'cert').out, 'not told')
     check(pem_sha256(scene, served(d)) != sha256(crt), 'not back')
     device.send(b'still there', PING)
     while device.recv_frame()[0] != PONG:
@@ -416,6 +431,9 @@ def test_not_live(scene):
                  *socket_, status=NOT_LIVE)
     check('other.example.org' in said.err and 'slot main' in said.err,
           said.err)
+    out = ctl(d, 'cert').out
+    check(re.search(r'^last error: .*other\.example\.org', out, re.M) and
+          re.search(r'^that was: +\S', out, re.M), out)
     told = p.run('--wait-live', '--json', *socket_, status=NOT_LIVE)
     equal(told.json()['ok'], False)
     elsewhere = Place(scene)

@@ -58,6 +58,8 @@ const struct option_info ctl_options[O_COUNT] = {
 const struct command ctl_commands[] = {
 	{ "status", "", "how the daemon is", 0, 0, { K_NONE }, status_run,
 	    { O_JSON } },
+	{ "cert", "[SLOT]", "which certificates are served", 0, 1, { K_TEXT },
+	    cert_run, { O_JSON } },
 	{ "endpoints", "", "devices, and how they are", 0, 0, { K_NONE },
 	    endpoints_run, { O_STATE, O_STATUS, O_GROUP, O_PREFIX, O_COLUMNS,
 	    O_WATCH, O_JSON } },

@@ -212,6 +212,7 @@ int watch_run(struct ctl *);
 /* ---- the commands ------------------------------------------------------- */
 
 int status_run(struct ctl *);
+int cert_run(struct ctl *);
 int endpoints_run(struct ctl *);
 int endpoint_show_run(struct ctl *);
 int endpoint_add_run(struct ctl *);
