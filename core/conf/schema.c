@@ -53,6 +53,9 @@ const struct conf_key conf_schema[] = {
 	    .help = "replace the ticket master this often; 0: never"),
 	KEY("tls", "watch", CONF_DURATION, "5s", .min = SEC, .max = 3600 * SEC,
 	    .help = "look this often at the files of client certificates"),
+	KEY("tls", "expiry_days", CONF_STRING, "30, 14, 7, 1",
+	    .flags = CONF_LIST,
+	    .help = "warn so many days before a certificate ends"),
 
 	KEY("limits", "handshakes", CONF_UINT, "512", .min = 1, .max = 1000000,
 	    .help = "connections before their upgrade, all workers together"),

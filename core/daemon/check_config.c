@@ -80,6 +80,8 @@ daemon_check(const char *conf_path)
 	struct tls_suites suites;
 	struct conf *conf = NULL;
 	size_t n = 0;
+	int64_t expiry[EXPIRY_STEPS];
+	size_t expiry_n;
 	char why[DAEMON_WHY_SIZE] = "";
 	int r = daemon_load_conf(conf_path, why, &conf);
 
@@ -94,6 +96,8 @@ daemon_check(const char *conf_path)
 		r = tls_global_init(why);
 	if (r == 0)
 		r = options_tls(conf, why, &suites);
+	if (r == 0)
+		r = options_expiry(conf, why, expiry, &expiry_n);
 	if (r == 0)
 		r = own_suites(conf, false, why);
 	if (r == 0)

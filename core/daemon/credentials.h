@@ -58,6 +58,8 @@ void credentials_discard(struct credentials_staged **);
 
 /* Looks whether the ticket master is due for replacement (call hourly). */
 void credentials_rotate(struct credentials *);
+/* Warns of certificates in service that end soon or have ended; now and then. */
+void credentials_expiry(struct credentials *);
 /* Looks whether CAs, revocation lists and lists of fingerprints have changed, and
  * puts in service what can be used.  Blocking; on the thread that commits. */
 void credentials_look(struct credentials *);

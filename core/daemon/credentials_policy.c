@@ -130,6 +130,8 @@ policy_new(struct conf *conf, char *why, struct policy **ret)
 		r = fill_suites(p, i, why);
 	if (r == 0)
 		r = options_tls(conf, why, &p->suites);
+	if (r == 0)
+		r = options_expiry(conf, why, p->expiry, &p->expiry_n);
 	if (r != 0) {
 		policy_free(&p);
 		return r;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "daemon/credentials.h"
+#include "daemon/options.h"
 #include "daemon/trust.h"
 #include "tls/snapshot.h"
 #include "tls/suites.h"
@@ -29,6 +30,8 @@ struct policy {
 	struct tls_listener_spec *listener;
 	struct listener_trust *trust;	/* by listener */
 	size_t listeners;
+	int64_t expiry[EXPIRY_STEPS];	/* seconds before the end */
+	size_t expiry_n;
 };
 
 /* What sources published for a slot: one of each kind of key. */
@@ -37,6 +40,8 @@ struct published {
 	struct tls_cred *cred[TLS_SLOT_CREDS];
 	char *source[TLS_SLOT_CREDS];
 	int64_t live_ms[TLS_SLOT_CREDS];	/* wall; since when */
+	uint8_t warned_of[TLS_SLOT_CREDS][32];	/* SHA-256 */
+	unsigned warned[TLS_SLOT_CREDS];	/* steps of the expiry told */
 	char *error;			/* the last; NULL: none */
 	int64_t error_ms;
 	struct published *next;

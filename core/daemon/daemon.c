@@ -28,6 +28,7 @@
 
 #define STOP_SECONDS 8			/* for channels to close */
 #define ROTATE_SECONDS 3600
+#define EXPIRY_SECONDS 10
 #define BALANCE_SECONDS 5
 #define RESTATE_MS 100			/* between slices of the fleet */
 
@@ -386,6 +387,8 @@ on_second(struct timer *t)
 	}
 	if (++d->seconds % ROTATE_SECONDS == 0)
 		credentials_rotate(d->credentials);
+	if (d->seconds % EXPIRY_SECONDS == 1)
+		credentials_expiry(d->credentials);
 	if (d->seconds % (conf_ms(d->conf, "tls", "watch") / 1000) == 0)
 		credentials_look(d->credentials);
 	if (d->seconds % BALANCE_SECONDS == 0)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -13,6 +14,7 @@
 #include "tls/suites.h"
 #include "wire/ws_origin.h"
 
+#define EXPIRY_DAYS_MAX 3650
 #define ORIGINS_MAX 64
 #define WORKERS_MAX 64
 #define CONNECTIONS_MAX 16777216	/* as the key's own */
@@ -297,4 +299,30 @@ options_bus(const struct conf *conf, struct event_bus_opts *ret)
 		.canary_ms = ms(conf, "bus", "canary"),
 		.alive_ms = ms(conf, "bus", "alive")
 	};
+}
+
+int
+options_expiry(const struct conf *conf, char *why,
+    int64_t ret[EXPIRY_STEPS], size_t *ret_n)
+{
+	const char *item;
+	unsigned long v;
+	char *end;
+	size_t n = 0;
+
+	for (; (item = conf_item(conf, "tls", "expiry_days", (unsigned)n)) !=
+	    NULL; n++) {
+		v = strtoul(item, &end, 10);
+		if (n == EXPIRY_STEPS || *item < '0' || *item > '9' ||
+		    *end != '\0' || v < 1 || v > EXPIRY_DAYS_MAX) {
+			(void)snprintf(why, OPTIONS_WHY_SIZE, "[tls] "
+			    "expiry_days: up to %d whole numbers from 1 to %d "
+			    "are expected, not \"%.64s\"", EXPIRY_STEPS,
+			    EXPIRY_DAYS_MAX, item);
+			return -EINVAL;
+		}
+		ret[n] = (int64_t)v * 86400;
+	}
+	*ret_n = n;
+	return 0;
 }

@@ -55,4 +55,9 @@ void options_store(const struct conf *, struct store_opts *ret);
 /* [bus]; it refers to the configuration. */
 void options_bus(const struct conf *, struct event_bus_opts *ret);
 
+#define EXPIRY_STEPS 8
+/* [tls] expiry_days in seconds.  -EINVAL with why. */
+int options_expiry(const struct conf *, char *why, int64_t ret[EXPIRY_STEPS],
+    size_t *ret_n);
+
 #endif

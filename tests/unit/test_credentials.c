@@ -14,6 +14,7 @@
 
 #include "../lib/certs.h"
 #include "../lib/event_tap.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
@@ -244,6 +245,52 @@ one_source_has_both_kinds_when_it_says_so(void **state)
 	assert_int_equal(put("main", &ec2), 0);	/* both are replaced */
 	assert_int_equal(count_creds(), 1);
 	tls_cred_unref(&cred);
+}
+
+static int64_t wall_ms;
+
+static int64_t
+wall(void)
+{
+	return wall_ms;
+}
+
+static void
+the_end_of_a_certificate_is_told_in_steps(void **state)
+{
+	struct tls_cred *cred = cred_of(&ec);
+	struct tls_cred_info info;
+	int64_t third;
+
+	(void)state;
+	tls_cred_info(cred, &info);
+	tls_cred_unref(&cred);
+	/* Short-lived: 30 days are made a third of its life. */
+	third = (info.not_after - info.not_before) / 3;
+	begin();
+	clock_replace(NULL, wall);
+	wall_ms = (info.not_after - third - 5) * 1000;
+	assert_int_equal(put("main", &ec), 0);
+	credentials_expiry(creds);
+	assert_int_equal(event_tap_sync(&tap), 1);
+	wall_ms += 10000;
+	credentials_expiry(creds);
+	credentials_expiry(creds);
+	assert_int_equal(event_tap_sync(&tap), 2);
+	assert_int_equal(tap.got[1].type, EVENT_CERTIFICATE_EXPIRING);
+	assert_string_equal(tap.got[1].text, "main");
+	wall_ms = (info.not_after - 1) * 1000;
+	credentials_expiry(creds);
+	wall_ms += 2000;
+	credentials_expiry(creds);
+	credentials_expiry(creds);
+	assert_int_equal(event_tap_sync(&tap), 4);
+	assert_int_equal(tap.got[3].type, EVENT_CERTIFICATE_EXPIRED);
+	/* Another one is told of anew. */
+	assert_int_equal(put("main", &ec2), 0);
+	credentials_expiry(creds);
+	assert_int_equal(event_tap_sync(&tap), 6);
+	clock_replace(NULL, NULL);
 }
 
 static void
@@ -565,6 +612,7 @@ main(void)
 		T(the_first_snapshot_goes_out_when_it_opens),
 		T(what_a_source_puts_is_in_service_and_told),
 		T(one_source_has_both_kinds_when_it_says_so),
+		T(the_end_of_a_certificate_is_told_in_steps),
 		T(the_same_certificate_is_served_afresh_and_told_once),
 		T(without_memory_the_last_good_stays),
 		T(a_challenge_is_done_when_every_worker_serves_it),
