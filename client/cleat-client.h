@@ -76,7 +76,8 @@ struct cleat_client_opts {
 
 	/* Who we are, one of: a token; a certificate; a key of our own. */
 	const char *token;
-	const char *cert_file, *key_file;	/* PEM; NULL none */
+	/* PEM, DER, PKCS#8, PKCS#12, also both in one file; NULL none. */
+	const char *cert_file, *key_file;
 	const char *key_passphrase;	/* of the key; NULL not encrypted */
 	/* Ed25519 key (the seed, 64 hexadecimal digits).  Made when the file
 	 * is not there, 0600. */

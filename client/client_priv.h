@@ -18,7 +18,6 @@
 
 #define CLIENT_OUT_MAX (256 * 1024)
 #define CLIENT_MESSAGE_MAX (64 * 1024)
-#define CLIENT_PEM_MAX (4 * 1024 * 1024)
 #define CLIENT_HEAD_MAX 8192		/* of the server's HTTP answer */
 #define CLIENT_ATTEMPT_MS 20000		/* names to hello's answer */
 #define CLIENT_GOODBYE_MS 3000
@@ -96,6 +95,12 @@ int client_opts_take(struct cleat_client *, const struct cleat_client_opts *,
 void client_opts_free(struct cleat_client *);
 /* Reads the files of TLS. */
 int client_make_policy(struct cleat_client *, char *why);
+
+/* own.c: PEM of the certificate's chain and of its key, both empty without one;
+ * cert_blob_free().  -errno with why. */
+struct cert_blob;
+int client_own_read(const struct cleat_client_opts *, char *why,
+    struct cert_blob *ret_chain, struct cert_blob *ret_key);
 
 /* attempt.c */
 void client_begin(struct cleat_client *);

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
+#include "cert/file.h"
 #include "tls/client.h"
 #include "tls/suites.h"
 #include "tls/trust.h"
@@ -80,17 +80,6 @@ check(const struct cleat_client_opts *o, char *why)
 }
 
 /* ---- TLS --------------------------------------------------------------------------- */
-
-static int
-read_pem(const char *path, char *why, uint8_t **ret, size_t *ret_n)
-{
-	int r = path == NULL ? 0 : file_read(path, CLIENT_PEM_MAX, ret, ret_n);
-
-	if (r != 0)
-		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%.300s: %s", path,
-		    strerror(-r));
-	return r;
-}
 
 static void
 warn(const struct cleat_client *c, const struct tls_trust *trust)
@@ -179,16 +168,16 @@ int
 client_make_policy(struct cleat_client *c, char *why)
 {
 	struct tls_suites suites;
-	uint8_t *chain = NULL, *key = NULL;
-	struct tls_client_spec spec = { .key_pass = c->opts.key_passphrase };
+	struct cert_blob chain = { NULL, 0 }, key = { NULL, 0 };
+	struct tls_client_spec spec = { .priority = NULL };
 	int r = make_trust(c, why, &spec.trust);
 
 	if (r == 0)
-		r = read_pem(c->opts.cert_file, why, &chain, &spec.chain_n);
-	if (r == 0)
-		r = read_pem(c->opts.key_file, why, &key, &spec.key_n);
-	spec.chain_pem = chain;
-	spec.key_pem = key;
+		r = client_own_read(&c->opts, why, &chain, &key);
+	spec.chain_pem = chain.p;
+	spec.chain_n = chain.n;
+	spec.key_pem = key.p;
+	spec.key_n = key.n;
 	if (r == 0)
 		r = choose_suites(c, why, &suites);
 	if (r == 0) {
@@ -199,9 +188,8 @@ client_make_policy(struct cleat_client *c, char *why)
 		warn(c, spec.trust);
 	if (spec.trust != NULL)
 		tls_trust_unref(&spec.trust);
-	mem_free(chain);
-	if (key != NULL)
-		mem_free_wiped(key, spec.key_n);
+	cert_blob_free(&chain);
+	cert_blob_free(&key);
 	return r;
 }
 

@@ -39,12 +39,8 @@ load_own(struct tls_client_policy *p, const struct tls_client_spec *spec,
 		return tls_why(why, -EINVAL, spec->key_pem == NULL ?
 		    "own certificate without a private key" :
 		    "own certificate or key is longer than 16 MiB");
-	r = gnutls_certificate_set_x509_key_mem2(p->xcred, &chain, &key,
-	    GNUTLS_X509_FMT_PEM, spec->key_pass, 0);
-	if (r == GNUTLS_E_DECRYPTION_FAILED)
-		return tls_why(why, -EINVAL, spec->key_pass == NULL ?
-		    "own key is encrypted, and there is no passphrase" :
-		    "own key: the passphrase is wrong");
+	r = gnutls_certificate_set_x509_key_mem(p->xcred, &chain, &key,
+	    GNUTLS_X509_FMT_PEM);
 	if (r < 0)
 		return tls_why(why, tls_vendor_errno(r),
 		    "own certificate and key: %s", gnutls_strerror(r));

@@ -25,9 +25,8 @@ struct tls_client_spec {
 	struct tls_trust *trust;	/* of servers */
 	const void *chain_pem;		/* own certificate; NULL: none */
 	size_t chain_n;
-	const void *key_pem;
+	const void *key_pem;		/* not encrypted */
 	size_t key_n;
-	const char *key_pass;		/* NULL: the key is not encrypted */
 };
 
 /* Keeps a reference to the trust.  Blocking (reads the system's store).  -EINVAL with why[TLS_WHY_SIZE] (may be

@@ -382,6 +382,13 @@ def test_the_agent_judges_the_server(scene):
     subprocess.run(['openssl', 'pkcs8', '-topk8', '-in', client[1], '-out',
                     locked, '-passout', 'pass:open sesame', '-v2',
                     'aes-256-cbc'], check=True)
+    both = scene.path('both.p12')
+    subprocess.run(['openssl', 'pkcs12', '-export', '-in', client[0],
+                    '-inkey', client[1], '-out', both, '-passout',
+                    'pass:open sesame'], check=True)
+    subprocess.run(['openssl', 'pkcs8', '-topk8', '-in', client[1], '-outform',
+                    'DER', '-out', locked + '.der', '-passout',
+                    'pass:open sesame'], check=True)
     d = scene.daemon(conf={
         'plugin.cert': {'chain': crt, 'key': key},
         'listener.main': {'client_auth': 'required', 'ca_file': ca.ca}})
@@ -411,7 +418,9 @@ def test_the_agent_judges_the_server(scene):
               'match-any': 'yes'}, 'online'),
             ({'validate': 'false', 'cert_chain': scene.pki.ca + '.none'},
              'No such file'),
-            ({'key_passphrase': 'wrong'}, 'the passphrase is wrong'),
+            ({'key_passphrase': 'wrong'}, 'password does not open'),
+            ({'client_cert': both, 'key_file': both}, 'online'),
+            ({'key_file': locked + '.der'}, 'online'),
             ({'validate': 'perhaps'}, 'yes or no')):
         conf = scene.path('agent.conf')
         put(conf, ''.join(f'{k} = {v}\n'

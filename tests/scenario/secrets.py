@@ -199,7 +199,7 @@ def test_agent_key(scene):
     wrong = encrypt(PLANTED.format('wrong'), os.path.join(state,
                                                           'secret.key'))
     for value, wanted in [(sealed, 'online'), (secret, 'online'),
-                          (wrong, 'passphrase is wrong')]:
+                          (wrong, 'password does not open')]:
         p = subprocess.Popen(
             [os.path.join(BUILDDIR, 'cleat-agent'), '-s', d.url(), '-e',
              'lamp', '--cert', crt, '--key', closed, '--state-dir', state,
