@@ -6,7 +6,6 @@
  */
 #include "self_signed.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,24 +19,15 @@
 #include <gnutls/x509.h>
 
 #include "cert/chain.h"
+#include "cert/describe.h"
 #include "cert/file.h"
+#include "cert/make.h"
 
 #define DAY_S 86400
 #define VALID_S (INT64_C(3650) * DAY_S)
 #define RENEW_S (INT64_C(30) * DAY_S)
-#define SERIAL_N 16
-#define CN_MAX 64			/* RFC 5280 appendix A, ub-common-name */
 #define MARK_SIZE 17
 #define MARK_KEY "cleat self-signed host mark"
-#define OID_SERIAL_NUMBER "2.5.4.5"	/* X.520, of the subject */
-
-static int
-vendor(char *why, int r)
-{
-	return r >= 0 ? 0 : cert_why(why, r == GNUTLS_E_MEMORY_ERROR ?
-	    -ENOMEM : -EIO, "making a self-signed certificate: %s",
-	    gnutls_strerror(r));
-}
 
 /*
  * What tells this host from a copy of its disk: a hash of the machine's id,
@@ -83,17 +73,14 @@ has_san(gnutls_x509_crt_t crt, const char *name)
 	}
 }
 
-/* Made for another host, whose disk or image this one was copied from. */
+/* Or made for another host, whose disk or image this one was copied from. */
 static bool
 has_mark(gnutls_x509_crt_t crt, const char *mark)
 {
-	char have[64];
-	size_t n = sizeof(have);
+	struct cert_facts f;
 
-	if (mark[0] == '\0')
-		return true;
-	return gnutls_x509_crt_get_dn_by_oid(crt, OID_SERIAL_NUMBER, 0, 0, have,
-	    &n) >= 0 && strcmp(have, mark) == 0;
+	return mark[0] == '\0' || (cert_describe(crt, &f) == 0 &&
+	    strcmp(f.subject.ou, mark) == 0);
 }
 
 static bool
@@ -135,99 +122,13 @@ take_old(const char *path, const char *const *names, const char *mark,
 /* ---- a new one ----------------------------------------------------------- */
 
 static int
-add_name(gnutls_x509_crt_t crt, const char *name)
-{
-	unsigned char addr[16];
-	unsigned n = 0;
-
-	if (inet_pton(AF_INET, name, addr) == 1)
-		n = 4;
-	else if (inet_pton(AF_INET6, name, addr) == 1)
-		n = 16;
-	return n > 0 ? gnutls_x509_crt_set_subject_alt_name(crt,
-	    GNUTLS_SAN_IPADDRESS, addr, n, GNUTLS_FSAN_APPEND) :
-	    gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME,
-	    name, (unsigned)strlen(name), GNUTLS_FSAN_APPEND);
-}
-
-static int
-fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key,
-    const char *const *names, const char *mark, int64_t now_s)
-{
-	unsigned char serial[SERIAL_N], id[64];
-	size_t id_n = sizeof(id);
-	const char *cn = names[0];
-	int r;
-
-	r = gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof(serial));
-	if (r < 0)
-		return r;
-	serial[0] = (serial[0] & 0x7f) | 0x40;	/* positive, full length */
-	if ((r = gnutls_x509_crt_set_version(crt, 3)) < 0 ||
-	    (r = gnutls_x509_crt_set_serial(crt, serial, SERIAL_N)) < 0 ||
-	    (r = gnutls_x509_crt_set_dn_by_oid(crt,
-	    GNUTLS_OID_X520_COMMON_NAME, 0, cn,
-	    (unsigned)strnlen(cn, CN_MAX))) < 0 ||
-	    (mark[0] != '\0' && (r = gnutls_x509_crt_set_dn_by_oid(crt,
-	    OID_SERIAL_NUMBER, 0, mark, (unsigned)strlen(mark))) < 0) ||
-	    (r = gnutls_x509_crt_set_activation_time(crt,
-	    (time_t)(now_s - DAY_S))) < 0 ||
-	    (r = gnutls_x509_crt_set_expiration_time(crt,
-	    (time_t)(now_s + VALID_S))) < 0 ||
-	    (r = gnutls_x509_crt_set_key(crt, key)) < 0 ||
-	    (r = gnutls_x509_crt_set_basic_constraints(crt, 0, -1)) < 0 ||
-	    (r = gnutls_x509_crt_set_key_usage(crt,
-	    GNUTLS_KEY_DIGITAL_SIGNATURE)) < 0 ||
-	    (r = gnutls_x509_crt_set_key_purpose_oid(crt,
-	    GNUTLS_KP_TLS_WWW_SERVER, 0)) < 0 ||
-	    (r = gnutls_x509_crt_get_key_id(crt, 0, id, &id_n)) < 0 ||
-	    (r = gnutls_x509_crt_set_subject_key_id(crt, id, id_n)) < 0)
-		return r;
-	for (; *names != NULL; names++) {
-		r = add_name(crt, *names);
-		if (r < 0)
-			return r;
-	}
-	return gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0);
-}
-
-static int
-make(const char *const *names, const char *mark, int64_t now_s,
-    gnutls_datum_t *ret_crt_pem, gnutls_datum_t *ret_key_pem)
-{
-	gnutls_x509_privkey_t k = NULL;
-	gnutls_x509_crt_t crt = NULL;
-	int r;
-
-	r = gnutls_x509_privkey_init(&k);
-	if (r >= 0)
-		r = gnutls_x509_privkey_generate(k, GNUTLS_PK_ECDSA,
-		    GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
-	if (r >= 0)
-		r = gnutls_x509_crt_init(&crt);
-	if (r >= 0)
-		r = fill(crt, k, names, mark, now_s);
-	if (r >= 0)
-		r = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM,
-		    ret_crt_pem);
-	if (r >= 0)
-		r = gnutls_x509_privkey_export2_pkcs8(k, GNUTLS_X509_FMT_PEM,
-		    NULL, GNUTLS_PKCS_PLAIN, ret_key_pem);
-	if (crt != NULL)
-		gnutls_x509_crt_deinit(crt);
-	if (k != NULL)
-		gnutls_x509_privkey_deinit(k);
-	return r;
-}
-
-static int
-write_all(int fd, const gnutls_datum_t *d)
+write_all(int fd, const struct cert_blob *b)
 {
 	size_t done = 0;
 	ssize_t n;
 
-	while (done < d->size) {
-		n = write(fd, d->data + done, d->size - done);
+	while (done < b->n) {
+		n = write(fd, b->p + done, b->n - done);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -239,7 +140,8 @@ write_all(int fd, const gnutls_datum_t *d)
 
 /* Beside the old one, then over it: there is always a whole file. */
 static int
-save(const char *dir, const gnutls_datum_t *key, const gnutls_datum_t *crt)
+save(const char *dir, const struct cert_blob *key,
+    const struct cert_blob *crt)
 {
 	int at, fd, err = 0;
 
@@ -274,18 +176,21 @@ static int
 renew(const char *dir, const char *path, const char *const *names,
     const char *mark, int64_t now_s, char *why)
 {
-	gnutls_datum_t crt = { NULL, 0 }, key = { NULL, 0 };
-	int r = vendor(why, make(names, mark, now_s, &crt, &key));
+	const struct cert_make_spec spec = {
+		.kind = CERT_MAKE_SELF, .cn = names[0],
+		.ou = mark[0] != '\0' ? mark : NULL, .names = names,
+		.from_s = now_s - DAY_S, .to_s = now_s + VALID_S
+	};
+	struct cert_blob crt = { NULL, 0 }, key = { NULL, 0 };
+	int r = cert_make(&spec, NULL, why, &crt, &key);
 
 	if (r == 0) {
 		r = save(dir, &key, &crt);
 		if (r < 0)
 			(void)cert_why(why, r, "%s: %s", path, strerror(-r));
 	}
-	if (key.data != NULL)
-		explicit_bzero(key.data, key.size);
-	gnutls_free(key.data);
-	gnutls_free(crt.data);
+	cert_blob_free(&key);
+	cert_blob_free(&crt);
 	return r;
 }
 
