@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small authority for devices and servers.  Its directory (0700) holds ca.pem,
- * ca.key, crl.pem, crlnumber, and `index`: a line for each certificate, with tabs
- * between serial number, V or R (revoked), kind, end, time and reason of the
- * revocation, name.  Each file is replaced whole; a lock on the directory keeps
- * others out.  What is issued is in the index before anybody has it.
+ * A small authority for devices and servers.  Its directory (0700) holds
+ * ca.pem, ca.key, crl.pem, crlnumber, and `index`: a line for each certificate,
+ * with tabs between serial number, V or R (revoked), kind, end, time and reason
+ * of the revocation, name.  Each file is replaced whole; a lock on the directory
+ * keeps others out.  What is issued is in the index before anybody has it.
  */
-#include "certmgr.h"
+#include "ca.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -19,40 +19,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../ctl/text.h"
 #include "base/file.h"
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "cert/describe.h"
 #include "cert/make.h"
 
-#define DAY_S INT64_C(86400)
 #define CA_DAYS 3650
 #define SERVER_DAYS 397
 #define CLIENT_DAYS 825
-#define CRL_DAYS 30
 #define DAYS_MAX 36500
 #define INDEX_LIMIT (64u << 20)
-#define PATH_SIZE 4200
 
-struct ca {
-	const struct asked *a;
-	int lock;
-	struct cert_bundle *bundle;
-	struct cert_chain chain;	/* the authority alone */
-	int64_t not_after;
-	struct text index;		/* the whole file */
-};
-
-static const char *
-in(const struct ca *c, const char *name, char path[PATH_SIZE])
+const char *
+ca_path(const struct ca *c, const char *name, char path[CA_PATH_SIZE])
 {
-	(void)snprintf(path, PATH_SIZE, "%s/%s", c->a->directory, name);
+	(void)snprintf(path, CA_PATH_SIZE, "%s/%s", c->a->directory, name);
 	return path;
 }
 
-static enum status
-fault(const struct ca *c, enum status s, const char *path, const char *what,
+enum status
+ca_fault(const struct ca *c, enum status s, const char *path, const char *what,
     int error)
 {
 	char why[CERT_WHY_SIZE];
@@ -62,19 +49,19 @@ fault(const struct ca *c, enum status s, const char *path, const char *what,
 	return say_error(c->a, s, why);
 }
 
-static enum status
-put_file(const struct ca *c, const char *path, const void *p, size_t n,
+enum status
+ca_put_file(const struct ca *c, const char *path, const void *p, size_t n,
     unsigned mode)
 {
 	int r = file_write_atomic(path, p, n, mode);
 
-	return r == 0 ? STATUS_OK : fault(c, STATUS_FILES, path,
+	return r == 0 ? STATUS_OK : ca_fault(c, STATUS_FILES, path,
 	    "cannot be written", r);
 }
 
 /* What was done, with the files that were written; NULL ends. */
-static enum status
-done(const struct ca *c, const char *what, const char *serial,
+enum status
+ca_done(const struct ca *c, const char *what, const char *serial,
     const char *const *files)
 {
 	uint8_t area[16384];
@@ -105,70 +92,70 @@ done(const struct ca *c, const char *what, const char *serial,
 
 /* ---- its directory ------------------------------------------------------- */
 
-static enum status
-lock(struct ca *c)
+enum status
+ca_lock(struct ca *c)
 {
 	const char *dir = c->a->directory;
 	struct stat st;
 
 	c->lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c->lock < 0)
-		return fault(c, errno == ENOENT ? STATUS_NOTHING :
+		return ca_fault(c, errno == ENOENT ? STATUS_NOTHING :
 		    STATUS_FILES, dir, errno == ENOENT ? "there is no "
 		    "authority (\"cleat-certmgr ca init\" makes one, "
 		    "--directory names another place)" : "cannot be opened",
 		    -errno);
 	if (fstat(c->lock, &st) == 0 && (st.st_mode & 077) != 0)
-		return fault(c, STATUS_FILES, dir, "others can look into it "
+		return ca_fault(c, STATUS_FILES, dir, "others can look into it "
 		    "or write there: chmod 700 it", 0);
 	if (flock(c->lock, LOCK_EX | LOCK_NB) < 0)
-		return fault(c, STATUS_FILES, dir, "another cleat-certmgr "
+		return ca_fault(c, STATUS_FILES, dir, "another cleat-certmgr "
 		    "works there: try again when it has ended", -errno);
 	return STATUS_OK;
 }
 
-static enum status
-read_index(struct ca *c)
+enum status
+ca_read_index(struct ca *c)
 {
-	char path[PATH_SIZE];
+	char path[CA_PATH_SIZE];
 	uint8_t *p;
 	size_t n;
-	int r = file_read(in(c, "index", path), INDEX_LIMIT, &p, &n);
+	int r = file_read(ca_path(c, "index", path), INDEX_LIMIT, &p, &n);
 
 	if (r < 0)
-		return fault(c, STATUS_FILES, path, "cannot be read", r);
+		return ca_fault(c, STATUS_FILES, path, "cannot be read", r);
 	text_add(&c->index, (const char *)p, n);
 	mem_free(p);
-	return c->index.failed ? fault(c, STATUS_BROKEN, path,
+	return c->index.failed ? ca_fault(c, STATUS_BROKEN, path,
 	    "cannot be read", -ENOMEM) : STATUS_OK;
 }
 
-static enum status
-write_index(const struct ca *c, const struct text *index)
+enum status
+ca_write_index(const struct ca *c, const struct text *index)
 {
-	char path[PATH_SIZE];
+	char path[CA_PATH_SIZE];
 
-	(void)in(c, "index", path);
+	(void)ca_path(c, "index", path);
 	if (index->failed)
-		return fault(c, STATUS_BROKEN, path, "cannot be written",
+		return ca_fault(c, STATUS_BROKEN, path, "cannot be written",
 		    -ENOMEM);
-	return put_file(c, path, text_str(index), index->n, 0600);
+	return ca_put_file(c, path, text_str(index), index->n, 0600);
 }
 
-static enum status
-read_ca(struct ca *c)
+enum status
+ca_read(struct ca *c)
 {
 	const char *password = c->a->has_password ? c->a->password : NULL;
-	char why[CERT_WHY_SIZE] = "out of memory", path[PATH_SIZE];
+	char why[CERT_WHY_SIZE] = "out of memory", path[CA_PATH_SIZE];
 	struct cert_facts f;
 	int r;
 
 	r = cert_bundle_new(&c->bundle);
 	if (r == 0)
-		r = cert_bundle_add_file(c->bundle, in(c, "ca.pem", path),
+		r = cert_bundle_add_file(c->bundle, ca_path(c, "ca.pem", path),
 		    NULL, why, NULL, NULL);
 	if (r == 0)
-		r = cert_bundle_add_file(c->bundle, in(c, "ca.key", path),
+		r = cert_bundle_add_file(c->bundle, ca_path(c, "ca.key", path),
 		    password, why, NULL, NULL);
 	if (r == 0 && c->bundle->keys_n == 0)
 		r = cert_why(why, -EINVAL, "%s: there is no private key in "
@@ -183,23 +170,23 @@ read_ca(struct ca *c)
 		    status_of(r), why);
 	c->not_after = f.not_after;
 	if (f.not_after <= c->a->now_s)
-		return fault(c, STATUS_REFUSED, in(c, "ca.pem", path), "the "
-		    "authority has expired: make a new one in another "
+		return ca_fault(c, STATUS_REFUSED, ca_path(c, "ca.pem", path),
+		    "the authority has expired: make a new one in another "
 		    "directory", 0);
 	return STATUS_OK;
 }
 
 /* ---- what was asked ------------------------------------------------------ */
 
-static enum status
-usage(const char *text)
+enum status
+ca_usage(const char *text)
 {
 	say("%s", text);
 	return STATUS_USAGE;
 }
 
-static enum status
-days(const struct asked *a, unsigned long otherwise, int64_t *ret_s)
+enum status
+ca_days(const struct asked *a, unsigned long otherwise, int64_t *ret_s)
 {
 	unsigned long v = otherwise;
 	char *end;
@@ -209,16 +196,16 @@ days(const struct asked *a, unsigned long otherwise, int64_t *ret_s)
 		v = strtoul(a->days, &end, 10);
 		if (errno != 0 || *end != '\0' || !isdigit((unsigned char)
 		    a->days[0]) || v == 0 || v > DAYS_MAX)
-			return usage("--days: a number from 1 to 36500 is "
+			return ca_usage("--days: a number from 1 to 36500 is "
 			    "expected");
 	}
-	*ret_s = (int64_t)v * DAY_S;
+	*ret_s = (int64_t)v * CA_DAY_S;
 	return STATUS_OK;
 }
 
 /* It stands in a line of the index. */
-static bool
-plain(const char *text)
+bool
+ca_plain(const char *text)
 {
 	for (; text != NULL && *text != '\0'; text++)
 		if (iscntrl((unsigned char)*text))
@@ -233,11 +220,12 @@ make_ca(struct ca *c, int64_t valid_s)
 {
 	const struct asked *a = c->a;
 	struct cert_make_spec spec = { .kind = CERT_MAKE_CA, .cn = a->cn,
-	    .o = a->o, .ou = a->ou, .from_s = a->now_s - DAY_S,
+	    .o = a->o, .ou = a->ou, .from_s = a->now_s - CA_DAY_S,
 	    .to_s = a->now_s + valid_s };
 	struct cert_blob crt = { NULL, 0 }, key = crt;
 	char why[CERT_WHY_SIZE] = "out of memory";
-	char crt_path[PATH_SIZE], key_path[PATH_SIZE], index[PATH_SIZE];
+	char crt_path[CA_PATH_SIZE], key_path[CA_PATH_SIZE];
+	char index[CA_PATH_SIZE];
 	const char *const files[] = { crt_path, key_path, NULL };
 	enum status s;
 	int r;
@@ -246,45 +234,45 @@ make_ca(struct ca *c, int64_t valid_s)
 	    &key);
 	if (r < 0)
 		return say_error(a, status_of(r), why);
-	(void)in(c, "ca.pem", crt_path);
-	(void)in(c, "ca.key", key_path);
+	(void)ca_path(c, "ca.pem", crt_path);
+	(void)ca_path(c, "ca.key", key_path);
 	/* The key last: with it there is an authority. */
-	s = put_file(c, in(c, "index", index), "", 0, 0600);
+	s = ca_put_file(c, ca_path(c, "index", index), "", 0, 0600);
 	if (s == STATUS_OK)
-		s = put_file(c, crt_path, crt.p, crt.n, 0644);
+		s = ca_put_file(c, crt_path, crt.p, crt.n, 0644);
 	if (s == STATUS_OK)
-		s = put_file(c, key_path, key.p, key.n, 0600);
+		s = ca_put_file(c, key_path, key.p, key.n, 0600);
 	cert_blob_free(&key);
 	cert_blob_free(&crt);
-	return s == STATUS_OK ? done(c, "Made an authority", "", files) : s;
+	return s == STATUS_OK ? ca_done(c, "Made an authority", "", files) : s;
 }
 
 static enum status
 init(struct ca *c)
 {
 	const struct asked *a = c->a;
-	char path[PATH_SIZE];
+	char path[CA_PATH_SIZE];
 	struct stat st;
 	int64_t valid_s;
 	enum status s;
 
 	if (a->words != 2)
-		return usage("ca init takes no words, but --cn NAME");
+		return ca_usage("ca init takes no words, but --cn NAME");
 	if (a->cn == NULL)
-		return usage("ca init: --cn is missing: the name of the "
+		return ca_usage("ca init: --cn is missing: the name of the "
 		    "authority");
-	s = days(a, CA_DAYS, &valid_s);
+	s = ca_days(a, CA_DAYS, &valid_s);
 	if (s != STATUS_OK)
 		return s;
 	if (mkdir(a->directory, 0700) < 0 && errno != EEXIST)
-		return fault(c, STATUS_FILES, a->directory, "cannot be made",
+		return ca_fault(c, STATUS_FILES, a->directory, "cannot be made",
 		    -errno);
-	s = lock(c);
+	s = ca_lock(c);
 	if (s != STATUS_OK)
 		return s;
-	if (lstat(in(c, "ca.key", path), &st) == 0)
-		return fault(c, STATUS_REFUSED, path, "there is an authority "
-		    "already: name another --directory", 0);
+	if (lstat(ca_path(c, "ca.key", path), &st) == 0)
+		return ca_fault(c, STATUS_REFUSED, path, "there is an "
+		    "authority already: name another --directory", 0);
 	return make_ca(c, valid_s);
 }
 
@@ -310,7 +298,7 @@ static int
 make(const struct ca *c, const struct cert_make_spec *spec, char *why,
     struct issued *i)
 {
-	char path[PATH_SIZE];
+	char path[CA_PATH_SIZE];
 	int r;
 
 	r = cert_make(spec, NULL, why, &i->crt, &i->key);
@@ -323,7 +311,7 @@ make(const struct ca *c, const struct cert_make_spec *spec, char *why,
 		r = cert_bundle_add(i->bundle, "", i->key.p, i->key.n, NULL,
 		    why);
 	if (r == 0)
-		r = cert_bundle_add_file(i->bundle, in(c, "ca.pem", path),
+		r = cert_bundle_add_file(i->bundle, ca_path(c, "ca.pem", path),
 		    NULL, why, NULL, NULL);
 	if (r == 0)
 		r = cert_chain_build(i->bundle, &i->bundle->keys[0],
@@ -348,16 +336,16 @@ put_pkcs12(const struct ca *c, const struct issued *i)
 	mem_wipe(password, sizeof(password));
 	if (r < 0)
 		return say_error(c->a, status_of(r), why);
-	s = put_file(c, c->a->pkcs12, p12.p, p12.n, 0600);
+	s = ca_put_file(c, c->a->pkcs12, p12.p, p12.n, 0600);
 	cert_blob_free(&p12);
-	return s == STATUS_OK ? done(c, "Issued a certificate",
+	return s == STATUS_OK ? ca_done(c, "Issued a certificate",
 	    i->facts.serial, files) : s;
 }
 
 static enum status
 put_pem(const struct ca *c, const struct issued *i, const char *prefix)
 {
-	char crt_path[PATH_SIZE], key_path[PATH_SIZE];
+	char crt_path[CA_PATH_SIZE], key_path[CA_PATH_SIZE];
 	const char *const files[] = { crt_path, key_path, NULL };
 	char why[CERT_WHY_SIZE] = "out of memory";
 	struct cert_blob chain = { NULL, 0 };
@@ -369,11 +357,11 @@ put_pem(const struct ca *c, const struct issued *i, const char *prefix)
 	r = cert_chain_pem(&i->chain, &chain);
 	if (r < 0)
 		return say_error(c->a, status_of(r), why);
-	s = put_file(c, key_path, i->key.p, i->key.n, 0600);
+	s = ca_put_file(c, key_path, i->key.p, i->key.n, 0600);
 	if (s == STATUS_OK)
-		s = put_file(c, crt_path, chain.p, chain.n, 0644);
+		s = ca_put_file(c, crt_path, chain.p, chain.n, 0644);
 	cert_blob_free(&chain);
-	return s == STATUS_OK ? done(c, "Issued a certificate",
+	return s == STATUS_OK ? ca_done(c, "Issued a certificate",
 	    i->facts.serial, files) : s;
 }
 
@@ -381,13 +369,13 @@ put_pem(const struct ca *c, const struct issued *i, const char *prefix)
 static enum status
 check_room(const struct ca *c, const char *prefix)
 {
-	char path[PATH_SIZE];
+	char path[CA_PATH_SIZE];
 	struct stat st;
 
 	(void)snprintf(path, sizeof(path), "%s.key", prefix);
 	if (c->a->pkcs12 != NULL)
 		(void)snprintf(path, sizeof(path), "%s", c->a->pkcs12);
-	return lstat(path, &st) < 0 ? STATUS_OK : fault(c, STATUS_REFUSED,
+	return lstat(path, &st) < 0 ? STATUS_OK : ca_fault(c, STATUS_REFUSED,
 	    path, "is there already: move it away, or name another with "
 	    "--out or -pkcs12", 0);
 }
@@ -414,7 +402,7 @@ make_and_put(struct ca *c, struct cert_make_spec *spec, const char *prefix)
 	}
 	text_printf(&c->index, "%s\tV\t%s\t%" PRId64 "\t\t\t%s\n",
 	    i.facts.serial, kind, i.facts.not_after, spec->cn);
-	s = write_index(c, &c->index);
+	s = ca_write_index(c, &c->index);
 	if (s == STATUS_OK)
 		s = c->a->pkcs12 != NULL ? put_pkcs12(c, &i) :
 		    put_pem(c, &i, prefix);
@@ -434,263 +422,40 @@ issue(struct ca *c)
 
 	if (a->words != 4 || (strcmp(a->word[2], "server") != 0 &&
 	    strcmp(a->word[2], "client") != 0))
-		return usage("ca issue server|client NAME is expected");
+		return ca_usage("ca issue server|client NAME is expected");
 	spec.cn = a->word[3];
 	spec.kind = strcmp(a->word[2], "server") == 0 ? CERT_MAKE_SERVER :
 	    CERT_MAKE_CLIENT;
-	if (!plain(spec.cn) || spec.cn[0] == '\0' || strlen(spec.cn) > 64)
-		return usage("ca issue: a NAME has 1 to 64 bytes and no "
+	if (!ca_plain(spec.cn) || spec.cn[0] == '\0' || strlen(spec.cn) > 64)
+		return ca_usage("ca issue: a NAME has 1 to 64 bytes and no "
 		    "control characters");
 	prefix = a->out != NULL ? a->out : spec.cn;
 	if (a->out == NULL && a->pkcs12 == NULL && strchr(spec.cn, '/'))
-		return usage("ca issue: with / in NAME, --out or -pkcs12 has "
-		    "to say where it goes");
+		return ca_usage("ca issue: with / in NAME, --out or -pkcs12 "
+		    "has to say where it goes");
 	if (a->pkcs12 != NULL && a->out_pass_file == NULL)
-		return usage("ca issue -pkcs12: --out-pass-file is missing: "
+		return ca_usage("ca issue -pkcs12: --out-pass-file is missing: "
 		    "the file with its password");
 	if (spec.kind == CERT_MAKE_SERVER)
 		names[n++] = spec.cn;	/* clients look nowhere else */
 	for (size_t i = 0; a->name[i] != NULL; i++)
 		if (n == 0 || strcmp(a->name[i], names[0]) != 0)
 			names[n++] = a->name[i];
-	s = days(a, spec.kind == CERT_MAKE_SERVER ? SERVER_DAYS : CLIENT_DAYS,
-	    &spec.to_s);
+	s = ca_days(a, spec.kind == CERT_MAKE_SERVER ? SERVER_DAYS :
+	    CLIENT_DAYS, &spec.to_s);
 	spec.to_s += a->now_s;
 	if (s == STATUS_OK)
 		s = check_room(c, prefix);
 	if (s == STATUS_OK)
-		s = lock(c);
+		s = ca_lock(c);
 	if (s == STATUS_OK)
-		s = read_ca(c);
+		s = ca_read(c);
 	if (s == STATUS_OK)
-		s = read_index(c);
+		s = ca_read_index(c);
 	return s == STATUS_OK ? make_and_put(c, &spec, prefix) : s;
 }
 
-/* ---- revocation ---------------------------------------------------------- */
-
-static size_t
-unhex(const char *text, size_t n, uint8_t *to, size_t cap)
-{
-	unsigned v;
-
-	if (n % 2 != 0 || n / 2 > cap)
-		return 0;
-	for (size_t i = 0; i < n / 2; i++) {
-		if (!isxdigit((unsigned char)text[2 * i]) ||
-		    !isxdigit((unsigned char)text[2 * i + 1]) ||
-		    sscanf(text + 2 * i, "%2x", &v) != 1)
-			return 0;
-		to[i] = (uint8_t)v;
-	}
-	return n / 2;
-}
-
-/* All lines that say R. */
-static int
-revoked(const struct text *index, struct cert_revoked **ret, size_t *ret_n)
-{
-	struct cert_revoked *list = NULL, *more, r;
-	const char *line = text_str(index), *tab;
-	size_t n = 0;
-
-	for (; *line != '\0'; line += strcspn(line, "\n"), line += *line != 0) {
-		tab = strchr(line, '\t');
-		if (tab == NULL || strncmp(tab, "\tR\t", 3) != 0)
-			continue;
-		memset(&r, 0, sizeof(r));
-		r.serial_n = unhex(line, (size_t)(tab - line), r.serial,
-		    sizeof(r.serial));
-		if (r.serial_n == 0 || sscanf(tab, "\tR\t%*[^\t]\t%*d\t%"
-		    SCNd64, &r.when_s) != 1) {
-			mem_free(list);
-			return -EINVAL;
-		}
-		more = mem_realloc(list, (n + 1) * sizeof(*list));
-		if (more == NULL) {
-			mem_free(list);
-			return -ENOMEM;
-		}
-		list = more;
-		list[n++] = r;
-	}
-	*ret = list;
-	*ret_n = n;
-	return 0;
-}
-
-/* The number of the next list; they only grow. */
-static enum status
-next_number(const struct ca *c, uint64_t *ret)
-{
-	char path[PATH_SIZE], text[32];
-	uint8_t *p;
-	size_t n;
-	int r = file_read(in(c, "crlnumber", path), 64, &p, &n);
-
-	*ret = 1;
-	if (r == 0) {
-		*ret = strtoull((const char *)p, NULL, 10) + 1;
-		mem_free(p);
-	} else if (r != -ENOENT) {
-		return fault(c, STATUS_FILES, path, "cannot be read", r);
-	}
-	(void)snprintf(text, sizeof(text), "%" PRIu64 "\n", *ret);
-	return put_file(c, path, text, strlen(text), 0600);
-}
-
-static enum status
-write_crl(const struct ca *c, const struct text *index, const char *path)
-{
-	char why[CERT_WHY_SIZE] = "out of memory", own[PATH_SIZE];
-	struct cert_revoked *list = NULL;
-	struct cert_blob crl = { NULL, 0 };
-	int64_t valid_s = 0;
-	uint64_t number = 0;
-	size_t n = 0;
-	enum status s;
-	int r;
-
-	s = days(c->a, CRL_DAYS, &valid_s);
-	if (s == STATUS_OK)
-		s = next_number(c, &number);
-	if (s != STATUS_OK)
-		return s;
-	r = revoked(index, &list, &n);
-	if (r == -EINVAL)
-		(void)cert_why(why, r, "%s: a line cannot be understood: put "
-		    "it right by hand", in(c, "index", own));
-	if (r == 0)
-		r = cert_make_crl(&c->chain, list, n, number, c->a->now_s,
-		    c->a->now_s + valid_s, why, &crl);
-	mem_free(list);
-	if (r < 0)
-		return say_error(c->a, status_of(r), why);
-	s = put_file(c, in(c, "crl.pem", own), crl.p, crl.n, 0644);
-	if (s == STATUS_OK && path != NULL)
-		s = put_file(c, path, crl.p, crl.n, 0644);
-	cert_blob_free(&crl);
-	return s;
-}
-
-/* A file with the certificate, or the number itself, with or without colons. */
-static enum status
-serial_of(const struct ca *c, const char *word, char serial[65])
-{
-	char why[CERT_WHY_SIZE] = "out of memory";
-	struct cert_bundle *b = NULL;
-	struct cert_facts f;
-	struct stat st;
-	size_t n = 0;
-	int r;
-
-	if (stat(word, &st) < 0) {
-		for (; *word != '\0' && n < 64; word++)
-			if (*word != ':')
-				serial[n++] = (char)tolower(
-				    (unsigned char)*word);
-		serial[n] = '\0';
-		return STATUS_OK;
-	}
-	r = cert_bundle_new(&b);
-	if (r == 0)
-		r = cert_bundle_add_file(b, word, c->a->has_password ?
-		    c->a->password : NULL, why, NULL, NULL);
-	if (r == 0 && b->certs_n == 0)
-		r = cert_why(why, -EINVAL, "%s: there is no certificate in "
-		    "it", word);
-	if (r == 0)
-		r = cert_describe(b->certs[0].crt, &f);
-	if (r == 0)
-		memcpy(serial, f.serial, sizeof(f.serial));
-	cert_bundle_free(&b);
-	return r < 0 ? say_error(c->a, status_of(r), why) : STATUS_OK;
-}
-
-/* The index with that line changed. */
-static enum status
-mark(const struct ca *c, const char *serial, struct text *to)
-{
-	const char *text = text_str(&c->index), *line = text;
-	const char *reason = c->a->reason != NULL ? c->a->reason : "";
-	size_t n = strlen(serial), kind, end;
-
-	while (*line != '\0' && (strncmp(line, serial, n) != 0 ||
-	    line[n] != '\t')) {
-		line += strcspn(line, "\n");
-		line += *line != '\0';
-	}
-	if (*line == '\0' || n == 0)
-		return fault(c, STATUS_NOTHING, serial, "this authority has "
-		    "issued no certificate with that serial number", 0);
-	if (strncmp(line + n, "\tV\t", 3) != 0)
-		return fault(c, STATUS_REFUSED, serial, "is revoked already",
-		    0);
-	kind = strcspn(line + n + 3, "\t");
-	end = strcspn(line + n + 3 + kind + 1, "\t");
-	text_add(to, text, (size_t)(line - text));
-	text_printf(to, "%s\tR\t%.*s\t%" PRId64 "\t%s", serial,
-	    (int)(kind + 1 + end), line + n + 3, c->a->now_s, reason);
-	line += n + 3 + kind + 1 + end;
-	if (strncmp(line, "\t\t\t", 3) != 0)	/* no time and reason yet */
-		return fault(c, STATUS_FILES, serial, "its line in the index "
-		    "cannot be understood: put it right by hand", 0);
-	text_add(to, line + 2, strlen(line + 2));
-	return STATUS_OK;
-}
-
-static enum status
-revoke_one(struct ca *c)
-{
-	char serial[65], path[PATH_SIZE];
-	const char *const files[] = { path, NULL };
-	struct text index = { 0 };
-	enum status s;
-
-	if (c->a->words != 3)
-		return usage("ca revoke SERIAL|FILE is expected");
-	if (!plain(c->a->reason))
-		return usage("--reason: no control characters");
-	s = lock(c);
-	if (s == STATUS_OK)
-		s = read_ca(c);
-	if (s == STATUS_OK)
-		s = read_index(c);
-	if (s == STATUS_OK)
-		s = serial_of(c, c->a->word[2], serial);
-	if (s == STATUS_OK)
-		s = mark(c, serial, &index);
-	if (s == STATUS_OK)
-		s = write_index(c, &index);
-	if (s == STATUS_OK)
-		s = write_crl(c, &index, c->a->out);
-	text_free(&index);
-	if (s != STATUS_OK)
-		return s;
-	(void)in(c, "crl.pem", path);
-	return done(c, "Revoked", serial, files);
-}
-
-static enum status
-crl(struct ca *c)
-{
-	char path[PATH_SIZE];
-	const char *const files[] = { path, c->a->out, NULL };
-	enum status s;
-
-	if (c->a->words != 2)
-		return usage("ca crl takes no words");
-	s = lock(c);
-	if (s == STATUS_OK)
-		s = read_ca(c);
-	if (s == STATUS_OK)
-		s = read_index(c);
-	if (s == STATUS_OK)
-		s = write_crl(c, &c->index, c->a->out);
-	(void)in(c, "crl.pem", path);
-	return s == STATUS_OK ? done(c, "Wrote the list of revoked "
-	    "certificates", "", files) : s;
-}
+/* ---- all ----------------------------------------------------------------- */
 
 enum status
 ca_run(struct asked *a)
@@ -699,8 +464,8 @@ ca_run(struct asked *a)
 		const char *word;
 		enum status (*run)(struct ca *);
 	} table[] = {
-		{ "init", init }, { "issue", issue }, { "revoke", revoke_one },
-		{ "crl", crl }
+		{ "init", init }, { "issue", issue }, { "revoke", ca_revoke },
+		{ "crl", ca_crl }
 	};
 	struct ca c = { .a = a, .lock = -1 };
 	enum status s = STATUS_USAGE;
