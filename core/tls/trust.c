@@ -86,7 +86,7 @@ find_weaknesses(struct tls_trust *t)
 		    "counts as none" : "; who sits in between sees everything");
 	if (t->any_name && !t->of_clients)
 		weak(t, "%s name is not verified", whose);
-	if (t->self_signed && !t->any_chain)
+	if (t->self_signed)
 		weak(t, "%s certificate may be signed by itself%s", whose,
 		    listed || !t->of_clients ? "" :
 		    "; such a one proves nothing, and counts as none");
