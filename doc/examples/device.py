@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A whole device in one file: a lamp that blinks, written from doc/protocol.md and nothing else.
+"""A whole device in one file: a lamp that blinks, written from doc/protocol.md and what was seen on the wire.
 
     apt install python3-websockets python3-cryptography
     device.py -s wss://cleat.example.org -e lamp-3 --state lamp-3 --enrol-token-file once
