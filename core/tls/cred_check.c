@@ -57,7 +57,7 @@ tls_cred_check(const struct tls_cred *c, const char *const *names,
 		.staple = c->ocsp.response.data,
 		.staple_n = c->ocsp.response.size,
 	};
-	gnutls_x509_crt_t crt[TLS_CHAIN_MAX];
+	gnutls_x509_crt_t crt[TLS_CHAIN_MAX] = { NULL };
 	unsigned n = 0;
 	int r = 0;
 

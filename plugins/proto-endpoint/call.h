@@ -39,11 +39,9 @@ enum stage { WAITS_FOR_HELLO, ASKED, UP };
 
 /* Every device has one: 24 bytes, so that it fits the smallest chunk of malloc. */
 struct session {
-	union {				/* by stage */
-		json_t *hello_id;	/* ASKED: of the request; may be NULL */
-		struct waiting *waiting;	/* UP: answered later */
-	};
-	uint64_t last_request;
+	json_t *hello_id;		/* of the request, while ASKED; may be NULL */
+	struct waiting *waiting;	/* answered later */
+	uint32_t last_request;
 	uint8_t stage;			/* enum stage */
 	uint8_t errors, waiting_n;
 };

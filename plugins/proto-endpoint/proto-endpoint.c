@@ -361,10 +361,8 @@ session_forget(void *inst, void *session)
 	(void)inst;
 	if (s == NULL)
 		return;
-	if (s->stage == ASKED)
-		json_decref(s->hello_id);
-	else
-		waiting_fini(s);
+	json_decref(s->hello_id);
+	waiting_fini(s);
 	free(s);
 }
 

@@ -26,7 +26,9 @@ waiting_add(struct session *s, json_t *id, enum answer what)
 	w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return 0;
-	w->number = ++s->last_request;
+	if (++s->last_request == 0)	/* 0 is no number */
+		s->last_request = 1;
+	w->number = s->last_request;
 	w->what = what;
 	w->id = id == NULL ? NULL : json_incref(id);
 	w->next = s->waiting;

@@ -239,12 +239,24 @@ a_full_disk_changes_nothing(void **state)
 	expect("two");
 }
 
+static _Noreturn void
+install_for_ever(int i)
+{
+	char text[32];
+
+	for (unsigned n = 0;; n++) {
+		(void)snprintf(text, sizeof(text), "%d.%u", i, n);
+		if (put(text) != 0)
+			_exit(1);
+	}
+}
+
 /* Whole, whichever it is, and the next installation works. */
 static void
 a_kill_at_any_moment_leaves_a_whole_one(void **state)
 {
 	struct timespec t = { .tv_nsec = 0 };
-	char chain[64], key[64], text[32];
+	char chain[64], key[64];
 	pid_t pid;
 
 	(void)state;
@@ -252,11 +264,8 @@ a_kill_at_any_moment_leaves_a_whole_one(void **state)
 	for (int i = 0; i < 40; i++) {
 		pid = fork();
 		assert_true(pid >= 0);
-		for (unsigned n = 0; pid == 0; n++) {
-			(void)snprintf(text, sizeof(text), "%d.%u", i, n);
-			if (put(text) != 0)
-				_exit(1);
-		}
+		if (pid == 0)
+			install_for_ever(i);
 		t.tv_nsec = 1000000L + 137000L * i;
 		(void)nanosleep(&t, NULL);
 		assert_int_equal(kill(pid, SIGKILL), 0);

@@ -328,8 +328,9 @@ static void
 a_request_has_to_come_in_time(void **state)
 {
 	static const char *const begun[] = {
-		"", "GET /v1/st", "PUT /v1/log-level HTTP/1.1\r\nHost: x\r\n"
-		"Content-Length: 10\r\n\r\n{"
+		"", "GET /v1/st",
+		("PUT /v1/log-level HTTP/1.1\r\nHost: x\r\n"
+		"Content-Length: 10\r\n\r\n{")
 	};
 	struct control_answer a;
 	int fd;
