@@ -584,11 +584,11 @@ class Between:
         stream, head = bytearray(), True
         while True:
             for s in select.select([inner, outer], [], [])[0]:
-                data = s.recv(65536)
-                while s.pending():
-                    data += s.recv(65536)
-                if not data:
+                data = self.read(s)
+                if data == b'':
                     return
+                if data is None:
+                    continue
                 if s is outer:
                     inner.sendall(data)
                     continue
@@ -600,6 +600,20 @@ class Between:
                     head = False
                 if not head:
                     self.frames(stream, outer)
+
+    @staticmethod
+    def read(sock):
+        """What is there: b'' at the end, None for a ticket and nothing else."""
+        sock.settimeout(0)
+        try:
+            data = sock.recv(65536)
+            while sock.pending():
+                data += sock.recv(65536)
+            return data
+        except ssl.SSLWantReadError:
+            return None
+        finally:
+            sock.settimeout(10)
 
     def frames(self, stream, outer):
         while len(stream) >= 2:
