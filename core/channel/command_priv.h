@@ -12,6 +12,7 @@
 #include "channel/command.h"
 #include "channel/completion.h"
 
+#define WHY_SIZE 256
 #define COMMAND_RELAY_OF "relay of "	/* how `by` of a relayed wake begins */
 
 enum command_kind {
@@ -85,10 +86,19 @@ struct command_job {
 	char text[];
 };
 
-/* command.c */
+/* command_table.c, all under the lock.  NULL: there is none. */
 struct command *command_find(struct command_table *, const char *id);
-/* Under the lock, with its queue if that is empty then. */
+struct command_queue *command_queue_find(struct command_table *,
+    const char *endpoint);
+/* Adds one that is not in its queue yet.  -ENOMEM. */
+int command_insert(struct command_table *, const struct store_command *,
+    enum command_kind, struct command **ret);
+/* It is durable: from now on it is delivered. */
+void command_enqueue(struct command *, uint64_t order);
+/* With its queue if that is empty then. */
 void command_remove(struct command_table *, struct command *);
+
+/* command.c */
 struct command_job *command_job_new(struct command_table *, const char *id,
     const char *message, const char *result);
 void command_job_free(struct command_job *);

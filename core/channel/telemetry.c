@@ -1,319 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Telemetry and inventory from the channel to the store, and what is kept. */
-#include "channel/telemetry.h"
+/* Telemetry and inventory from the channel to the store, and the answers. */
+#include "channel/telemetry_priv.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <arpa/inet.h>
 
 #include "base/clock.h"
 #include "base/json_check.h"
-#include "base/json_find.h"
 #include "base/json_out.h"
 #include "base/mem.h"
-#include "base/strtab.h"
 #include "channel/channel_priv.h"
 #include "channel/completion.h"
 #include "store/endpoints.h"
 #include "store/store.h"
 #include "store/telemetry.h"
-
-struct report {
-	struct strtab_node node;
-	struct telemetry_facts facts;
-	uint64_t channel_id, asked;	/* the last seq that channel brought */
-	char endpoint[];
-};
-
-struct telemetry_table {
-	pthread_mutex_t lock;		/* guards `report` */
-	struct strtab report;
-	struct store *store;
-	struct event_bus *bus;
-	_Atomic uint64_t refused[REPORT_KINDS][REPORT_REFUSALS];
-};
-
-/* ---- what an inventory says ------------------------------------------------ */
-
-bool
-telemetry_read_mac(const char *s, uint8_t ret[6])
-{
-	uint8_t mac[6] = { 0 };
-	unsigned digits = 0;
-
-	for (; *s != '\0'; s++) {
-		int c = *s, v;
-
-		if ((c == ':' || c == '-') && digits % 2 == 0 && digits > 0)
-			continue;
-		if (c >= '0' && c <= '9')
-			v = c - '0';
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			v = (c | 0x20) - 'a' + 10;
-		else
-			return false;
-		if (digits == 12)
-			return false;
-		mac[digits / 2] = (uint8_t)(mac[digits / 2] << 4 | v);
-		digits++;
-	}
-	if (digits != 12)
-		return false;
-	memcpy(ret, mac, 6);
-	return true;
-}
-
-/* "address/prefix" in IPv4, and one that can be shared with somebody. */
-static bool
-read_network(struct json_span v, struct telemetry_network *ret)
-{
-	char text[32], *slash, *end;
-	struct in_addr in;
-	unsigned long bits;
-	uint32_t a;
-
-	if (!json_plain(v, text, sizeof(text)) ||
-	    (slash = strchr(text, '/')) == NULL)
-		return false;
-	*slash++ = '\0';
-	bits = strtoul(slash, &end, 10);
-	if (end == slash || *end != '\0' || *slash == '-' || *slash == '+' ||
-	    bits < 1 || bits > 30 || inet_pton(AF_INET, text, &in) != 1)
-		return false;
-	a = ntohl(in.s_addr);
-	if (a >> 24 == 127 || a >> 16 == 0xa9fe || a >> 24 == 0)
-		return false;
-	*ret = (struct telemetry_network){ a, UINT32_MAX << (32 - bits) };
-	return true;
-}
-
-void
-telemetry_read_inventory(const char *json, size_t n, struct telemetry_facts *f)
-{
-	struct json_span doc = { json, n }, v, item;
-	char text[32];
-	size_t at = 0;
-
-	f->has_mac = json_member(doc, "mac", &v) &&
-	    json_plain(v, text, sizeof(text)) &&
-	    telemetry_read_mac(text, f->mac);
-	f->networks = 0;
-	if (!json_member(doc, "addresses", &v))
-		return;
-	while (f->networks < TELEMETRY_NETWORKS && json_item(v, &at, &item))
-		f->networks += read_network(item, &f->network[f->networks]);
-}
-
-/* ---- the table ------------------------------------------------------------- */
-
-static struct report *
-report_of(struct strtab_node *n)
-{
-	return n == NULL ? NULL : CT_CONTAINER(n, struct report, node);
-}
-
-/* Under the lock. */
-static int
-get(struct telemetry_table *t, const char *endpoint, struct report **ret)
-{
-	struct report *r = report_of(strtab_find(&t->report, endpoint));
-	size_t n = strlen(endpoint) + 1;
-
-	if (r == NULL) {
-		r = mem_calloc(1, sizeof(*r) + n);
-		if (r == NULL)
-			return -ENOMEM;
-		memcpy(r->endpoint, endpoint, n);
-		if (strtab_add(&t->report, &r->node, r->endpoint) != 0) {
-			mem_free(r);
-			return -ENOMEM;
-		}
-	}
-	*ret = r;
-	return 0;
-}
-
-struct reading {
-	struct telemetry_table *table;
-	struct store_db *db;
-	struct report *report;
-	char last[ENDPOINT_ID_MAX + 1];
-	unsigned n;
-	int error;
-};
-
-static void
-read_inventory(void *ctx, const char *json, uint64_t revision, int64_t ms)
-{
-	struct reading *r = ctx;
-
-	(void)revision;
-	(void)ms;
-	telemetry_read_inventory(json, strlen(json), &r->report->facts);
-}
-
-static bool
-read_endpoint(void *ctx, const struct store_endpoint *e)
-{
-	struct reading *r = ctx;
-
-	r->n++;
-	(void)snprintf(r->last, sizeof(r->last), "%s", e->presence.id);
-	if (e->telemetry_seq == 0 && e->inventory_revision == 0)
-		return true;
-	r->error = get(r->table, e->presence.id, &r->report);
-	if (r->error != 0)
-		return false;
-	r->report->facts.seq = e->telemetry_seq;
-	if (e->inventory_revision != 0)
-		r->error = store_inventory_get(r->db, e->presence.id,
-		    read_inventory, r);
-	if (r->error == -ENOENT)
-		r->error = 0;
-	return r->error == 0;
-}
-
-#define PAGE 1000
-
-static int
-read_all(struct telemetry_table *t)
-{
-	struct reading r = { .table = t, .db = store_reader(t->store) };
-	struct store_endpoint_filter f = {
-		.prefix = "", .group = "", .state = -1, .status = -1,
-		.limit = PAGE
-	};
-	char after[sizeof(r.last)];
-	int err;
-
-	do {
-		memcpy(after, r.last, sizeof(after));
-		f.after = after;
-		r.n = 0;
-		err = store_endpoint_list(r.db, &f, read_endpoint, &r);
-	} while (err == 0 && r.error == 0 && r.n == PAGE);
-	return err != 0 ? err : r.error;
-}
-
-int
-telemetry_table_new(struct store *store, struct event_bus *bus, char *why,
-    struct telemetry_table **ret)
-{
-	struct telemetry_table *t = mem_calloc(1, sizeof(*t));
-	int r;
-
-	if (t == NULL)
-		return -ENOMEM;
-	pthread_mutex_init(&t->lock, NULL);
-	t->store = store;
-	t->bus = bus;
-	r = read_all(t);
-	if (r != 0) {
-		(void)snprintf(why, 256, "what devices reported cannot be "
-		    "read: %s", strerror(-r));
-		telemetry_table_free(&t);
-		return r;
-	}
-	*ret = t;
-	return 0;
-}
-
-void
-telemetry_table_free(struct telemetry_table **pt)
-{
-	struct strtab_node *n;
-
-	if (*pt == NULL)
-		return;
-	while ((n = strtab_any(&(*pt)->report)) != NULL) {
-		strtab_remove(&(*pt)->report, n);
-		mem_free(report_of(n));
-	}
-	strtab_fini(&(*pt)->report);
-	pthread_mutex_destroy(&(*pt)->lock);
-	mem_free(*pt);
-	*pt = NULL;
-}
-
-bool
-telemetry_facts(struct telemetry_table *t, const char *endpoint,
-    struct telemetry_facts *ret)
-{
-	struct report *r;
-
-	*ret = (struct telemetry_facts){ 0 };
-	pthread_mutex_lock(&t->lock);
-	r = report_of(strtab_find(&t->report, endpoint));
-	if (r != NULL)
-		*ret = r->facts;
-	pthread_mutex_unlock(&t->lock);
-	return r != NULL;
-}
-
-void
-telemetry_forget(struct telemetry_table *t, const char *endpoint)
-{
-	struct report *r;
-
-	pthread_mutex_lock(&t->lock);
-	r = report_of(strtab_find(&t->report, endpoint));
-	if (r != NULL)
-		strtab_remove(&t->report, &r->node);
-	pthread_mutex_unlock(&t->lock);
-	mem_free(r);
-}
-
-static bool
-shared(const struct telemetry_facts *a, const struct telemetry_facts *b,
-    struct telemetry_network *ret)
-{
-	for (unsigned i = 0; i < a->networks; i++)
-		for (unsigned k = 0; k < b->networks; k++) {
-			const struct telemetry_network *x = &a->network[i];
-			const struct telemetry_network *y = &b->network[k];
-
-			if (x->mask == y->mask &&
-			    ((x->address ^ y->address) & x->mask) == 0) {
-				*ret = *y;
-				return true;
-			}
-		}
-	return false;
-}
-
-int
-telemetry_neighbour(struct telemetry_table *t, const char *endpoint,
-    const struct telemetry_facts *of,
-    bool (*usable)(void *ctx, const char *endpoint), void *ctx,
-    char *ret_endpoint, struct telemetry_network *ret)
-{
-	struct strtab_node *n;
-	int err = -ENOENT;
-
-	pthread_mutex_lock(&t->lock);
-	for (size_t i = 0; err != 0 && i < t->report.buckets; i++)
-		for (n = t->report.bucket[i]; n != NULL; n = n->next) {
-			struct report *r = report_of(n);
-
-			if (strcmp(r->endpoint, endpoint) == 0 ||
-			    !shared(of, &r->facts, ret) ||
-			    !usable(ctx, r->endpoint))
-				continue;
-			(void)snprintf(ret_endpoint, ENDPOINT_ID_MAX + 1, "%s",
-			    r->endpoint);
-			err = 0;
-			break;
-		}
-	pthread_mutex_unlock(&t->lock);
-	return err;
-}
-
-/* ---- from a channel to the store -------------------------------------------- */
 
 struct report_job {
 	struct store_job job;
@@ -326,65 +27,6 @@ struct report_job {
 	size_t n;
 	char json[];
 };
-
-/* Counts what was not stored, if it was not.  Returns err. */
-static int
-judged(struct telemetry_table *t, enum report_kind kind, int err)
-{
-	enum report_refusal why;
-
-	if (err == 0 || t == NULL)
-		return err;
-	switch (err) {
-	case -EINVAL:
-	case -EPERM:
-		why = REPORT_REFUSED_INVALID;
-		break;
-	case -EMSGSIZE:
-		why = REPORT_REFUSED_SIZE;
-		break;
-	case -EAGAIN:
-		why = REPORT_REFUSED_BUSY;
-		break;
-	case -ENOMEM:
-		why = REPORT_REFUSED_MEMORY;
-		break;
-	default:
-		why = REPORT_REFUSED_STORE;
-		break;
-	}
-	atomic_fetch_add_explicit(&t->refused[kind][why], 1,
-	    memory_order_relaxed);
-	return err;
-}
-
-const char *
-report_kind_name(enum report_kind kind)
-{
-	return kind == REPORT_TELEMETRY ? "telemetry" : "inventory";
-}
-
-const char *
-report_refusal_name(enum report_refusal why)
-{
-	static const char *const names[REPORT_REFUSALS] = {
-		[REPORT_REFUSED_INVALID] = "invalid",
-		[REPORT_REFUSED_SIZE] = "size",
-		[REPORT_REFUSED_BUSY] = "busy",
-		[REPORT_REFUSED_STORE] = "store",
-		[REPORT_REFUSED_MEMORY] = "memory"
-	};
-
-	return names[why];
-}
-
-uint64_t
-telemetry_refused(const struct telemetry_table *t, enum report_kind kind,
-    enum report_refusal why)
-{
-	return atomic_load_explicit(&t->refused[kind][why],
-	    memory_order_relaxed);
-}
 
 static void
 release(struct completion *d)
@@ -445,10 +87,10 @@ telemetry_done(struct store_job *job)
 	struct telemetry_table *t = j->table;
 	struct report *r;
 
-	j->completion.error = judged(t, j->kind, job->error);
+	j->completion.error = telemetry_judged(t, j->kind, job->error);
 	if (job->error == 0) {
 		pthread_mutex_lock(&t->lock);
-		if (get(t, j->endpoint, &r) == 0)
+		if (telemetry_report(t, j->endpoint, &r) == 0)
 			r->facts.seq = j->completion.value;
 		pthread_mutex_unlock(&t->lock);
 	}
@@ -486,10 +128,10 @@ inventory_done(struct store_job *job)
 	struct telemetry_table *t = j->table;
 	struct report *r;
 
-	j->completion.error = judged(t, j->kind, job->error);
+	j->completion.error = telemetry_judged(t, j->kind, job->error);
 	if (job->error == 0) {
 		pthread_mutex_lock(&t->lock);
-		if (get(t, j->endpoint, &r) == 0) {
+		if (telemetry_report(t, j->endpoint, &r) == 0) {
 			j->facts.seq = r->facts.seq;
 			r->facts = j->facts;
 		}
@@ -560,7 +202,7 @@ put_in_order(struct channel *c, uint64_t seq, uint64_t *ret_after)
 	int err;
 
 	pthread_mutex_lock(&t->lock);
-	err = get(t, channel_endpoint(c), &r);
+	err = telemetry_report(t, channel_endpoint(c), &r);
 	if (err == 0) {
 		*ret_after = r->channel_id == c->id && seq > r->asked ?
 		    r->asked : 0;
@@ -601,7 +243,7 @@ int
 channel_telemetry(struct channel *c, uint64_t request, uint64_t seq,
     const char *json, size_t n)
 {
-	return judged(c->owner->shared.telemetry, REPORT_TELEMETRY,
+	return telemetry_judged(c->owner->shared.telemetry, REPORT_TELEMETRY,
 	    take_telemetry(c, request, seq, json, n));
 }
 
@@ -635,6 +277,6 @@ int
 channel_inventory(struct channel *c, uint64_t request, const char *json,
     size_t n)
 {
-	return judged(c->owner->shared.telemetry, REPORT_INVENTORY,
+	return telemetry_judged(c->owner->shared.telemetry, REPORT_INVENTORY,
 	    take_inventory(c, request, json, n));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inventory documents of devices, as telemetry.c and json_find.c look into them:
+ * Inventory documents of devices, as inventory_facts.c and json_find.c look into them:
  * those that are JSON are read, those that are not must do no harm either.
  */
 #include <stdint.h>
