@@ -38,7 +38,7 @@ client_begin(struct cleat_client *c)
 	c->deadline_ms = client_now_ms() + CLIENT_ATTEMPT_MS;
 	c->url = *servers_now(&c->servers);
 	client_set_phase(c, CLIENT_LINK, c->url.host);
-	if (c->url.tls && c->policy == NULL)
+	if (c->url.tls)
 		r = client_make_policy(c, why);
 	if (r != 0) {
 		client_lost(c, why);

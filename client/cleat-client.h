@@ -162,7 +162,9 @@ struct cleat_client_opts {
 #define CLEAT_CLIENT_WHY_SIZE 512
 /*
  * Copies the options and reads the files; makes the key if it is missing.  It
- * connects in cleat_client_process() only.  *ret is the caller's, to be freed
+ * connects in cleat_client_process() only, which looks at the files of TLS again
+ * before each attempt: changed ones count from then on, or, when they cannot be
+ * used, the old ones, with a warning to `log`.  *ret is the caller's, to be freed
  * with cleat_client_free().  `log` may be called.  Blocks on local files.
  * -EINVAL an option is missing or wrong, -EPERM others may read the key,
  * -ENOMEM, or -errno of a file; one line in why[CLEAT_CLIENT_WHY_SIZE], *ret

@@ -22,6 +22,7 @@
 #define CLIENT_ATTEMPT_MS 20000		/* names to hello's answer */
 #define CLIENT_GOODBYE_MS 3000
 #define CLIENT_APPROVAL_MS 30000
+#define CLIENT_FILES 4			/* CA, CRL, own certificate, its key */
 #define CLIENT_SUBPROTOCOL "cleat.v1.jsonrpc"
 
 enum client_phase {
@@ -49,6 +50,8 @@ struct cleat_client {
 	struct client_key *key;		/* NULL: none */
 	bool enrolled;			/* the server knows the key */
 	struct tls_client_policy *policy;	/* NULL: not needed yet */
+	uint64_t stamps[CLIENT_FILES];	/* of the policy's files */
+	char stale[CLEAT_CLIENT_WHY_SIZE];	/* why those changed in vain */
 	struct backoff backoff;
 	enum client_phase phase;
 	bool stopping;
@@ -93,7 +96,11 @@ void client_log(const struct cleat_client *, enum cleat_client_level,
 int client_opts_take(struct cleat_client *, const struct cleat_client_opts *,
     char *why);
 void client_opts_free(struct cleat_client *);
-/* Reads the files of TLS. */
+
+/* policy.c: reads the files of TLS, when there is no policy yet or they have
+ * changed; those of the policy that is there stay in force, with a line in the
+ * log, if the new ones cannot be used.  No connection is open.  -errno with
+ * why[CLEAT_CLIENT_WHY_SIZE]: there is none. */
 int client_make_policy(struct cleat_client *, char *why);
 
 /* own.c: PEM of the certificate's chain and of its key, both empty without one;

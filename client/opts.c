@@ -8,10 +8,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cert/file.h"
-#include "tls/client.h"
-#include "tls/suites.h"
-#include "tls/trust.h"
 
 /* Every text of the options. */
 #define TEXTS(o) { \
@@ -79,121 +75,7 @@ check(const struct cleat_client_opts *o, char *why)
 	return -EINVAL;
 }
 
-/* ---- TLS --------------------------------------------------------------------------- */
-
-static void
-warn(const struct cleat_client *c, const struct tls_trust *trust)
-{
-	const char *pins = c->opts.pins, *text;
-
-	for (unsigned i = 0; (text = tls_trust_weakness(trust, i)) != NULL; i++)
-		client_log(c, CLEAT_CLIENT_WARNING, "WEAKENED: %s", text);
-	if (pins != NULL && strcspn(pins, ", \t\r\n") == strlen(pins))
-		client_log(c, CLEAT_CLIENT_WARNING, "there is no backup pin: "
-		    "when the server's key is lost, so is this device");
-}
-
-static int
-make_trust(const struct cleat_client *c, char *why, struct tls_trust **ret)
-{
-	const struct cleat_client_opts *o = &c->opts;
-	struct tls_blobs ca = { NULL, 0 }, crl = { NULL, 0 };
-	struct tls_trust_spec spec = {
-		.any_chain = o->no_verify_chain, .any_name = o->no_verify_host,
-		.self_signed = o->allow_self_signed,
-		.any_of = o->any_criterion, .sans = o->sans,
-		.fingerprints = o->fingerprints, .pins = o->pins,
-		.field = {
-			[TLS_SUBJECT_CN] = o->subject_cn,
-			[TLS_SUBJECT_O] = o->subject_o,
-			[TLS_SUBJECT_OU] = o->subject_ou,
-			[TLS_ISSUER_CN] = o->issuer_cn,
-			[TLS_ISSUER_O] = o->issuer_o,
-			[TLS_ISSUER_OU] = o->issuer_ou
-		}
-	};
-	int r = 0;
-
-	if (o->ca_file != NULL)
-		r = tls_blobs_read(o->ca_file, why, &ca);
-	if (r == 0 && o->crl_file != NULL)
-		r = tls_blobs_read(o->crl_file, why, &crl);
-	spec.ca = ca.blob;
-	spec.ca_n = ca.n;
-	spec.crl = crl.blob;
-	spec.crl_n = crl.n;
-	if (r == 0)
-		r = tls_trust_new(&spec, why, ret);
-	tls_blobs_free(&ca);
-	tls_blobs_free(&crl);
-	return r;
-}
-
-/* Told once: a policy that is made again is the same. */
-static void
-tell_suites(const struct cleat_client *c, const struct tls_suites *s)
-{
-	const struct cleat_client_opts *o = &c->opts;
-
-	if (o->tls_profile == NULL && o->tls_priority == NULL &&
-	    o->cipher_suite == NULL)
-		return;
-	client_log(c, CLEAT_CLIENT_NOTICE, "tls: %s", s->list);
-	if (s->dropped[0] != '\0')
-		client_log(c, CLEAT_CLIENT_NOTICE, "tls: not spoken, though "
-		    "asked for: %s", s->dropped);
-	if (s->extra[0] != '\0')
-		client_log(c, CLEAT_CLIENT_NOTICE, "tls: spoken, though not "
-		    "asked for, as the library combines all: %s", s->extra);
-}
-
-static int
-choose_suites(const struct cleat_client *c, char *why, struct tls_suites *ret)
-{
-	const struct tls_suites_spec spec = {
-		.profile = c->opts.tls_profile,
-		.priority = c->opts.tls_priority,
-		.cipher_suite = c->opts.cipher_suite
-	};
-	int r = c->opts.fips_require ? tls_fips_require(why) : 0;
-
-	if (r == 0)
-		r = tls_suites_resolve(&spec, why, ret);
-	if (r == 0)
-		tell_suites(c, ret);
-	return r;
-}
-
-int
-client_make_policy(struct cleat_client *c, char *why)
-{
-	struct tls_suites suites;
-	struct cert_blob chain = { NULL, 0 }, key = { NULL, 0 };
-	struct tls_client_spec spec = { .priority = NULL };
-	int r = make_trust(c, why, &spec.trust);
-
-	if (r == 0)
-		r = client_own_read(&c->opts, why, &chain, &key);
-	spec.chain_pem = chain.p;
-	spec.chain_n = chain.n;
-	spec.key_pem = key.p;
-	spec.key_n = key.n;
-	if (r == 0)
-		r = choose_suites(c, why, &suites);
-	if (r == 0) {
-		spec.priority = suites.priority;
-		r = tls_client_policy_new(&spec, why, &c->policy);
-	}
-	if (r == 0)
-		warn(c, spec.trust);
-	if (spec.trust != NULL)
-		tls_trust_unref(&spec.trust);
-	cert_blob_free(&chain);
-	cert_blob_free(&key);
-	return r;
-}
-
-/* ---- the rest ------------------------------------------------------------------------- */
+/* ---- the files --------------------------------------------------------------------- */
 
 static int
 take_servers(struct cleat_client *c, char *why)

@@ -48,8 +48,8 @@ VENDOR = [
 INCLUDE = re.compile(r'^[ \t]*(?:#|%:|\?\?=)[ \t]*'
                      r'(include|include_next|import|embed)\b[ \t]*(.*)$', re.M)
 # These have a copy of their own of core/cert, with what it needs.
-CERT_USERS = ('plugins/cert-file/', 'tools/certmgr/', 'client/opts.c',
-              'client/own.c')
+CERT_USERS = ('plugins/cert-file/', 'tools/certmgr/', 'client/own.c',
+              'client/policy.c')
 
 TOPS = ['core', 'include', 'plugins', 'client', 'tools']
 
