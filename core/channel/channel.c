@@ -22,6 +22,14 @@ channel_now(const struct channel_worker *cw)
 	return (uint32_t)loop_now_ms(cw->loop);
 }
 
+void
+channel_count_closed(struct channel_worker *cw, uint16_t began)
+{
+	COUNT(cw, closed, 1);
+	atomic_fetch_sub_explicit(&cw->shared.counters->began[began], 1,
+	    memory_order_relaxed);
+}
+
 /* At the end of a turn only. */
 static void
 destroy(struct channel *c)
@@ -39,7 +47,7 @@ destroy(struct channel *c)
 	mem_free(c->control);
 	buf_free(&c->held);
 	net_release(cw->shared.net, &c->admitted);
-	COUNT(cw, closed, 1);
+	channel_count_closed(cw, c->began);
 	slab_put(&cw->slab, c);
 }
 
@@ -231,6 +239,8 @@ fill(struct channel *c, const struct net_upgrade *u)
 		memcpy(c->pre->exporter, r->tls_peer->exporter, 32);
 		memcpy(c->pre->cert_uri, r->tls_peer->cert_uri,
 		    sizeof(c->pre->cert_uri));
+		c->began = r->tls_peer->served < CHANNEL_BEGAN_MAX ?
+		    r->tls_peer->served : 0;
 	}
 	c->security = r->tls ? SECURITY_WSS : SECURITY_WS;
 	c->has_exporter = r->tls_peer != NULL && r->tls_peer->has_exporter;
@@ -294,6 +304,7 @@ channel_adopt(struct channel_worker *cw, struct net_upgrade *u,
 	}
 	bound_tcp(c);
 	COUNT(cw, opened, 1);
+	COUNT(cw, began[c->began], 1);
 	COUNT(cw, bytes_in, u->early_n);
 	loop_timer_set(cw->loop, &c->timer, first_look(c));
 	protocol->open(protocol, c, u->request);

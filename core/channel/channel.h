@@ -43,12 +43,16 @@ struct channel_limits {
 	enum channel_cert_id cert_id;	/* what of a certificate is the id */
 };
 
+#define CHANNEL_BEGAN_MAX 4096		/* certificates with open channels */
 struct channel_counters {
 	_Atomic uint64_t opened, closed, authenticated, auth_failed;
 	_Atomic uint64_t messages_in, messages_out, bytes_in, bytes_out;
 	_Atomic uint64_t protocol_errors, timeouts, auth_timeouts;
 	_Atomic uint64_t queue_overflows, too_big, moved;
 	_Atomic uint64_t replaced, refused_busy;
+	/* Open now, by the certificate that the server showed them (the number of
+	 * tls_slot_spec); [0]: by none that has a number. */
+	_Atomic uint32_t began[CHANNEL_BEGAN_MAX];
 };
 
 /* ---- for daemon/ ------------------------------------------------------- */

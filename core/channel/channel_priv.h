@@ -103,10 +103,12 @@ struct channel {
 	uint32_t last_rx, ping_at;	/* ms, wrapping */
 	uint32_t unsent;		/* bytes, when the ping was due */
 	uint16_t close_code;		/* once ended */
-	uint8_t phase, todo;
+	uint16_t began;			/* channel_counters.began */
+	uint8_t phase : 2;
+	uint8_t security : 2;		/* before authentication */
+	uint8_t deflate_bits : 4;	/* 0: not negotiated */
+	uint8_t todo;
 	uint8_t completions;		/* that are under way (completion.h) */
-	uint8_t security;		/* before authentication */
-	uint8_t deflate_bits;		/* 0: not negotiated */
 	bool ping_out : 1, suspect : 1, ended : 1, want_drained : 1;
 	bool has_exporter : 1;
 	bool eof : 1;			/* the peer's end was seen */
@@ -153,6 +155,8 @@ int channel_cert_keep(struct channel *, const struct tls_peer *,
 void channel_cert_check(struct channel *);
 
 /* channel.c */
+/* One that was open is no more. */
+void channel_count_closed(struct channel_worker *, uint16_t began);
 uint32_t channel_now(const struct channel_worker *);
 /* Whether the endpoint's table holds this one for its live channel: one that was
  * replaced learns of it a little later. */

@@ -15,7 +15,7 @@
 #include "base/worker.h"
 
 #define EXPORT_MAGIC 0x6e616863u	/* "chan" */
-#define EXPORT_VERSION 2
+#define EXPORT_VERSION 3
 #define SESSION_MAX 4096
 
 struct export_head {
@@ -27,6 +27,7 @@ struct export_head {
 	uint8_t security, deflate_bits, ping_out, suspect;
 	uint8_t has_exporter, want_drained, has_cert, draining;
 	struct addr admitted;
+	uint16_t began;
 	struct ws_parser parser;
 	struct channel_cert cert;
 };
@@ -119,7 +120,7 @@ fill_head(struct export_head *h, const struct channel *c)
 		.ping_out = c->ping_out, .suspect = c->suspect,
 		.has_exporter = c->has_exporter,
 		.want_drained = c->want_drained, .has_cert = c->cert != NULL,
-		.draining = c->draining,
+		.draining = c->draining, .began = c->began,
 		.admitted = c->admitted, .parser = c->parser
 	};
 	if (c->cert != NULL)
@@ -201,6 +202,7 @@ static bool
 head_sane(const struct export_head *h)
 {
 	return h->id != 0 && h->security <= SECURITY_WSS_SAFE &&
+	    h->began < CHANNEL_BEGAN_MAX &&
 	    (h->deflate_bits == 0 ||
 	    (h->deflate_bits >= 9 && h->deflate_bits <= 15)) &&
 	    h->cert.proof.path_n <= TLS_PATH_MAX &&
@@ -250,6 +252,7 @@ fill_from(struct channel *c, const struct export_head *h,
 	c->has_exporter = h->has_exporter != 0;
 	c->want_drained = h->want_drained != 0;
 	c->draining = h->draining != 0;
+	c->began = h->began;
 	c->admitted = h->admitted;
 	c->parser = h->parser;
 	if (h->has_cert != 0 && (c->cert = mem_dup(&h->cert,
@@ -361,6 +364,7 @@ struct moving {
 	struct endpoint *endpoint;
 	struct addr admitted;
 	uint64_t id;
+	uint16_t began;
 	int fd;
 	size_t n;
 	uint8_t data[];
@@ -383,7 +387,7 @@ arrive(struct mail *m)
 			    PRESENCE_IN_END, REASON_LIMIT);
 		loop_defer(mv->to->loop, &mv->to->defer);
 		net_release(s->net, &mv->admitted);
-		COUNT(mv->to, closed, 1);
+		channel_count_closed(mv->to, mv->began);
 	}
 	mem_free_wiped(mv, sizeof(*mv) + mv->n);
 }
@@ -435,6 +439,7 @@ channel_migrate(struct channel_worker *from, uint64_t id, unsigned to_worker)
 	mv->endpoint = c->endpoint;
 	mv->admitted = c->admitted;
 	mv->id = c->id;
+	mv->began = c->began;
 	mv->fd = c->stream.watch.fd;
 	mv->n = out.n;
 	depart(c);

@@ -39,6 +39,9 @@ struct tls_peer {
 	char alpn[16];			/* "" none */
 	char server_name[256];		/* SNI; "" none */
 	bool resumed;
+	/* The number of the certificate that was shown (tls_slot_spec); after a
+	 * resumption, of one that was in service just then. */
+	uint16_t served;
 	bool has_exporter;		/* RFC 9266; TLS 1.2 only with EMS */
 	uint8_t exporter[32];
 	/* A client certificate that proves something: it comes from a CA of the

@@ -65,6 +65,7 @@ struct tls_slot {
 	char **names;			/* lower case, no trailing dot */
 	size_t names_n;
 	struct tls_cred *cred[TLS_SLOT_CREDS];
+	uint16_t number[TLS_SLOT_CREDS];	/* the caller's */
 };
 
 struct tls_listener {
@@ -98,6 +99,9 @@ struct tls_snapshot {
 
 /* GnuTLS asks which credential to use (select.c). */
 gnutls_certificate_retrieve_function3 tls_select_cred;
+/* The number of what would be shown to a client that needs to see nothing, as it
+ * resumes; 0 none (select.c). */
+uint16_t tls_select_unseen(gnutls_session_t);
 /* Was acme-tls/1 agreed on? */
 bool tls_select_challenge(gnutls_session_t);
 /* GnuTLS asks whether the client's certificate is good (peer.c). */
@@ -151,6 +155,7 @@ struct tls_handshake {
 	int signer_error;		/* why the external signature failed */
 
 	struct tls_hello hello;
+	uint16_t served;		/* number of what was shown; 0 none */
 	bool no_cred;			/* nothing to show for that name */
 	bool challenge;			/* acme-tls/1 was chosen */
 	bool peer_refused;		/* its certificate, with reason */

@@ -205,6 +205,7 @@ tls_peer_fill(struct tls_handshake *h, struct tls_peer *ret)
 	    type != GNUTLS_NAME_DNS)
 		p.server_name[0] = '\0';
 	p.resumed = gnutls_session_is_resumed(s) != 0;
+	p.served = p.resumed ? tls_select_unseen(s) : h->served;
 	fill_exporter(h, &p);
 	r = fill_cert(h, &p);
 	if (r == 0)

@@ -108,6 +108,7 @@ choose(gnutls_session_t s, struct tls_handshake *h)
 	char name[TLS_SERVER_NAME_MAX + 1];
 	const struct tls_cred *first = NULL;
 	const struct tls_slot *slot;
+	bool fits;
 	size_t i;
 
 	server_name(s, name);
@@ -121,12 +122,30 @@ choose(gnutls_session_t s, struct tls_handshake *h)
 	for (i = 0; slot != NULL && i < TLS_SLOT_CREDS; i++) {
 		if (slot->cred[i] == NULL)
 			continue;
-		if (usable(s, &h->hello, slot->cred[i]))
-			return slot->cred[i];
-		if (first == NULL)
+		fits = usable(s, &h->hello, slot->cred[i]);
+		if (fits || first == NULL) {
 			first = slot->cred[i];
+			h->served = slot->number[i];
+		}
+		if (fits)
+			break;
 	}
 	return first;		/* GnuTLS finds the words for what is missing */
+}
+
+uint16_t
+tls_select_unseen(gnutls_session_t s)
+{
+	const struct tls_handshake *h = tls_session_handshake(s);
+	char name[TLS_SERVER_NAME_MAX + 1];
+	const struct tls_slot *slot;
+
+	server_name(s, name);
+	slot = find_slot(h->snapshot, name);
+	for (size_t i = 0; slot != NULL && i < TLS_SLOT_CREDS; i++)
+		if (slot->cred[i] != NULL)
+			return slot->number[i];
+	return 0;
 }
 
 int

@@ -67,8 +67,10 @@ build_slot(struct tls_slot *slot, const struct tls_slot_spec *spec, char *why)
 		slot->names_n++;
 	}
 	for (i = 0; i < TLS_SLOT_CREDS; i++)
-		if (spec->cred[i] != NULL)
+		if (spec->cred[i] != NULL) {
 			slot->cred[i] = tls_cred_ref(spec->cred[i]);
+			slot->number[i] = spec->number[i];
+		}
 	return 0;
 }
 

@@ -98,6 +98,9 @@ struct tls_slot_spec {
 	const char *const *names;	/* "*.x" allowed; NULL ends; or NULL */
 	bool is_default;
 	struct tls_cred *cred[TLS_SLOT_CREDS];	/* NULL = none */
+	/* The caller's for each of them: what a handshake that it served tells
+	 * (tls_peer.served).  0: none. */
+	uint16_t number[TLS_SLOT_CREDS];
 };
 struct tls_listener_spec {
 	enum tls_client_auth client_auth;

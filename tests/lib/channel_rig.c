@@ -372,7 +372,8 @@ make_snapshot(struct rig *r)
 		    &r->ca, true) }
 	};
 	struct tls_slot_spec slot = {
-		.name = "main", .names = names, .is_default = true
+		.name = "main", .names = names, .is_default = true,
+		.number = { RIG_NUMBER }
 	};
 	struct tls_snapshot_spec spec = {
 		.slots = &slot, .slots_n = 1, .listeners = listeners,

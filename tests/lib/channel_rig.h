@@ -162,6 +162,7 @@ uint64_t rig_hello(struct rig_client *, const char *id);
 void rig_wait_empty(struct rig *);
 size_t rig_channels(const struct rig *);
 
+#define RIG_NUMBER 7			/* of the server's certificate */
 #define RIG_TOKEN "0123456789abcdef0123456789abcdef"
 
 #endif

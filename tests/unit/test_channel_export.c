@@ -412,6 +412,33 @@ a_revocation_finds_it_also_while_it_moves(void **state)
 }
 
 static void
+it_counts_under_its_certificate_until_it_ends(void **state)
+{
+	_Atomic uint32_t *began = rig.counters.began;
+
+	(void)state;
+	dial(NULL);
+	rig_settle(&rig);
+	assert_int_equal(began[0], 1);
+	rig_hang_up(&client);
+	rig_wait_empty(&rig);
+	for (int lost = 0; lost < 2; lost++) {
+		dial(RIG_TLS13);
+		rig_settle(&rig);
+		assert_int_equal(began[RIG_NUMBER], 1);
+		rig.import_error = lost ? -ENOMEM : 0;
+		assert_int_equal(channel_migrate(rig.cw[0], rig.last_id, 1),
+		    0);
+		rig_settle(&rig);
+		assert_int_equal(began[RIG_NUMBER], !lost);
+		rig_hang_up(&client);
+		rig_wait_empty(&rig);
+		assert_int_equal(began[RIG_NUMBER], 0);
+	}
+	assert_int_equal(began[0], 0);
+}
+
+static void
 a_known_device_stays_online_while_it_moves(void **state)
 {
 	struct rig_dial d = { .priority = RIG_TLS13, .cert = &rig.device };
@@ -715,6 +742,7 @@ main(void)
 		T(half_messages_move_along),
 		T(every_half_of_a_frame_moves_along),
 		T(backlog_and_held_input_move_along),
+		T(it_counts_under_its_certificate_until_it_ends),
 		T(a_known_device_stays_online_while_it_moves),
 		T(a_revocation_finds_it_also_while_it_moves),
 		T(a_takeover_finds_the_channel_where_it_went),

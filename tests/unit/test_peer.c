@@ -36,7 +36,7 @@ snapshot(const struct test_cert *issuer)
 	struct tls_trust *b = test_trust(&ca_b, true);
 	const uint8_t master[TLS_TICKET_MASTER_SIZE] = {9};
 	const struct tls_slot_spec slot = {.name = "main", .is_default = true,
-	    .cred = {cred}};
+	    .cred = {cred}, .number = {issuer == &ca ? 3 : 4}};
 	const struct tls_listener_spec listeners[] = {
 		[OFF] = {.client_auth = TLS_CLIENT_OFF},
 		[OPTIONAL] = {.client_auth = TLS_CLIENT_OPTIONAL, .trust = a},
@@ -315,6 +315,7 @@ test_resumed_identity_is_the_same_until_it_expires(void **state)
 		o.resume = &data;
 		expect(&o, TLS_HS_DONE, 0, NULL);
 		assert_true(pair.peer.resumed);
+		assert_int_equal(pair.peer.served, 3);
 		check_facts(&cert[GOOD], &ca);
 		assert_string_equal(pair.peer.cert_cn, "dev-1");
 		gnutls_global_set_time_function(shifted);
