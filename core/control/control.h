@@ -17,6 +17,7 @@
 
 #include "base/mailbox.h"
 
+struct cert_facts;
 struct channel_counters;
 struct command_table;
 struct conf;
@@ -66,6 +67,10 @@ struct control_certificate {
 	bool self_signed;
 	const char *source;		/* the plugin's instance */
 	int64_t live_ms;		/* wall; since when; 0 unknown */
+	/* Open channels that began on it, and on one that the slot served before. */
+	uint64_t channels, channels_before;
+	const struct cert_facts *chain;	/* as it is sent; NULL unknown */
+	size_t chain_n;
 	const char *error;		/* the slot's last */
 	int64_t error_ms;
 };

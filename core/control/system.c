@@ -7,11 +7,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cert/describe.h"
 #include "channel/channel.h"
 #include "channel/recovery.h"
 #include "control/exchange.h"
 #include "event/bus.h"
 #include "plug/plug.h"
+#include "tls/digest.h"
 #include "tls/trust.h"
 
 /* ---- GET /v1/status --------------------------------------------------------------- */
@@ -78,19 +80,54 @@ put_optional(struct json_out *j, const char *key, const char *text)
 		jout_string(j, key, text);
 }
 
+/* -ENOMEM. */
+static int
+put_chain(struct text *t, const struct control_certificate *cert)
+{
+	const struct cert_facts *f;
+	char hex[65];
+
+	jout_array(&t->j, "chain");
+	for (size_t i = 0; i < cert->chain_n; i++) {
+		if (text_room(t, 8192) != 0)
+			return -ENOMEM;
+		f = &cert->chain[i];
+		jout_object(&t->j, NULL);
+		jout_string(&t->j, "subject", f->subject.dn);
+		jout_string(&t->j, "issuer", f->issuer.dn);
+		put_time(&t->j, "not_before", f->not_before * 1000);
+		put_time(&t->j, "not_after", f->not_after * 1000);
+		digest_hex(f->sha256, sizeof(f->sha256), hex);
+		jout_string(&t->j, "sha256", hex);
+		digest_hex(f->sha1, sizeof(f->sha1), hex);
+		jout_string(&t->j, "sha1", hex);
+		jout_object_end(&t->j);
+	}
+	jout_array_end(&t->j);
+	return text_room(t, 8192);
+}
+
 static void
 put_certificate(struct json_out *j, const struct control_certificate *cert)
 {
+	char sha1[41];
+
 	if (!cert->present)
 		return;
 	put_time(j, "not_before", cert->not_before_ms);
 	put_time(j, "not_after", cert->not_after_ms);
 	put_optional(j, "sha256", cert->sha256);
+	if (cert->chain != NULL) {
+		digest_hex(cert->chain[0].sha1, sizeof(cert->chain[0].sha1),
+		    sha1);
+		jout_string(j, "sha1", sha1);
+	}
 	put_optional(j, "subject", cert->subject);
 	put_optional(j, "issuer", cert->issuer);
 	put_optional(j, "names", cert->names);
 	put_optional(j, "key", cert->key);
 	put_bool(j, "self_signed", cert->self_signed);
+	jout_uint(j, "channels", cert->channels);
 }
 
 static void
@@ -107,6 +144,11 @@ write_certificate(void *arg, const struct control_certificate *cert)
 	jout_string(j, "slot", cert->slot);
 	put_bool(j, "present", cert->present);
 	put_certificate(j, cert);
+	if (cert->chain != NULL && put_chain(t, cert) != 0) {
+		j->failed = true;
+		return;
+	}
+	jout_uint(j, "channels_before", cert->channels_before);
 	put_optional(j, "source", cert->source);
 	put_time(j, "live_since", cert->live_ms);
 	put_optional(j, "error", cert->error);

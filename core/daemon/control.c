@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "conf/conf.h"
+#include "tls/cred_check.h"
 #include "tls/digest.h"
 #include "tls/snapshot.h"
 
@@ -76,8 +78,10 @@ tell_certificate(void *arg, const struct credentials_entry *e)
 	struct control_certificate c = {
 		.slot = e->slot, .present = e->cred != NULL,
 		.source = e->source, .live_ms = e->live_ms,
+		.channels = e->channels, .channels_before = e->channels_before,
 		.error = e->error, .error_ms = e->error_ms
 	};
+	struct cert_facts *chain = NULL;
 	struct tls_cred_info info;
 	char sha256[65];
 
@@ -92,8 +96,11 @@ tell_certificate(void *arg, const struct credentials_entry *e)
 		c.names = info.names;
 		c.key = info.key;
 		c.self_signed = info.self_signed;
+		if (tls_cred_chain(e->cred, &chain, &c.chain_n) == 0)
+			c.chain = chain;
 	}
 	t->fn(t->arg, &c);
+	mem_free(chain);
 }
 
 static void

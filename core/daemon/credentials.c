@@ -14,6 +14,7 @@
 #include "base/json_out.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "channel/channel.h"
 #include "conf/conf.h"
 #include "tls/digest.h"
 #include "event/event.h"
@@ -40,7 +41,9 @@ credentials_new(struct conf *conf, const char *state_dir,
 	c->bus = bus;
 	c->workers = *workers;
 	c->ticket_path = mem_alloc(n);
-	if (c->ticket_path == NULL) {
+	c->began = mem_calloc(CHANNEL_BEGAN_MAX, sizeof(*c->began));
+	c->began_n = 1;
+	if (c->ticket_path == NULL || c->began == NULL) {
 		credentials_free(&c);
 		return -ENOMEM;
 	}
@@ -137,6 +140,7 @@ credentials_free(struct credentials **pc)
 	challenges_free(&c->alpn);
 	policy_free(&c->policy);
 	mem_free(c->ticket_path);
+	mem_free(c->began);
 	mem_wipe(c->ticket, sizeof(c->ticket));
 	pthread_mutex_destroy(&c->lock);
 	mem_free(c);
@@ -223,6 +227,7 @@ put(struct credentials *c, struct published *pub, const char *source,
 			continue;
 		pub->cred[k] = k == at ? tls_cred_ref(cred) : NULL;
 		pub->source[k] = k == at ? name : NULL;
+		pub->number[k] = k == at ? began_number(c, pub, cred) : 0;
 	}
 	r = credentials_swap(c, c->policy, NULL, why);
 	if (r != 0) {			/* the last good one stays */
@@ -419,6 +424,7 @@ credentials_each(struct credentials *c, void (*fn)(void *,
 		if (pub != NULL) {
 			e.error = pub->error;
 			e.error_ms = pub->error_ms;
+			e.channels_before = began_before(c, pub);
 		}
 		any = false;
 		for (int k = 0; pub != NULL && k < TLS_SLOT_CREDS; k++) {
@@ -427,6 +433,7 @@ credentials_each(struct credentials *c, void (*fn)(void *,
 			e.cred = pub->cred[k];
 			e.source = pub->source[k];
 			e.live_ms = pub->live_ms[k];
+			e.channels = began_now(c, pub, k);
 			fn(arg, &e);
 			any = true;
 		}

@@ -15,6 +15,7 @@
 
 #include "plug/plug.h"
 
+struct channel_counters;
 struct channel_worker;
 struct conf;
 struct credentials;
@@ -28,6 +29,7 @@ struct credentials_workers {
 	struct net_worker *const *net;
 	/* NULL: there are no channels. */
 	struct channel_worker *const *channels;
+	const struct channel_counters *counters;	/* NULL: as channels */
 	unsigned n;
 };
 
@@ -77,6 +79,9 @@ struct credentials_entry {
 	const struct tls_cred *cred;	/* NULL: none */
 	const char *source;		/* the instance; NULL: none */
 	int64_t live_ms;		/* wall; since when; 0: never */
+	/* Open channels whose handshake was shown it, and whose was shown one that
+	 * the slot served before.  With two side by side the latter is of both. */
+	uint64_t channels, channels_before;
 	const char *error;		/* of the slot, the last; NULL: none */
 	int64_t error_ms;		/* wall */
 };

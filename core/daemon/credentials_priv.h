@@ -40,11 +40,20 @@ struct published {
 	struct tls_cred *cred[TLS_SLOT_CREDS];
 	char *source[TLS_SLOT_CREDS];
 	int64_t live_ms[TLS_SLOT_CREDS];	/* wall; since when */
+	uint16_t number[TLS_SLOT_CREDS];	/* in credentials.began; 0 none */
 	uint8_t warned_of[TLS_SLOT_CREDS][32];	/* SHA-256 */
 	unsigned warned[TLS_SLOT_CREDS];	/* steps of the expiry told */
 	char *error;			/* the last; NULL: none */
 	int64_t error_ms;
 	struct published *next;
+};
+
+/* A certificate that is or was in service: its place in the array is the number by
+ * which channels that it was shown to are counted.  It is used again when nobody
+ * is left, and as late as possible: handshakes may be under way. */
+struct began {
+	const struct published *slot;	/* NULL: never used */
+	uint8_t sha256[32];
 };
 
 struct challenge {
@@ -60,6 +69,9 @@ struct credentials {
 	bool open;
 	struct policy *policy;
 	struct published *published;
+	struct began *began;		/* CHANNEL_BEGAN_MAX, [0] is not used */
+	unsigned began_n;		/* used so far, [0] counts */
+	unsigned began_last;		/* given out */
 	struct challenge *http, *alpn;
 	char *ticket_path;
 	uint8_t ticket[TLS_TICKET_MASTER_SIZE];
@@ -83,6 +95,15 @@ int credentials_send_answers(struct credentials *,
     const struct plug_challenge *ch);
 struct published *credentials_published(const struct credentials *,
     const char *slot);
+
+/* credentials_began.c, under the lock.  The number of a certificate in a slot, the
+ * one that it has if it is known; 0: all are in use. */
+uint16_t began_number(struct credentials *, const struct published *,
+    const struct tls_cred *);
+/* Open channels that began on what the slot serves at place k, and on what it does
+ * not serve any more. */
+uint64_t began_now(const struct credentials *, const struct published *, int k);
+uint64_t began_before(const struct credentials *, const struct published *);
 
 /* credentials_challenge.c: frees a whole list. */
 void challenges_free(struct challenge **);

@@ -56,8 +56,11 @@ fill_creds(const struct credentials *c, struct policy *p, size_t slot)
 		to[k] = pub->cred[k];
 		any = true;
 	}
-	for (int k = 0; pub != NULL && !any && k < TLS_SLOT_CREDS; k++)
-		to[k] = pub->cred[k];
+	for (int k = 0; pub != NULL && k < TLS_SLOT_CREDS; k++) {
+		p->slot[slot].number[k] = pub->number[k];
+		if (!any)
+			to[k] = pub->cred[k];
+	}
 }
 
 int

@@ -207,7 +207,8 @@ open_credentials(struct daemon *d, char *why)
 {
 	struct credentials_workers w = {
 		.worker = d->worker_of, .net = d->net_of,
-		.channels = d->channels_of, .n = d->workers_n
+		.channels = d->channels_of, .counters = &d->channel_counters,
+		.n = d->workers_n
 	};
 
 	return credentials_new(d->conf, conf_str(d->conf, "daemon",

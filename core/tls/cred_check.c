@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Judges credentials by the checks of core/cert, which cert-file and
- * cleat-certmgr use as well: there is no second way.
+ * Judges and describes credentials by core/cert, as cert-file and cleat-certmgr
+ * do: there is no second way.
  */
 #include "tls/cred_check.h"
 
@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "cert/check.h"
+#include "cert/describe.h"
 #include "tls/impl.h"
 #include "tls/vendor.h"
 
@@ -46,6 +47,26 @@ tls_cred_judge(const gnutls_x509_crt_t *crt, size_t n,
 	return r;
 }
 
+/* A code of GnuTLS; what was made is there also when it fails. */
+static int
+chain_export(const struct tls_cred *c, gnutls_x509_crt_t crt[TLS_CHAIN_MAX])
+{
+	int r = 0;
+
+	for (unsigned i = 0; r >= 0 && i < c->pcert_n; i++)
+		r = gnutls_pcert_export_x509(
+		    (gnutls_pcert_st *)(uintptr_t)&c->pcert[i], &crt[i]);
+	return r;
+}
+
+static void
+chain_release(gnutls_x509_crt_t crt[TLS_CHAIN_MAX])
+{
+	for (unsigned i = 0; i < TLS_CHAIN_MAX; i++)
+		if (crt[i] != NULL)
+			gnutls_x509_crt_deinit(crt[i]);
+}
+
 int
 tls_cred_check(const struct tls_cred *c, const char *const *names,
     int64_t now_s, char *why)
@@ -58,18 +79,32 @@ tls_cred_check(const struct tls_cred *c, const char *const *names,
 		.staple_n = c->ocsp.response.size,
 	};
 	gnutls_x509_crt_t crt[TLS_CHAIN_MAX] = { NULL };
-	unsigned n = 0;
-	int r = 0;
+	int r = chain_export(c, crt);
 
-	for (; n < c->pcert_n; n++) {
-		r = gnutls_pcert_export_x509(
-		    (gnutls_pcert_st *)(uintptr_t)&c->pcert[n], &crt[n]);
-		if (r < 0)
-			break;
-	}
 	r = r < 0 ? tls_why(why, tls_vendor_errno(r), "certificate: %s",
-	    gnutls_strerror(r)) : tls_cred_judge(crt, n, &spec, why);
-	while (n > 0)
-		gnutls_x509_crt_deinit(crt[--n]);
+	    gnutls_strerror(r)) : tls_cred_judge(crt, c->pcert_n, &spec, why);
+	chain_release(crt);
 	return r;
+}
+
+int
+tls_cred_chain(const struct tls_cred *c, struct cert_facts **ret,
+    size_t *ret_n)
+{
+	gnutls_x509_crt_t crt[TLS_CHAIN_MAX] = { NULL };
+	struct cert_facts *facts = mem_calloc(c->pcert_n, sizeof(*facts));
+	int r = facts == NULL ? -ENOMEM : 0;
+
+	if (r == 0 && (r = chain_export(c, crt)) < 0)
+		r = tls_vendor_errno(r);
+	for (unsigned i = 0; r == 0 && i < c->pcert_n; i++)
+		r = cert_describe(crt[i], &facts[i]);
+	chain_release(crt);
+	if (r < 0) {
+		mem_free(facts);
+		return r;
+	}
+	*ret = facts;
+	*ret_n = c->pcert_n;
+	return 0;
 }

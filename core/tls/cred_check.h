@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a credential must be beyond its cryptography to be put in service for a
- * slot: valid now, not a certificate authority's, and for the slot's names.
+ * slot: valid now, not a certificate authority's, and for the slot's names.  And
+ * what is told about its chain.
  */
 #ifndef CT_TLS_CRED_CHECK_H
 #define CT_TLS_CRED_CHECK_H
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 struct cert_check_spec;
+struct cert_facts;
 struct gnutls_x509_crt_int;
 struct tls_cred;
 
@@ -18,6 +20,12 @@ struct tls_cred;
  * with why[TLS_WHY_SIZE], -ENOMEM. */
 int tls_cred_check(const struct tls_cred *, const char *const *names,
     int64_t now_s, char *why);
+
+/* The certificates as they are sent, the leaf first: *ret_n of them, to be freed
+ * with mem_free().  Any thread.  -ENOMEM, -EINVAL (the library cannot encode what
+ * it has read). */
+int tls_cred_chain(const struct tls_cred *, struct cert_facts **ret,
+    size_t *ret_n);
 
 /* The certificates as they are sent (at most TLS_CHAIN_MAX, at least one), judged
  * by core/cert.  Any thread.  -EINVAL with why[TLS_WHY_SIZE], which tells the

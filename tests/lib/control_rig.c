@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "cert/describe.h"
 #include "channel/telemetry.h"
 #include "event/bus.h"
 #include "tmpdir.h"
@@ -77,8 +78,15 @@ static void
 certificates(void *ctx, void (*fn)(void *, const struct control_certificate *),
     void *arg)
 {
+	static const struct cert_facts chain[] = {
+		{ .subject.dn = "CN=leaf", .issuer.dn = "CN=ca", .sha1 = { 1 },
+		    .not_after = 2 },
+		{ .subject.dn = "CN=ca", .issuer.dn = "CN=root" }
+	};
 	static const struct control_certificate main_slot = {
-		.slot = "main", .present = true, .not_after_ms = 1
+		.slot = "main", .present = true, .not_after_ms = 1,
+		.chain = chain, .chain_n = 2, .channels = 5,
+		.channels_before = 7
 	};
 
 	(void)ctx;

@@ -19,10 +19,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
+#include "channel/channel.h"
 #include "conf_dir.h"
-#include "daemon/credentials.h"
+#include "daemon/credentials_priv.h"
 #include "net/impl.h"
-#include "tls/snapshot.h"
+#include "tls/impl.h"
 
 #define WORKERS 2
 #define BASE \
@@ -32,6 +33,7 @@
 
 static struct event_tap tap;
 static struct net *net;
+static struct channel_counters counters;
 static struct worker worker[WORKERS];
 static struct worker *worker_of[WORKERS];
 static struct net_worker *net_of[WORKERS];
@@ -105,11 +107,13 @@ static int
 set_up(void **state)
 {
 	const struct credentials_workers w = {
-		.worker = worker_of, .net = net_of, .n = WORKERS
+		.worker = worker_of, .net = net_of, .counters = &counters,
+		.n = WORKERS
 	};
 	char why[512];
 
 	wall_ms = 0;
+	memset(&counters, 0, sizeof(counters));
 	clock_replace(NULL, wall);
 	if (conf_dir_set_up(state) != 0 || event_tap_start(&tap) != 0)
 		return -1;
@@ -258,6 +262,85 @@ one_source_has_both_kinds_when_it_says_so(void **state)
 	assert_int_equal(put("main", &ec2), 0);	/* both are replaced */
 	assert_int_equal(count_creds(), 1);
 	tls_cred_unref(&cred);
+}
+
+/* What a channel that comes now is counted by. */
+static unsigned
+number_now(void)
+{
+	const struct tls_slot *slot = at(0)->fallback;
+
+	return slot->number[slot->cred[0] == NULL];
+}
+
+static void
+read_entry(void *arg, const struct credentials_entry *e)
+{
+	*(struct credentials_entry *)arg = *e;
+}
+
+static void
+expect_channels(uint64_t on_it, uint64_t before)
+{
+	struct credentials_entry e;
+
+	credentials_each(creds, read_entry, &e);
+	assert_int_equal(e.channels, on_it);
+	assert_int_equal(e.channels_before, before);
+}
+
+static void
+channels_are_counted_by_what_they_began_on(void **state)
+{
+	unsigned first, second;
+
+	(void)state;
+	begin();
+	expect_channels(0, 0);
+	assert_int_equal(put("main", &ec), 0);
+	first = number_now();
+	assert_int_not_equal(first, 0);
+	atomic_fetch_add(&counters.began[first], 5);
+	expect_channels(5, 0);
+	/* The same again: a new chain or staple is no new certificate. */
+	assert_int_equal(put("main", &ec), 0);
+	assert_int_equal(number_now(), first);
+	assert_int_equal(put("main", &ec2), 0);
+	second = number_now();
+	assert_int_not_equal(second, first);
+	expect_channels(0, 5);
+	atomic_fetch_add(&counters.began[second], 2);
+	atomic_fetch_sub(&counters.began[first], 1);
+	expect_channels(2, 4);
+	/* Back again: the first is no previous one any more. */
+	assert_int_equal(put("main", &ec), 0);
+	assert_int_equal(number_now(), first);
+	expect_channels(4, 2);
+	/* Of another kind instead of it. */
+	assert_int_equal(put("main", &rsa), 0);
+	expect_channels(0, 6);
+}
+
+static void
+numbers_are_used_again_when_nobody_is_left(void **state)
+{
+	(void)state;
+	begin();
+	assert_int_equal(put("main", &ec), 0);
+	assert_int_equal(number_now(), 1);
+	/* As if there had been so many, each with a channel. */
+	for (unsigned i = 2; i < CHANNEL_BEGAN_MAX; i++) {
+		creds->began[i].slot = creds->published;
+		atomic_store(&counters.began[i], 1);
+	}
+	creds->began_n = CHANNEL_BEGAN_MAX;
+	expect_channels(0, CHANNEL_BEGAN_MAX - 2);
+	assert_int_equal(put("main", &ec2), 0);
+	assert_int_equal(number_now(), 0);
+	expect_channels(0, CHANNEL_BEGAN_MAX - 2);
+	atomic_store(&counters.began[9], 0);
+	assert_int_equal(put("main", &ec2), 0);
+	assert_int_equal(number_now(), 9);
 }
 
 static void
@@ -615,6 +698,8 @@ main(void)
 		T(the_first_snapshot_goes_out_when_it_opens),
 		T(what_a_source_puts_is_in_service_and_told),
 		T(one_source_has_both_kinds_when_it_says_so),
+		T(channels_are_counted_by_what_they_began_on),
+		T(numbers_are_used_again_when_nobody_is_left),
 		T(the_end_of_a_certificate_is_told_in_steps),
 		T(the_same_certificate_is_served_afresh_and_told_once),
 		T(without_memory_the_last_good_stays),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which certificates the listeners serve. */
+#include <stdio.h>
 #include <string.h>
 
 #include "ctl.h"
@@ -22,11 +23,52 @@ put_times(struct ctl *x, struct text *out, const json_t *c)
 	}
 }
 
+/* Whose it is, by whom, until when; the leaf first. */
+static void
+put_chain(struct ctl *x, struct text *out, const json_t *chain)
+{
+	char title[32], time[TIME_TEXT_SIZE];
+	struct text line = { 0 };
+	const json_t *c;
+	size_t i;
+
+	json_array_foreach(chain, i, c) {
+		(void)snprintf(title, sizeof(title), "chain %zu", i + 1);
+		member_time(c, "not_after", time);
+		text_printf(&line, "%s, issued by %s, until %s",
+		    member(c, "subject"), member(c, "issuer"), time);
+		out->failed |= line.failed;
+		put_field(x, out, title, text_str(&line), NULL);
+		text_clear(&line);
+	}
+	text_free(&line);
+}
+
+/* How many are open that were shown this one, or one before it. */
+static void
+put_channels(struct ctl *x, struct text *out, const json_t *c)
+{
+	long long before = json_integer_value(json_object_get(c,
+	    "channels_before"));
+	const json_t *on_it = json_object_get(c, "channels");
+	char text[96];
+
+	if (on_it != NULL)
+		(void)snprintf(text, sizeof(text), "%lld began on it, %lld on "
+		    "a previous one", (long long)json_integer_value(on_it),
+		    before);
+	else
+		(void)snprintf(text, sizeof(text), "%lld began on a previous "
+		    "one", before);
+	put_field(x, out, "channels", text, NULL);
+}
+
 static void
 put_certificate(struct ctl *x, struct text *out, const json_t *c)
 {
 	static const char *const members[] = {
-		"source", "subject", "issuer", "names", "key", "sha256"
+		"source", "subject", "issuer", "names", "key", "sha256",
+		"sha1"
 	};
 	char time[TIME_TEXT_SIZE];
 
@@ -40,7 +82,9 @@ put_certificate(struct ctl *x, struct text *out, const json_t *c)
 			put_field(x, out, members[i], member(c, members[i]),
 			    NULL);
 	}
+	put_chain(x, out, json_object_get(c, "chain"));
 	put_times(x, out, c);
+	put_channels(x, out, c);
 	if (member(c, "error")[0] == '\0')
 		return;
 	member_time(c, "error_time", time);
