@@ -31,6 +31,8 @@ struct agent_opts {
 	const char *telemetry;		/* FIFO, or "-" */
 	uint32_t telemetry_max;		/* bytes */
 	const char *inventory;		/* "none", "facts", or a file */
+	bool check;			/* only the options, and ends */
+	bool plain;			/* the file has a secret as it is */
 	bool wake;			/* sends Wake-on-LAN for others */
 	const char *log_level;
 	struct verb verbs[AGENT_VERBS_MAX];

@@ -210,7 +210,7 @@ read_secret(const struct agent_opts *o, const char *path, const char **ret)
 
 	if (path == NULL)
 		return 0;
-	if (secret_is_elsewhere(path)) {
+	if (secret_is_elsewhere(path) || strncmp(path, "plain:", 6) == 0) {
 		(void)snprintf(key, sizeof(key), "%s/secret.key",
 		    o->state_dir == NULL ? "" : o->state_dir);
 		r = secret_open(path, o->state_dir == NULL ? NULL : key, why,
@@ -283,6 +283,7 @@ read_secrets(struct agent_opts *o)
 		r = -ENOMEM;
 	if (r == 0 && o->enrol_token_file != NULL &&
 	    (secret_is_elsewhere(o->enrol_token_file) ||
+	    strncmp(o->enrol_token_file, "plain:", 6) == 0 ||
 	    access(o->enrol_token_file, F_OK) == 0))
 		r = read_secret(o, o->enrol_token_file, &c->enrol_token);
 	return r;
@@ -339,6 +340,35 @@ start(struct agent_opts *o)
 	return r;
 }
 
+/* The options alone: neither are files read that they name, nor is anything made.
+ * Who has a file that proves who it is gets a token in its place. */
+static int
+check_options(struct agent_opts *o)
+{
+	struct cleat_client_opts *c = &o->client;
+	struct cleat_client *client = NULL;
+	struct agent a = { .opts = o };
+	char why[CLEAT_CLIENT_WHY_SIZE] = "";
+	int r;
+
+	if ((c->cert_file != NULL && c->key_file != NULL) ||
+	    o->token_file != NULL || o->state_dir != NULL ||
+	    c->identity_file != NULL)
+		c->token = "0123456789abcdef";
+	if (c->token != NULL && (c->cert_file != NULL) ==
+	    (c->key_file != NULL))
+		c->cert_file = c->key_file = NULL;
+	c->identity_file = NULL;
+	c->enrol = false;
+	c->ca_file = c->crl_file = NULL;
+	wire(&a, c);
+	r = cleat_client_new(c, why, &client);
+	if (r != 0)
+		log_error("%s", why);
+	cleat_client_free(&client);
+	return r;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -363,7 +393,7 @@ main(int argc, char **argv)
 	if (prctl(PR_SET_DUMPABLE, 0) != 0)
 		log_warning("core dumps cannot be switched off: %s",
 		    strerror(errno));
-	r = start(&o);
+	r = o.check ? check_options(&o) : start(&o);
 	agent_options_free(&o);
 	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -26,7 +26,8 @@ enum {
 	OPT_WAKE, OPT_COMMAND, OPT_TLS_PROFILE, OPT_TLS_PRIORITY,
 	OPT_CIPHER_SUITE, OPT_FIPS, OPT_CRL, OPT_FINGERPRINTS, OPT_SANS,
 	OPT_SUBJECT_CN, OPT_SUBJECT_O, OPT_SUBJECT_OU, OPT_ISSUER_CN,
-	OPT_ISSUER_O, OPT_ISSUER_OU, OPT_ANY, OPT_KEY_PASSPHRASE
+	OPT_ISSUER_O, OPT_ISSUER_OU, OPT_ANY, OPT_KEY_PASSPHRASE,
+	OPT_CHECK
 };
 
 static const struct option options[] = {
@@ -78,6 +79,7 @@ static const struct option options[] = {
 	{ "retry-max-ms", required_argument, NULL, OPT_RETRY_MAX },
 	{ "approval-ms", required_argument, NULL, OPT_APPROVAL },
 	{ "log-level", required_argument, NULL, OPT_LOG },
+	{ "check-config", no_argument, NULL, OPT_CHECK },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
@@ -106,6 +108,8 @@ usage(FILE *to)
 	    "  --inventory FILE        JSON; facts (default); none\n"
 	    "  --event JSON            an object to send each time it is "
 	    "online\n"
+	    "  --check-config          say what is wrong with the options, "
+	    "and end\n"
 	    "  --log-level LEVEL       error warning notice info debug\n"
 	    "It runs until SIGTERM, then says goodbye.  Everything else is in "
 	    "cleat-agent(1).\n");
@@ -226,6 +230,7 @@ take_switch(int o, struct agent_opts *a)
 	case OPT_ENROL: a->client.enrol = true; break;
 	case OPT_FIPS: a->client.fips_require = true; break;
 	case OPT_WAKE: a->wake = true; break;
+	case OPT_CHECK: a->check = true; break;
 	case OPT_VERSION:
 		(void)printf("cleat-agent %s\n", PACKAGE_VERSION);
 		return 1;
@@ -323,6 +328,15 @@ is_yes(const char *value)
 	    -EINVAL;
 }
 
+/* A secret that stands there as it is. */
+static bool
+is_plain(int o, const char *value)
+{
+	return (o == OPT_TOKEN_FILE || o == OPT_ENROL_TOKEN ||
+	    o == OPT_KEY_PASSPHRASE || o == OPT_PROXY_PASSWORD) &&
+	    strncmp(value, "plain:", 6) == 0;
+}
+
 static int
 take_key(struct agent_opts *a, const char *key, const char *value)
 {
@@ -338,7 +352,8 @@ take_key(struct agent_opts *a, const char *key, const char *value)
 	key = real_name(key, &inverted);
 	for (const struct option *o = options; o->name != NULL; o++) {
 		if (strcmp(o->name, key) != 0 || o->val == 'c' ||
-		    o->val == 'h' || o->val == OPT_VERSION)
+		    o->val == 'h' || o->val == OPT_VERSION ||
+		    o->val == OPT_CHECK)
 			continue;
 		if (o->has_arg == no_argument) {
 			int yes = is_yes(value);
@@ -348,6 +363,7 @@ take_key(struct agent_opts *a, const char *key, const char *value)
 			return (yes == 1) != inverted ?
 			    take_switch(o->val, a) : 0;
 		}
+		a->plain = a->plain || is_plain(o->val, value);
 		text = keep(a, value, strlen(value));
 		return text == NULL ? -ENOMEM : take_value(o->val, text, a);
 	}
@@ -376,7 +392,7 @@ look_at_mode(const char *path)
 
 	if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
 		(void)fprintf(stderr, "cleat-agent: WARNING: %s has a "
-		    "passphrase in it, and others may read it: chmod 600\n",
+		    "secret in it, and others may read it: chmod 600\n",
 		    path);
 }
 
@@ -402,7 +418,7 @@ read_file(const char *path, struct agent_opts *a)
 		r = take_line(a, line);
 	}
 	mem_free_wiped(text, n);
-	if (a->key_passphrase != NULL)
+	if (a->key_passphrase != NULL || a->plain)
 		look_at_mode(path);
 	if (r != 0)
 		(void)fprintf(stderr, "cleat-agent: %s:%u: %s\n", path,
@@ -423,6 +439,9 @@ take_option(int o, const char *value, struct agent_opts *a)
 	}
 	if (o == 'c')
 		return 0;		/* was read before */
+	if (value != NULL && is_plain(o, value))
+		(void)fprintf(stderr, "cleat-agent: WARNING: others can see a "
+		    "secret on the command line\n");
 	r = value != NULL ? take_value(o, value, a) : take_switch(o, a);
 	return r;
 }
