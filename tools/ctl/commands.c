@@ -29,7 +29,7 @@ const struct option_info ctl_options[O_COUNT] = {
 	    K_ENDPOINT },
 	[O_COLUMNS] = { "columns", "LIST", "what to show, with commas between",
 	    K_COLUMNS },
-	[O_ENDPOINT] = { "endpoint", "ENDPOINT", "only for this endpoint",
+	[O_ENDPOINT] = { "endpoint", "ENDPOINT", "the endpoint that is meant",
 	    K_ENDPOINT },
 	[O_NAME] = { "name", "NAME", "what people call it", K_TEXT },
 	[O_LABEL] = { "label", "TEXT", "what the credential is for", K_TEXT },
@@ -39,6 +39,11 @@ const struct option_info ctl_options[O_COUNT] = {
 	[O_EXPIRES] = { "expires", "WHEN", "a time (RFC 3339, UTC), or a span "
 	    "from now on", K_TEXT },
 	[O_USES] = { "uses", "N", "how often the token can be used", K_TEXT },
+	[O_OUTPUT] = { "output", "FILE", "write into this file", K_TEXT },
+	[O_LISTENER] = { "listener", "FILE", "write the part for cleatd into "
+	    "this file", K_TEXT },
+	[O_STATE_DIR] = { "state-dir", "DIR", "the agent's; encrypts its "
+	    "secrets", K_TEXT },
 	[O_KEY_FILE] = { "key-file", "PATH", "the key of this host", K_TEXT },
 	[O_CONFIG] = { "config", "FILE", "the configuration of the daemon",
 	    K_TEXT },
@@ -119,6 +124,9 @@ const struct command ctl_commands[] = {
 	    events_run, { O_JSON } },
 	{ "secret encrypt", "", "make a secret fit for a configuration", 0, 0,
 	    { K_NONE }, secret_encrypt_run, { O_KEY_FILE } },
+	{ "import wsems", "FILE", "take over the configuration of a WS EMS", 1,
+	    1, { K_TEXT }, import_wsems_run, { O_OUTPUT, O_LISTENER,
+	    O_ENDPOINT, O_STATE_DIR, O_KEY_FILE } },
 	{ "doctor", "", "what may be wrong on this host", 0, 0, { K_NONE },
 	    doctor_run, { O_CONFIG, O_JSON } },
 	{ "help", "[COMMAND]", "say how a command is used", 0, 2,

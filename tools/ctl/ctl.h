@@ -34,6 +34,7 @@ enum opt {
 	O_JSON, O_WATCH, O_FOLLOW, O_OPEN, O_NO_WAIT,
 	O_STATE, O_STATUS, O_GROUP, O_PREFIX, O_COLUMNS, O_ENDPOINT,
 	O_NAME, O_LABEL, O_KEY, O_CERTIFICATE, O_EXPIRES, O_USES,
+	O_OUTPUT, O_LISTENER, O_STATE_DIR,
 	O_KEY_FILE, O_CONFIG, O_DEADLINE, O_ARGS, O_ID, O_AFTER, O_WINDOW, O_SERVERS, O_WHY,
 	O_COUNT
 };
@@ -239,6 +240,7 @@ int reload_run(struct ctl *);
 int log_level_run(struct ctl *);
 int events_run(struct ctl *);
 int secret_encrypt_run(struct ctl *);
+int import_wsems_run(struct ctl *);
 int doctor_run(struct ctl *);
 
 #endif
