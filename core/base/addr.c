@@ -184,6 +184,15 @@ addr_text(const struct sockaddr *sa, char *to)
 	return to;
 }
 
+size_t
+addr_host_length(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+
+	return colon == NULL || strncmp(text, "unix", 4) == 0 ?
+	    strlen(text) : (size_t)(colon - text);
+}
+
 bool
 addr_is_loopback(const struct addr *a)
 {

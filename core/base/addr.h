@@ -28,6 +28,9 @@ int addr_parse(const char *text, struct sockaddr_storage *ret,
 /* The inverse into to[ADDR_TEXT_SIZE]; "unix" for an unnamed unix peer (whose
  * sun_path[0] the caller has zeroed); a mapped IPv4 address as IPv4. */
 const char *addr_text(const struct sockaddr *, char *to);
+/* How much of that text is the host: all but the port, which is another one each
+ * time. */
+size_t addr_host_length(const char *text);
 /* Address only, without port: "192.0.2.1", "2001:db8::1", "unix". */
 const char *addr_host_text(const struct addr *, char *to);
 

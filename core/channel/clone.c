@@ -37,21 +37,12 @@ copy(struct sight *to, const struct clone_sight *from)
 	(void)snprintf(to->boot_id, sizeof(to->boot_id), "%s", from->boot_id);
 }
 
-/* The port of one device is another each time. */
-static size_t
-host_length(const char *peer)
-{
-	const char *colon = strrchr(peer, ':');
-
-	return colon == NULL ? strlen(peer) : (size_t)(colon - peer);
-}
-
 static bool
 same(const struct sight *a, const struct clone_sight *b)
 {
-	size_t n = host_length(a->peer);
+	size_t n = addr_host_length(a->peer);
 
-	return n == host_length(b->peer) && memcmp(a->peer, b->peer, n) == 0 &&
+	return n == addr_host_length(b->peer) && memcmp(a->peer, b->peer, n) == 0 &&
 	    strncmp(a->boot_id, b->boot_id, BOOT_MAX) == 0;
 }
 

@@ -58,28 +58,26 @@ take(struct command *cmd, const struct channel *c, struct step *s)
 static int
 next_step(struct command_table *t, const struct channel *c, struct step *s)
 {
+	int64_t now = clock_wall_ms();
 	struct command_queue *q;
-	struct strtab_node *n;
 	struct list *it;
 	int r = -ENOENT;
 
 	pthread_mutex_lock(&t->lock);
-	n = strtab_find(&t->queues, channel_endpoint(c));
-	if (n != NULL) {
-		q = CT_CONTAINER(n, struct command_queue, node);
+	q = command_queue_find(t, channel_endpoint(c));
+	if (q != NULL) {
 		LIST_FOREACH(it, &q->commands) {
 			struct command *cmd = CT_CONTAINER(it, struct command,
 			    link);
 
+			/* One that is over is the sweep's. */
 			if (cmd->ending || cmd->kind == COMMAND_WAKE ||
-			    (cmd->cancelling ? cmd->cancel_on == c->id :
+			    cmd->deadline_ms <= now || (cmd->cancelling ? cmd->cancel_on == c->id :
 			    cmd->sent_on == c->id))
 				continue;
 			r = take(cmd, c, s);
-			if (r == -ENOMEM && !q->stalled) {
-				q->stalled = true;
-				t->stalled++;
-			}
+			if (r == -ENOMEM)
+				command_stall(t, q);
 			break;
 		}
 	}
@@ -100,10 +98,8 @@ put_back(struct command_table *t, struct channel *c, const struct step *s)
 		cmd->sent_on = 0;
 		if (!cmd->cancelling)
 			cmd->sent = s->again;
-		if (!c->want_drained && !cmd->queue->stalled) {
-			cmd->queue->stalled = true;
-			t->stalled++;
-		}
+		if (!c->want_drained)
+			command_stall(t, cmd->queue);
 	}
 	pthread_mutex_unlock(&t->lock);
 }

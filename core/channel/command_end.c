@@ -71,6 +71,15 @@ release(struct completion *d)
 	command_job_free(CT_CONTAINER(d, struct command_job, completion));
 }
 
+/* Under the lock: it has not ended after all.  Meanwhile it was kept from its
+ * device. */
+static void
+go_on(struct command_table *t, struct command *c)
+{
+	c->ending = c->waking = false;
+	command_stall(t, c->queue);
+}
+
 /* Store's thread.  What it was, for a relayed wake, in by[]. */
 static void
 forget(struct command_job *j, int error, char *by, size_t by_size)
@@ -81,7 +90,7 @@ forget(struct command_job *j, int error, char *by, size_t by_size)
 	pthread_mutex_lock(&t->lock);
 	c = command_find(t, j->id);
 	if (c != NULL && error != 0)
-		c->ending = false;
+		go_on(t, c);
 	if (c != NULL && error == 0) {
 		if (c->kind == COMMAND_RELAYED)
 			(void)snprintf(by, by_size, "%s", c->by);
@@ -160,7 +169,7 @@ command_end(struct command_job *j, enum store_command_state to)
 		pthread_mutex_lock(&t->lock);
 		c = command_find(t, j->id);
 		if (c != NULL && !j->from_device)
-			c->ending = false;
+			go_on(t, c);
 		pthread_mutex_unlock(&t->lock);
 	}
 	command_job_free(j);

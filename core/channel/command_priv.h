@@ -26,7 +26,7 @@ struct command_queue {
 	struct strtab_node node;
 	struct list commands;		/* stored ones, in their order */
 	uint32_t n;			/* with those that are being stored */
-	bool stalled;			/* a delivery had no memory */
+	bool stalled;			/* the sweep has to look at it */
 	char endpoint[];
 };
 
@@ -45,7 +45,7 @@ struct command {
 	bool sent;			/* it may have reached a device */
 	bool cancelling;		/* the device is asked to give it up */
 	bool ending;			/* a job decides its outcome */
-	bool relayed;			/* WAKE: a relay was asked */
+	bool waking;			/* WAKE: somebody is at it */
 	const char *verb, *args, *by;	/* in text, behind the id */
 	char text[];
 };
@@ -97,6 +97,9 @@ int command_insert(struct command_table *, const struct store_command *,
 void command_enqueue(struct command *, uint64_t order);
 /* With its queue if that is empty then. */
 void command_remove(struct command_table *, struct command *);
+
+/* The sweep has its channel look at the queue again. */
+void command_stall(struct command_table *, struct command_queue *);
 
 /* command.c */
 struct command_job *command_job_new(struct command_table *, const char *id,

@@ -2,14 +2,15 @@
 /* What the clock does to open commands: each second, from main. */
 #include "channel/command_priv.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 
-#define SWEEP_MAX 256			/* ends in one sweep */
+#define SWEEP_MAX 256
 
-/* Ids of what has to be looked at: SWEEP_MAX at most. */
+/* Ids of what has to be looked at. */
 struct swept {
 	char id[SWEEP_MAX][COMMAND_ID_MAX + 1];
 	unsigned n;
@@ -50,7 +51,7 @@ find_wakes(struct command_table *t, struct swept *s)
 		struct command *c = CT_CONTAINER(it, struct command, all);
 
 		if (c->kind == COMMAND_WAKE && !c->ending && !c->storing &&
-		    !c->relayed)
+		    !c->waking)
 			note(s, c);
 	}
 }
@@ -65,6 +66,8 @@ find_stalled(struct command_table *t, struct swept *s)
 
 		if (!c->queue->stalled || c->storing)
 			continue;
+		if (s->n == SWEEP_MAX)
+			break;		/* the next sweep's */
 		c->queue->stalled = false;
 		t->stalled--;
 		note(s, c);
@@ -88,26 +91,42 @@ look_again(struct command_table *t, const char *id)
 	command_look(j);
 }
 
+/* All of them, in portions, until the store takes no more. */
+static void
+end_expired(struct command_table *t, int64_t wall_ms, struct swept *s)
+{
+	bool taken = true;
+
+	do {
+		s->n = 0;
+		pthread_mutex_lock(&t->lock);
+		if (wall_ms >= t->next_deadline)
+			find_expired(t, wall_ms, s);
+		pthread_mutex_unlock(&t->lock);
+		for (unsigned i = 0; i < s->n && taken; i++)
+			taken = command_end_with(t, s->id[i],
+			    COMMAND_EXPIRED, "") != -EAGAIN;
+	} while (taken && s->n == SWEEP_MAX);
+}
+
 void
 command_table_sweep(struct command_table *t, int64_t wall_ms)
 {
-	struct swept *s = mem_calloc(3, sizeof(*s));
+	struct swept *s = mem_calloc(2, sizeof(*s));
 
 	if (s == NULL)
 		return;			/* next time */
+	end_expired(t, wall_ms, s);
+	s->n = 0;
 	pthread_mutex_lock(&t->lock);
-	if (wall_ms >= t->next_deadline)
-		find_expired(t, wall_ms, &s[0]);
 	if (t->wakes > 0)
-		find_wakes(t, &s[1]);
+		find_wakes(t, &s[0]);
 	if (t->stalled > 0)
-		find_stalled(t, &s[2]);
+		find_stalled(t, &s[1]);
 	pthread_mutex_unlock(&t->lock);
 	for (unsigned i = 0; i < s[0].n; i++)
-		(void)command_end_with(t, s[0].id[i], COMMAND_EXPIRED, "");
+		wake_try(t, s[0].id[i]);
 	for (unsigned i = 0; i < s[1].n; i++)
-		wake_try(t, s[1].id[i]);
-	for (unsigned i = 0; i < s[2].n; i++)
-		look_again(t, s[2].id[i]);
+		look_again(t, s[1].id[i]);
 	mem_free(s);
 }

@@ -56,6 +56,13 @@ get_queue(struct command_table *t, const char *endpoint,
 	return 0;
 }
 
+void
+command_stall(struct command_table *t, struct command_queue *q)
+{
+	t->stalled += !q->stalled;
+	q->stalled = true;
+}
+
 static void
 drop_queue(struct command_table *t, struct command_queue *q)
 {
@@ -183,7 +190,7 @@ join_relays(struct command_table *t)
 			continue;
 		of = command_find(t, c->by + strlen(COMMAND_RELAY_OF));
 		if (of != NULL && of->kind == COMMAND_WAKE)
-			of->relayed = true;
+			of->waking = true;
 	}
 }
 

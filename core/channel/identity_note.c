@@ -58,16 +58,6 @@ note_done(struct store_job *j)
 	mem_free(n);
 }
 
-/* The port is another one each time, and nobody's but the channel's. */
-static size_t
-host_length(const char *peer)
-{
-	const char *colon = strrchr(peer, ':');
-
-	return strncmp(peer, "unix", 4) == 0 || colon == NULL ?
-	    strlen(peer) : (size_t)(colon - peer);
-}
-
 void
 identity_note_hello(struct identity *in, const char *endpoint,
     const char *agent, const char *boot_id, const char *peer,
@@ -85,7 +75,7 @@ identity_note_hello(struct identity *in, const char *endpoint,
 	(void)snprintf(n->agent, sizeof(n->agent), "%s", agent);
 	(void)snprintf(n->boot_id, sizeof(n->boot_id), "%s", boot_id);
 	(void)snprintf(n->peer, sizeof(n->peer), "%.*s",
-	    (int)host_length(peer), peer);
+	    (int)addr_host_length(peer), peer);
 	(void)snprintf(n->listener, sizeof(n->listener), "%s",
 	    listener == NULL ? "" : listener);
 	said = identity_said(n->agent, n->boot_id, n->peer, n->listener);

@@ -150,9 +150,10 @@ struct sleeper {
 	char endpoint[ENDPOINT_ID_MAX + 1];
 };
 
-/* false: there is nothing to do for it just now. */
+/* One at a time: this may be the store's thread while the sweep is at it too.
+ * false: there is nothing to do for it just now. */
 static bool
-find_sleeper(struct command_table *t, const char *id, struct sleeper *s)
+take_sleeper(struct command_table *t, const char *id, struct sleeper *s)
 {
 	struct json_span mac;
 	struct command *c;
@@ -162,10 +163,11 @@ find_sleeper(struct command_table *t, const char *id, struct sleeper *s)
 	pthread_mutex_lock(&t->lock);
 	c = command_find(t, id);
 	ok = c != NULL && c->kind == COMMAND_WAKE && !c->ending &&
-	    !c->storing && !c->relayed;
+	    !c->storing && !c->waking;
 	if (ok) {
 		struct json_span args = { c->args, strlen(c->args) };
 
+		c->waking = true;
 		s->deadline_ms = c->deadline_ms;
 		(void)snprintf(s->id, sizeof(s->id), "%s", id);
 		(void)snprintf(s->endpoint, sizeof(s->endpoint), "%s",
@@ -192,15 +194,16 @@ is_online(void *ctx, const char *endpoint)
 	    facts.place.channel_id != 0;
 }
 
+/* The sweep begins anew. */
 static void
-mark_relayed(struct command_table *t, const char *id, bool relayed)
+let_go(struct command_table *t, const char *id)
 {
 	struct command *c;
 
 	pthread_mutex_lock(&t->lock);
 	c = command_find(t, id);
 	if (c != NULL)
-		c->relayed = relayed;
+		c->waking = false;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -226,11 +229,17 @@ relay(struct command_table *t, const struct sleeper *s)
 	    "%02x:%02x\",\"address\":\"%u.%u.%u.%u\"}", m[0], m[1], m[2], m[3],
 	    m[4], m[5], to >> 24, to >> 16 & 255, to >> 8 & 255, to & 255);
 	(void)snprintf(by, sizeof(by), COMMAND_RELAY_OF "%s", s->id);
-	mark_relayed(t, s->id, true);
 	err = command_put(t, &r, COMMAND_RELAYED, why, NULL);
-	if (err != 0)
-		mark_relayed(t, s->id, false);
 	return err == -EDQUOT || err == -ENOMEM ? -EAGAIN : err;
+}
+
+/* Ends it, or leaves it to the sweep. */
+static void
+end(struct command_table *t, const char *id, bool ok, const char *text)
+{
+	if (command_end_with(t, id, ok ? COMMAND_OK : COMMAND_ERROR,
+	    text) == -EAGAIN)
+		let_go(t, id);
 }
 
 void
@@ -242,17 +251,18 @@ wake_try(struct command_table *t, const char *id)
 	struct sleeper s;
 	int r;
 
-	if (!find_sleeper(t, id, &s))
+	if (!take_sleeper(t, id, &s))
 		return;
 	if (!s.facts.has_mac) {
-		(void)command_end_with(t, id, COMMAND_ERROR, "its MAC address "
-		    "is not known: its inventory has no \"mac\"");
+		end(t, id, false, "its MAC address is not known: its inventory "
+		    "has no \"mac\"");
 		return;
 	}
 	r = wake_send(net, s.facts.mac, &s.facts);
 	if (r == -ENETUNREACH && s.facts.networks > 0) {
 		r = relay(t, &s);
-		/* Relayed, or tried again by the sweep. */
+		if (r == -EAGAIN)
+			let_go(t, id);
 		if (r == 0 || r == -EAGAIN)
 			return;
 		(void)snprintf(text, sizeof(text), "the server is in none of "
@@ -261,7 +271,7 @@ wake_try(struct command_table *t, const char *id)
 		(void)snprintf(text, sizeof(text), "the packet could not be "
 		    "sent: %s", strerror(-r));
 	}
-	(void)command_end_with(t, id, r < 0 ? COMMAND_ERROR : COMMAND_OK, text);
+	end(t, id, r >= 0, text);
 }
 
 void
@@ -274,7 +284,5 @@ wake_relay_ended(struct command_table *t, const char *by,
 	(void)snprintf(text, sizeof(text), outcome == COMMAND_OK ?
 	    "sent by its neighbour %s" : "its neighbour %s could not send it",
 	    endpoint);
-	if (command_end_with(t, id, outcome == COMMAND_OK ? COMMAND_OK :
-	    COMMAND_ERROR, text) == -EAGAIN)
-		mark_relayed(t, id, false);	/* the sweep begins anew */
+	end(t, id, outcome == COMMAND_OK, text);
 }

@@ -55,7 +55,8 @@ commands_send(void *inst, struct cleat_chan *chan, void *session,
 	char *text;
 	int err;
 
-	if (session == NULL)
+	/* A device takes it until its deadline, which has to be ahead. */
+	if (session == NULL || left <= 0)
 		return -EAGAIN;
 	args = json_loads(cmd->args_json, 0, NULL);
 	if (args == NULL)
@@ -63,7 +64,7 @@ commands_send(void *inst, struct cleat_chan *chan, void *session,
 	text = rpc_request(request_id(COMMAND, cmd->id), "command",
 	    json_pack("{s:s, s:s, s:o, s:I, s:b}", "command_id", cmd->id,
 	    "verb", cmd->verb, "args", args,
-	    "deadline_ms", (json_int_t)(left > 0 ? left : 0),
+	    "deadline_ms", (json_int_t)left,
 	    "again", cmd->again != 0));
 	if (text == NULL)
 		return -EAGAIN;

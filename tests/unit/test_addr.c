@@ -104,6 +104,10 @@ a_host_has_no_port_and_one_form(void **state)
 	assert_string_equal(addr_host_text(&a, text), "unix");
 	assert_string_equal(addr_text((struct sockaddr *)&unnamed, text),
 	    "unix");
+	assert_int_equal(addr_host_length("192.0.2.1:5"), 9);
+	assert_int_equal(addr_host_length("[2001:db8::1]:6"), 13);
+	assert_int_equal(addr_host_length("unix"), 4);
+	assert_int_equal(addr_host_length("unix:/x"), 7);
 }
 
 static bool

@@ -321,6 +321,66 @@ an_outcome_after_the_deadline_is_expired_before_any_sweep(void **state)
 }
 
 static void
+a_command_that_is_over_is_sent_to_nobody(void **state)
+{
+	(void)state;
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	rig_advance(&p.rig, 60001);
+	product_connect(&p, &p.client, "dev-1");
+	product_settle(&p);
+	assert_int_equal(p.asked_n, 0);
+	assert_int_equal(command_table_open(p.commands), 1);
+	command_table_sweep(p.commands, clock_wall_ms());
+	product_settle(&p);
+	assert_int_equal(product_state(&p, "c-1"), COMMAND_EXPIRED);
+}
+
+/* More than one sweep looks at in one go. */
+static void
+many_expire_at_once(void **state)
+{
+	char id[16];
+
+	(void)state;
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	p.rules.queue_max = p.rules.open_max = 1000;
+	command_table_set_rules(p.commands, &p.rules);
+	for (int i = 0; i < 600; i++) {
+		(void)snprintf(id, sizeof(id), "c-%d", i);
+		assert_int_equal(product_add(&p, id), 0);
+		product_settle(&p);
+	}
+	command_table_sweep(p.commands, clock_wall_ms() + 60001);
+	product_settle(&p);
+	assert_int_equal(command_table_open(p.commands), 0);
+}
+
+static void
+an_end_that_cannot_be_stored_leaves_it_to_be_delivered(void **state)
+{
+	(void)state;
+	rig_hang_up(&p.client);
+	rig_settle(&p.rig);
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	product_settle(&p);
+	product_hold(&p);
+	assert_int_equal(product_cancel(&p, "c-1"), 0);
+	/* It comes while somebody is at ending the command. */
+	product_connect(&p, &p.client, "dev-1");
+	assert_int_equal(p.asked_n, 0);
+	product_release(&p, true);
+	assert_int_equal(p.added.error, -EIO);
+	command_table_sweep(p.commands, clock_wall_ms());
+	rig_settle(&p.rig);
+	assert_int_equal(p.asked_n, 1);
+	asked(0, "c-1");
+}
+
+static void
 an_expiry_that_cannot_be_stored_is_tried_again(void **state)
 {
 	(void)state;
@@ -725,6 +785,9 @@ main(void)
 		TEST(what_was_not_stored_at_a_kill_was_not_accepted),
 		TEST(a_command_expires_whatever_the_device_says_later),
 		TEST(an_outcome_after_the_deadline_is_expired_before_any_sweep),
+		TEST(a_command_that_is_over_is_sent_to_nobody),
+		TEST(many_expire_at_once),
+		TEST(an_end_that_cannot_be_stored_leaves_it_to_be_delivered),
 		TEST(an_expiry_that_cannot_be_stored_is_tried_again),
 		TEST(a_command_that_was_never_delivered_is_cancelled_at_once),
 		TEST(a_device_that_has_it_is_asked_to_cancel_until_it_answers),
