@@ -166,6 +166,56 @@ def test_command(scene):
     equal(sum('id=c3 verb' in line for line in a.log), 1, 'times taken')
 
 
+def kept(*lines):
+    """A journal of commands with these lines (FNV-1a of each in front)."""
+    out = b''
+    for line in lines:
+        h = 2166136261
+        for b in line.encode():
+            h = ((h ^ b) * 16777619) & 0xffffffff
+        out += b'%08x %s\n' % (h, line.encode())
+    return out
+
+
+def test_output(scene):
+    """whatever an executable writes, its outcome can be told, and the next"""
+    outputs = {'nul': r"printf 'a\000b\n'",
+               'escaped': "cat <<'E'\n\"a\\u0000b\"\nE",
+               'latin': r"printf 'gr\374n'",
+               'long': r"head -c 32767 /dev/zero | tr '\000' x; printf 'ü'"}
+    results = {'nul': {'text': 'a?b\n'}, 'latin': {'text': 'gr?n'},
+               'escaped': {'text': '"a\\u0000b"\n'},
+               'long': {'text': 'x' * 32767, 'truncated': True}}
+    verbs = [w for name, text in outputs.items() for w in (
+        '--command', f'x-{name}=' + script(scene, name, text + '\n'))]
+    server = Server()
+    a = Agent(scene, server.url, *verbs)
+    peer = server.accept()
+    peer.hello()
+    for name, result in results.items():
+        command(peer, name, 'x-' + name)
+        equal(outcome(peer), {'command_id': name, 'outcome': 'ok',
+                              'result': result}, name)
+    a.stop()
+
+
+def test_unreadable_outcome(scene):
+    """what the journal cannot give back is told as an error, and holds up none"""
+    os.mkdir(scene.path('agent'), 0o700)
+    with open(scene.path('agent', 'commands.journal'), 'wb') as f:
+        f.write(kept('R n1', r'O n1 {"outcome":"ok","result":{"text":"a\u0000"}}',
+                     'R n2', 'O n2 {"outcome":"ok"}'))
+    server = Server()
+    a = Agent(scene, server.url)
+    peer = server.accept()
+    peer.hello()
+    equal([outcome(peer) for _ in range(2)], [
+        {'command_id': 'n1', 'outcome': 'error',
+         'message': 'what came of it cannot be read back'},
+        {'command_id': 'n2', 'outcome': 'ok'}], 'outcomes')
+    a.stop()
+
+
 def test_interrupted(scene):
     """kill -9 in the middle: interrupted, and not done again"""
     runs = scene.path('runs')

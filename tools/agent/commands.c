@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "text.h"
 
 #define PROGRESS_MS 1000		/* at most one in this time */
 #define POWER_MS 5000			/* for the outcome to be told */
@@ -50,26 +51,13 @@ agent_commands_fini(struct agent *a)
 
 /* ---- outcomes --------------------------------------------------------------------------- */
 
-static char *
-text_of(json_t *o)
-{
-	const size_t how = JSON_COMPACT | JSON_ENCODE_ANY;
-	size_t n = o == NULL ? 0 : json_dumpb(o, NULL, 0, how);
-	char *text = n == 0 ? NULL : mem_alloc(n + 1);
-
-	if (text != NULL)
-		text[json_dumpb(o, text, n, how)] = '\0';
-	json_decref(o);
-	return text;
-}
-
 /* Takes `result` over (NULL: none). */
 static void
 record_outcome(struct agent *a, const char *id, const char *outcome,
     json_t *result, const char *message)
 {
-	char *text = text_of(json_pack("{s:s, s:o*, s:s*}", "outcome", outcome,
-	    "result", result, "message", message));
+	char *text = text_of_json(json_pack("{s:s, s:o*, s:s*}", "outcome",
+	    outcome, "result", result, "message", message));
 	int r = text == NULL ? -ENOMEM : journal_outcome(a->journal, id, text);
 
 	log_notice("command id=%s outcome=%s%s%s", id, outcome,
@@ -110,20 +98,39 @@ outcome_answered(void *arg, const struct cleat_client_answer *answer)
 		log_warning("commands.journal: %s", strerror(-r));
 }
 
+/* Whether it is not that memory is short. */
+static bool
+is_unreadable(const json_t *o, const json_error_t *e)
+{
+	const enum json_error_code code = json_error_code(e);
+
+	return o == NULL && code != json_error_out_of_memory &&
+	    code != json_error_unknown;
+}
+
 static int
 send_outcome(struct agent *a, struct journal_entry *e)
 {
-	json_t *o = json_loads(e->outcome, 0, NULL);
+	json_error_t error;
+	json_t *o = json_loads(e->outcome, 0, &error);
 	json_t *result = json_object_get(o, "result");
-	char *text = result == NULL ? NULL : text_of(json_incref(result));
+	char *text = result == NULL ? NULL : text_of_json(json_incref(result));
 	struct told *t = mem_calloc(1, sizeof(*t));
 	struct cleat_client_outcome out = {
 		.command_id = e->id, .result_json = text,
 		.outcome = json_string_value(json_object_get(o, "outcome")),
 		.message = json_string_value(json_object_get(o, "message"))
 	};
-	int r = t == NULL || out.outcome == NULL ? -ENOMEM : 0;
+	int r = t == NULL || (result != NULL && text == NULL) ? -ENOMEM : 0;
 
+	/* Kept by an agent that took more than it could say: told all the same,
+	 * or it would never end. */
+	if (is_unreadable(o, &error)) {
+		out.outcome = "error";
+		out.message = "what came of it cannot be read back";
+	} else if (out.outcome == NULL) {
+		r = -ENOMEM;
+	}
 	if (r == 0) {
 		t->a = a;
 		memcpy(t->id, e->id, sizeof(t->id));
@@ -147,6 +154,7 @@ static void
 send_outcomes(struct agent *a, uint64_t now)
 {
 	struct journal_entry *e;
+	int r;
 
 	if (now < a->outcome_ms)
 		return;
@@ -156,10 +164,14 @@ send_outcomes(struct agent *a, uint64_t now)
 	for (size_t i = 0; (e = journal_at(a->journal, i)) != NULL; i++) {
 		if (e->state != JOURNAL_DONE || e->sent)
 			continue;
-		if (send_outcome(a, e) != 0) {
-			a->outcome_ms = now + 1000;
+		r = send_outcome(a, e);
+		if (r == 0)
+			continue;
+		a->outcome_ms = now + 1000;
+		if (r == -ENOTCONN || r == -ENOBUFS)
 			return;
-		}
+		/* Those behind it may do better. */
+		log_warning("outcome of %s: %s", e->id, strerror(-r));
 	}
 }
 
@@ -312,9 +324,9 @@ start_next(struct agent *a)
 	}
 }
 
-/* What it wrote: JSON as it is, else {"text":...}. */
+/* What it wrote: JSON as it is, else {"text":...}; NULL: nothing, or no memory. */
 static json_t *
-result_of(const struct job *j)
+result_of(struct job *j)
 {
 	json_t *o;
 
@@ -324,9 +336,7 @@ result_of(const struct job *j)
 	    JSON_REJECT_DUPLICATES, NULL);
 	if (o != NULL)
 		return o;
-	o = json_stringn(j->text, j->text_n);
-	if (o == NULL)
-		return json_pack("{s:s}", "text", "(not UTF-8)");
+	o = json_stringn(j->text, text_clean(j->text, j->text_n));
 	return j->cut ? json_pack("{s:o, s:b}", "text", o, "truncated", 1) :
 	    json_pack("{s:o}", "text", o);
 }
@@ -431,7 +441,7 @@ take_command(struct agent *a, const json_t *params)
 		return -ENOSYS;
 	if (a->waiting_n == AGENT_WAITING_MAX)
 		return -EAGAIN;
-	text = args == NULL ? mem_strdup("{}") : text_of(json_incref(args));
+	text = args == NULL ? mem_strdup("{}") : text_of_json(json_incref(args));
 	r = text == NULL ? -ENOMEM : journal_record(a->journal, id);
 	if (r != 0) {
 		log_error("command id=%s is not taken: %s", id, strerror(-r));

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "text.h"
 #include "tls/digest.h"
 
 #define FILE_MAX_BYTES 65536
@@ -149,19 +150,6 @@ add_network(json_t *facts)
 	(void)json_object_set_new(facts, "addresses", list);
 }
 
-static char *
-dump(json_t *facts)
-{
-	size_t n = json_dumpb(facts, NULL, 0, JSON_COMPACT);
-	char *text = n == 0 ? NULL : mem_alloc(n + 1);
-
-	if (text != NULL) {
-		text[json_dumpb(facts, text, n, JSON_COMPACT)] = '\0';
-	}
-	json_decref(facts);
-	return text;
-}
-
 char *
 agent_inventory(const char *how)
 {
@@ -185,5 +173,5 @@ agent_inventory(const char *how)
 	add_system(facts);
 	add_machine(facts);
 	add_network(facts);
-	return dump(facts);
+	return text_of_json(facts);
 }
