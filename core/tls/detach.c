@@ -64,6 +64,7 @@ tls_detach_session(struct tls_handshake *h, struct transport **ret)
 	d.cipher = (int)gnutls_cipher_get(h->session);
 	d.prf = (int)gnutls_prf_hash_get(h->session);
 	d.limit = tls_hello_limit(h);
+	d.take = tls_hello_take(h);
 	r = take(h->session, 1, &d.rd);
 	if (r == 0)
 		r = take(h->session, 0, &d.wr);

@@ -76,14 +76,37 @@ tls_hello_hook(gnutls_session_t s, unsigned type, unsigned when,
 	return 0;
 }
 
+/* max_fragment_length (RFC 6066 4), or 16384. */
+static size_t
+fragment_n(const struct tls_handshake *h)
+{
+	size_t n = gnutls_record_get_max_size(h->session);
+
+	return n > RECORD_MAX ? RECORD_MAX : n;
+}
+
 uint16_t
 tls_hello_limit(const struct tls_handshake *h)
 {
 	size_t n = h->hello.record_limit;
+	bool v13 = gnutls_protocol_get_version(h->session) == GNUTLS_TLS1_3;
 
+	/* Both count the type byte of 1.3 (RFC 8449 4, RFC 8446 5.4). */
 	if (n == 0)
-		n = gnutls_record_get_max_size(h->session);
-	else if (gnutls_protocol_get_version(h->session) == GNUTLS_TLS1_3)
-		n--;			/* it counts the type byte */
+		n = fragment_n(h) + (fragment_n(h) == RECORD_MAX ? 1 : 0);
+	if (v13)
+		n--;
 	return (uint16_t)(n > RECORD_MAX ? RECORD_MAX : n);
+}
+
+/*
+ * RFC 8449 5: max_fragment_length means nothing beside record_size_limit, which
+ * binds only who gets it.  OpenSSL does not count the type byte, so that it
+ * gets one more.
+ */
+uint16_t
+tls_hello_take(const struct tls_handshake *h)
+{
+	return (uint16_t)(h->hello.record_limit != 0 ? RECORD_MAX :
+	    fragment_n(h));
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
@@ -107,8 +108,10 @@ bool tls_select_challenge(gnutls_session_t);
 /* GnuTLS asks whether the client's certificate is good (peer.c). */
 gnutls_certificate_verify_function tls_peer_verify;
 
-/* ---- handshakes (handshake.c, refuse.c, hello.c, peer.c, detach.c) ---- */
+/* ---- handshakes (handshake.c, hs_record.c, refuse.c, hello.c, peer.c,
+ *      detach.c) ---- */
 
+#define TLS_RECORD_HEADER 5
 #define TLS_ALPN_HTTP "http/1.1"
 #define TLS_ALPN_ACME "acme-tls/1"	/* RFC 8737 */
 #define TLS_SERVER_NAME_MAX 255
@@ -145,6 +148,12 @@ struct tls_handshake {
 	struct stage *st;		/* of the present step; NULL outside */
 	const uint8_t *rec;		/* the one record GnuTLS may read */
 	size_t rec_n;
+	uint8_t head[TLS_RECORD_HEADER];	/* in place of its header */
+	size_t head_n;			/* still to be read of that */
+	bool ccs_seen;
+	uint8_t msg_head[4];		/* of a message in plain records */
+	uint8_t msg_head_n;
+	uint32_t msg_left;
 	size_t total;			/* wire bytes taken so far */
 	bool tx_full;
 
@@ -179,6 +188,12 @@ int tls_hello_hook(gnutls_session_t, unsigned type, unsigned when,
     unsigned incoming, const gnutls_datum_t *msg);
 /* Plaintext that the peer takes in a record (hello.c). */
 uint16_t tls_hello_limit(const struct tls_handshake *);
+/* ... and that it may send us in one. */
+uint16_t tls_hello_take(const struct tls_handshake *);
+
+/* How long the record at p is with its header, 0: more bytes are needed; h->head
+ * is what GnuTLS gets for its header.  -EPROTO, -EMSGSIZE (hs_record.c). */
+ssize_t tls_hs_record(struct tls_handshake *, const uint8_t *p, size_t n);
 
 /* After a resumption: is what the ticket says of the peer still good?  0 or
  * -EACCES with h->reason and *ret_alert (peer.c). */

@@ -190,6 +190,8 @@ tls_record_new(const struct tls_detach *d, struct transport **ret)
 		return -EINVAL;
 	if (d->limit < TLS_RECORD_LIMIT_MIN || d->limit > TLS_RECORD_PLAIN_MAX)
 		return -EINVAL;
+	if (d->take < TLS_RECORD_LIMIT_MIN || d->take > TLS_RECORD_PLAIN_MAX)
+		return -EINVAL;
 	if (!direction_fits(d, &d->rd, c) || !direction_fits(d, &d->wr, c))
 		return -EINVAL;
 	r = rec_alloc((is_13 ? REC_13 : 0u) |
@@ -198,6 +200,7 @@ tls_record_new(const struct tls_detach *d, struct transport **ret)
 		return -ENOMEM;
 	t = &r->t;
 	r->limit = d->limit;
+	r->take = d->take;
 	rc = direction_set(r, RD, &d->rd);
 	if (rc == 0)
 		rc = direction_set(r, WR, &d->wr);

@@ -70,10 +70,13 @@ struct tls_detach {
 	bool is_client;
 	/*
 	 * The most plaintext that the peer takes in a record: from its
-	 * record_size_limit (RFC 8449; less the type byte for 1.3) or
-	 * max_fragment_length; 16384 without either.
+	 * record_size_limit (RFC 8449) or max_fragment_length, less the type
+	 * byte for 1.3; 16384 without either.
 	 */
 	uint16_t limit;
+	/* The most content that we take in a record: 16384, or what the
+	 * peer's max_fragment_length has bound both ends to. */
+	uint16_t take;
 	struct tls_direction rd, wr;
 };
 

@@ -4,8 +4,9 @@
  * TLS 1.3 the secrets move only: keys are derived anew and cannot disagree.
  * Import trusts nothing: what no export can have written is refused.
  *
- * Version 1, big endian: tag, version, length of it all (2), flags, cipher,
- * limit (2), handshake header (4) and its filled bytes (1), empties, warnings,
+ * Version 2, big endian: tag, version, length of it all (2), flags, cipher,
+ * limit (2), take (2), handshake header (4) and its filled bytes (1), empties,
+ * warnings,
  * tickets, renegotiations, credit, bytes to skip (4), read and write sequence
  * (8, 8); then for read and write: the secret (1.3), or key and IV (1.2).
  */
@@ -16,8 +17,8 @@
 
 #include "tls/keysched.h"
 
-#define VERSION 1
-#define FIXED 38
+#define VERSION 2
+#define FIXED 40
 
 static size_t
 direction_n(const struct tls_record *r)
@@ -64,6 +65,7 @@ rec_export(const struct transport *t, struct outbuf *out)
 	w = put(w, r->flags, 1);
 	w = put(w, r->cipher, 1);
 	w = put(w, r->limit, 2);
+	w = put(w, r->take, 2);
 	memcpy(w, r->hs, sizeof(r->hs));
 	w += sizeof(r->hs);
 	w = put(w, r->hs_n, 1);
@@ -85,6 +87,7 @@ static void
 get_fields(struct tls_record *r, const uint8_t *p)
 {
 	r->limit = (uint16_t)get(&p, 2);
+	r->take = (uint16_t)get(&p, 2);
 	memcpy(r->hs, p, sizeof(r->hs));
 	p += sizeof(r->hs);
 	r->hs_n = (uint8_t)get(&p, 1);
@@ -132,6 +135,8 @@ fields_valid(const struct tls_record *r)
 	if (rec_is(r, REC_REKEY_ASK) && !rec_is(r, REC_REKEY))
 		return false;
 	if (r->limit < TLS_RECORD_LIMIT_MIN || r->limit > TLS_RECORD_PLAIN_MAX)
+		return false;
+	if (r->take < TLS_RECORD_LIMIT_MIN || r->take > TLS_RECORD_PLAIN_MAX)
 		return false;
 	return message_valid(r) &&
 	    r->empties <= TLS_RECORD_EMPTY_MAX &&

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 
 #define HS_HELLO_REQUEST 0
 #define HS_CLIENT_HELLO 1
@@ -29,8 +30,8 @@ send_alert(struct tls_record *r, struct stage *st, uint8_t level,
 	return rec_seal(r, st, REC_ALERT, p, sizeof(p));
 }
 
-static void
-end(struct tls_record *r, struct stage *st, unsigned flags,
+void
+rec_end(struct tls_record *r, struct stage *st, unsigned flags,
     enum rec_reason why)
 {
 	r->flags |= (uint8_t)flags;
@@ -38,6 +39,8 @@ end(struct tls_record *r, struct stage *st, unsigned flags,
 	aead_cache_drop(st->aead, r->key_id[RD]);
 	if ((flags & REC_WRITE_CLOSED) != 0)
 		aead_cache_drop(st->aead, r->key_id[WR]);
+	if ((flags & REC_FAILED) != 0)
+		mem_wipe(r->keys, 2 * rec_direction_n(r));
 }
 
 int
@@ -47,7 +50,7 @@ rec_fail(struct tls_record *r, struct stage *st, enum rec_alert alert,
 	/* The connection ends whether or not the alert finds room. */
 	if (!rec_is(r, REC_WRITE_CLOSED))
 		(void)send_alert(r, st, LEVEL_FATAL, alert);
-	end(r, st, REC_FAILED | REC_WRITE_CLOSED, why);
+	rec_end(r, st, REC_FAILED | REC_WRITE_CLOSED, why);
 	return -EPROTO;
 }
 
@@ -87,7 +90,7 @@ static int
 take_alert(struct tls_record *r, struct stage *st, uint8_t level, uint8_t alert)
 {
 	if (alert == ALERT_CLOSE_NOTIFY) {
-		end(r, st, REC_READ_CLOSED, WHY_CLOSED);
+		rec_end(r, st, REC_READ_CLOSED, WHY_CLOSED);
 		return -EPIPE;
 	}
 	/* The level means nothing in 1.3, unknown alerts are errors. */
@@ -97,7 +100,7 @@ take_alert(struct tls_record *r, struct stage *st, uint8_t level, uint8_t alert)
 	if (!rec_is(r, REC_13) && level != LEVEL_FATAL)
 		return rec_fail(r, st, ALERT_ILLEGAL_PARAMETER, WHY_ALERT_FORM);
 	r->peer_alert = alert;
-	end(r, st, REC_FAILED | REC_WRITE_CLOSED, WHY_PEER_ALERT);
+	rec_end(r, st, REC_FAILED | REC_WRITE_CLOSED, WHY_PEER_ALERT);
 	return -ECONNABORTED;
 }
 

@@ -82,6 +82,7 @@ struct tls_record {
 	uint64_t key_id[2];		/* aead_key_id() */
 	uint32_t hs_skip;		/* bytes of a message to be ignored */
 	uint16_t limit;			/* plaintext we may send in a record */
+	uint16_t take;			/* ... and that we take */
 	uint8_t flags;
 	uint8_t cipher;			/* index of rec_ciphers */
 	uint8_t hs[REC_HS_HEADER];	/* start of a handshake message */
@@ -182,6 +183,9 @@ ssize_t rec_write(struct transport *, struct stage *, const uint8_t *, size_t);
 size_t rec_sealed_size(const struct transport *, size_t);
 
 /* record_message.c */
+/* The flags are set; nobody needs the keys of what has ended (RFC 8446 6). */
+void rec_end(struct tls_record *, struct stage *, unsigned flags,
+    enum rec_reason);
 /* Sends the alert, remembers why, ends both directions: -EPROTO. */
 int rec_fail(struct tls_record *, struct stage *, enum rec_alert,
     enum rec_reason);

@@ -11,7 +11,8 @@
 
 #include "base/check.h"
 
-/* RFC 8446 5.2: the most that a TLS 1.3 record may grow. */
+/* RFC 8446 5.2: the most that a TLS 1.3 record may grow.  One with a tag and
+ * nothing else can be opened, and has no type (5.4). */
 #define GROWTH_13 256
 
 static size_t
@@ -23,8 +24,8 @@ body_n(const uint8_t *head)
 /*
  * TLS 1.3: the version is ignored, as RFC 8446 5.1 wants it, and a plaintext
  * alert or CCS after the handshake is out of place.  TLS 1.2: an AEAD adds a
- * known number of bytes, so what is longer than that over 2^14 could only
- * decrypt to an overflow (RFC 5246 7.2.2).
+ * known number of bytes, so what is longer than that over what we take could
+ * only decrypt to an overflow (RFC 5246 7.2.2, RFC 6066 4).
  */
 static int
 check_header(struct tls_record *r, struct stage *st, const uint8_t *head)
@@ -35,10 +36,10 @@ check_header(struct tls_record *r, struct stage *st, const uint8_t *head)
 		if (head[0] != REC_DATA)
 			return rec_fail(r, st, ALERT_UNEXPECTED_MESSAGE,
 			    WHY_TYPE);
-		if (n > TLS_RECORD_PLAIN_MAX + GROWTH_13)
+		if (n > (size_t)r->take + GROWTH_13)
 			return rec_fail(r, st, ALERT_RECORD_OVERFLOW,
 			    WHY_TOO_LONG);
-		if (n < AEAD_TAG_SIZE + 1)
+		if (n < AEAD_TAG_SIZE)
 			return rec_fail(r, st, ALERT_BAD_RECORD_MAC,
 			    WHY_TOO_SHORT);
 		return 0;
@@ -48,7 +49,7 @@ check_header(struct tls_record *r, struct stage *st, const uint8_t *head)
 	if (head[1] != 3 || head[2] != 3)
 		return rec_fail(r, st, ALERT_PROTOCOL_VERSION, WHY_VERSION);
 	grow = rec_explicit(r) + AEAD_TAG_SIZE;
-	if (n > TLS_RECORD_PLAIN_MAX + grow)
+	if (n > r->take + grow)
 		return rec_fail(r, st, ALERT_RECORD_OVERFLOW, WHY_TOO_LONG);
 	if (n < grow)
 		return rec_fail(r, st, ALERT_BAD_RECORD_MAC, WHY_TOO_SHORT);
@@ -95,7 +96,7 @@ unpad(struct tls_record *r, struct stage *st, const uint8_t *p, size_t *n,
 {
 	size_t k = *n;
 
-	if (k > TLS_RECORD_PLAIN_MAX + 1)
+	if (k > r->take + 1u)
 		return rec_fail(r, st, ALERT_RECORD_OVERFLOW, WHY_TOO_LONG);
 	while (k > 0 && p[k - 1] == 0)
 		k--;

@@ -83,8 +83,7 @@ rec_put_update(struct tls_record *r, struct stage *st)
 		rc = rec_update(r, st, WR);
 	if (rc < 0) {
 		/* The peer expects new keys that we do not have. */
-		r->flags |= REC_FAILED | REC_WRITE_CLOSED;
-		r->reason = WHY_MEMORY;
+		rec_end(r, st, REC_FAILED | REC_WRITE_CLOSED, WHY_MEMORY);
 		return rc;
 	}
 	r->flags &= (uint8_t)~(REC_OWE_UPDATE | REC_REKEY | REC_REKEY_ASK);

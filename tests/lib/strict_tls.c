@@ -83,6 +83,15 @@ strict_next_key(struct strict_half *h, const struct strict_suite *s)
 	derive(h, s);
 }
 
+void
+strict_set_secret(struct strict_half *h, const struct strict_suite *s,
+    const void *secret, size_t n)
+{
+	must(n == s->hash_n);
+	memcpy(h->secret, secret, n);
+	derive(h, s);
+}
+
 static void
 half_init(struct strict_half *h, const struct strict_suite *s, unsigned seed)
 {
@@ -126,7 +135,7 @@ strict_init(struct strict_peer *p, const struct strict_suite *s,
 	d->cipher = s->cipher;
 	d->prf = s->prf;
 	d->is_client = other_is_client;
-	d->limit = 16384;
+	d->limit = d->take = 16384;
 	direction(&p->out, s, &d->rd);
 	direction(&p->in, s, &d->wr);
 }
@@ -301,30 +310,44 @@ take(struct strict_peer *p, uint8_t type, const uint8_t *b, size_t n)
 	}
 }
 
-static bool
-take_record(struct strict_peer *p, const uint8_t *r, size_t len)
+ssize_t
+strict_open(const struct strict_peer *p, struct strict_half *h,
+    const uint8_t *r, size_t len, uint8_t *to)
 {
-	uint8_t plain[17 * 1024];
 	size_t skip = p->suite->explicit_nonce ? 8 : 0, n, aad_n;
-	uint8_t nonce[12], aad[13], type = r[0], s[8];
+	uint8_t nonce[12], aad[13];
 	gnutls_aead_cipher_hd_t hd;
 	int rc;
 
-	if (len < skip + TAG)
-		return wrong(p, "a record that is too short");
-	n = len - skip - TAG;
-	seq_bytes(p->in.seq, s);
-	if (skip != 0 && memcmp(r + 5, s, 8) != 0)
-		return wrong(p, "the nonce is not the sequence number");
-	nonce_of(p, &p->in, r + 5, nonce);
-	aad_n = aad_of(p, &p->in, r, n, aad);
-	hd = open_handle(p, &p->in);
+	if (len < 5 + skip + TAG)
+		return -1;
+	n = len - 5 - skip - TAG;
+	nonce_of(p, h, r + 5, nonce);
+	aad_n = aad_of(p, h, r, n, aad);
+	hd = open_handle(p, h);
 	rc = gnutls_aead_cipher_decrypt(hd, nonce, 12, aad, aad_n, TAG,
-	    r + 5 + skip, len - skip, plain, &n);
+	    r + 5 + skip, len - 5 - skip, to, &n);
 	gnutls_aead_cipher_deinit(hd);
 	if (rc != 0)
+		return -1;
+	h->seq++;
+	return (ssize_t)n;
+}
+
+static bool
+take_record(struct strict_peer *p, const uint8_t *r, size_t len)
+{
+	uint8_t plain[17 * 1024], type = r[0], s[8];
+	ssize_t n;
+
+	if (len < (p->suite->explicit_nonce ? 8u : 0) + TAG)
+		return wrong(p, "a record that is too short");
+	seq_bytes(p->in.seq, s);
+	if (p->suite->explicit_nonce && memcmp(r + 5, s, 8) != 0)
+		return wrong(p, "the nonce is not the sequence number");
+	n = strict_open(p, &p->in, r, 5 + len, plain);
+	if (n < 0)
 		return wrong(p, "a record that does not decrypt");
-	p->in.seq++;
 	if (p->suite->hash_n != 0) {
 		while (n > 0 && plain[n - 1] == 0)
 			n--;
@@ -332,7 +355,7 @@ take_record(struct strict_peer *p, const uint8_t *r, size_t len)
 			return wrong(p, "nothing but padding");
 		type = plain[--n];
 	}
-	return take(p, type, plain, n);
+	return take(p, type, plain, (size_t)n);
 }
 
 bool

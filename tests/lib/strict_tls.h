@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct tls_detach;
 
@@ -59,6 +60,13 @@ size_t strict_seal_inner(struct strict_peer *, const uint8_t *inner, size_t n,
 size_t strict_key_update(struct strict_peer *, bool ask, uint8_t *to);
 /* The key change alone, after a KeyUpdate sealed by hand. */
 void strict_next_key(struct strict_half *, const struct strict_suite *);
+/* Another TLS 1.3 secret, of n bytes, its keys and sequence 0. */
+void strict_set_secret(struct strict_half *, const struct strict_suite *,
+    const void *secret, size_t n);
+/* Opens one record of n bytes under that key and counts it; the plaintext of
+ * TLS 1.3 keeps padding and type.  Returns its length; -1: it does not open. */
+ssize_t strict_open(const struct strict_peer *, struct strict_half *,
+    const uint8_t *p, size_t n, uint8_t *to);
 /* Takes whole records; false (see ->wrong) when a rule is broken. */
 bool strict_take(struct strict_peer *, const uint8_t *p, size_t n);
 

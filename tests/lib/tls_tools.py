@@ -171,6 +171,10 @@ class Relay:
             self.records.append((held[0], n))
             del held[:5 + n]
 
+    def inject(self, data):
+        """As if the client of the last connection had sent it."""
+        self.sockets[-1].sendall(data)
+
     def close(self):
         for s in [self.listener, *self.sockets]:
             s.close()

@@ -124,7 +124,7 @@ side(bool is_client)
 	struct tls_detach d = {
 		.version = 0x0304, .cipher = GNUTLS_CIPHER_AES_128_GCM,
 		.prf = GNUTLS_MAC_SHA256, .limit = 16384,
-		.is_client = is_client,
+		.take = 16384, .is_client = is_client,
 	};
 	struct transport *t = NULL;
 

@@ -70,6 +70,8 @@ fields_out_of_range_are_refused(void **state)
 	REFUSED(d.prf = GNUTLS_MAC_SHA384);
 	REFUSED(d.limit = 62);
 	REFUSED(d.limit = 16385);
+	REFUSED(d.take = 62);
+	REFUSED(d.take = 16385);
 	REFUSED(d.rd.key_len = 32);
 	REFUSED(d.wr.key_len = 15);
 	REFUSED(d.rd.iv_len = 4);

@@ -198,7 +198,7 @@ detach(struct both *b)
 	d.version = is_13 ? 0x0304 : 0x0303;
 	d.cipher = (int)gnutls_cipher_get(b->server);
 	d.prf = (int)gnutls_prf_hash_get(b->server);
-	d.limit = 16384;
+	d.limit = d.take = 16384;
 	if (!is_13)
 		b->secret_n = 0;
 	direction(b, 1, b->rd_secret, &d.rd);

@@ -93,7 +93,8 @@ record_lengths_are_bounded_before_the_body_comes(void **state)
 	header_is_accepted(0, 23, 0x0303, 16384 + 256);
 	header_is_refused(0, 23, 0x0303, 16384 + 257, 22);
 	header_is_refused(0, 23, 0x0303, 65535, 22);
-	header_is_refused(0, 23, 0x0303, 16, 20);
+	header_is_accepted(0, 23, 0x0303, 16);	/* a tag can be checked */
+	header_is_refused(0, 23, 0x0303, 15, 20);
 	header_is_refused(0, 23, 0x0303, 0, 20);
 	header_is_accepted(FIRST_12, 23, 0x0303, 16384 + 24);
 	header_is_refused(FIRST_12, 23, 0x0303, 16384 + 25, 22);
