@@ -2,8 +2,7 @@
 /*
  * Drives gnutls_handshake() over whole records in memory (RFC 8446 5.1, RFC
  * 5246 6.2.1) until the keys can be taken out.  Whatever arrives is bounded
- * before GnuTLS sees it: the kind and length of each record, and the bytes of
- * the whole handshake.  GnuTLS reads exactly one record at a time, so that
+ * before GnuTLS sees it (hs_record.c).  GnuTLS reads exactly one record at a time, so that
  * nothing is left in the session when it ends.
  */
 #include "tls/handshake.h"
@@ -18,11 +17,6 @@
 #include "tls/vendor.h"
 
 #define HS_MAGIC 0x74687368u
-#define RECORD_HEADER 5
-#define RECORD_MAX (16384 + 256)	/* RFC 8446 5.2 */
-#define RECORD_HANDSHAKE 22
-#define TOTAL_MAX (64 * 1024)		/* wire bytes of a handshake */
-#define TOTAL_MAX_CERT (64 * 1024)	/* more for a client's chain */
 #define MESSAGE_MAX (64 * 1024)
 #define WARNINGS_MAX 4
 #define STACKS_KEPT 8
@@ -69,6 +63,7 @@ static ssize_t
 pull(gnutls_transport_ptr_t p, void *to, size_t n)
 {
 	struct tls_handshake *h = p;
+	const uint8_t *from = h->rec;
 
 	if (h->rec_n == 0) {
 		gnutls_transport_set_errno(h->session, EAGAIN);
@@ -76,7 +71,13 @@ pull(gnutls_transport_ptr_t p, void *to, size_t n)
 	}
 	if (n > h->rec_n)
 		n = h->rec_n;
-	memcpy(to, h->rec, n);
+	if (h->head_n > 0) {
+		from = h->head + TLS_RECORD_HEADER - h->head_n;
+		if (n > h->head_n)
+			n = h->head_n;
+		h->head_n -= n;
+	}
+	memcpy(to, from, n);
 	h->rec += n;
 	h->rec_n -= n;
 	return (ssize_t)n;
@@ -266,34 +267,6 @@ tls_handshake_suspend(struct tls_handshake *h)
 	coro_yield();
 }
 
-/* How long the record at p is with its header; 0: more bytes are needed. */
-static ssize_t
-record_size(struct tls_handshake *h, const uint8_t *p, size_t n)
-{
-	size_t len, limit = TOTAL_MAX;
-
-	if (n == 0)
-		return 0;
-	if (h->total == 0 && (p[0] != RECORD_HANDSHAKE ||
-	    (n > 1 && p[1] != 3)))
-		return tls_refuse_foreign(h, p, n);
-	if (p[0] < 20 || p[0] > 23 || (n > 1 && p[1] != 3))
-		return tls_refuse(h, GNUTLS_A_UNEXPECTED_MESSAGE, -EPROTO,
-		    "no TLS record where one should begin");
-	if (n < RECORD_HEADER)
-		return 0;
-	len = (size_t)p[3] << 8 | p[4];
-	if (len > RECORD_MAX)
-		return tls_refuse(h, GNUTLS_A_RECORD_OVERFLOW, -EPROTO,
-		    "TLS record is too long");
-	if (h->listener->client_auth != TLS_CLIENT_OFF)
-		limit += TOTAL_MAX_CERT;
-	if (h->total + RECORD_HEADER + len > limit)
-		return tls_refuse(h, GNUTLS_A_UNEXPECTED_MESSAGE, -EMSGSIZE,
-		    "handshake is too long");
-	return n < RECORD_HEADER + len ? 0 : (ssize_t)(RECORD_HEADER + len);
-}
-
 /* gnutls_handshake() returned 0. */
 static int
 complete(struct tls_handshake *h)
@@ -303,6 +276,11 @@ complete(struct tls_handshake *h)
 
 	if (h->rec_n > 0)
 		return tls_fail(h, -EPROTO, "record left behind");
+	/* RFC 8446 5.1: keys change here.  It would be lost with the session,
+	 * and GnuTLS 3.7.9 does not look. */
+	if (gnutls_record_check_pending(h->session) > 0)
+		return tls_refuse(h, GNUTLS_A_UNEXPECTED_MESSAGE, -EPROTO,
+		    "something stands behind Finished");
 	if (h->challenge || tls_select_challenge(h->session)) {
 		(void)gnutls_bye(h->session, GNUTLS_SHUT_WR);	/* courtesy */
 		h->state = HS_CHALLENGE;
@@ -367,11 +345,12 @@ feed(struct tls_handshake *h, const uint8_t *in, size_t n, size_t *used)
 	int r;
 
 	for (;;) {
-		k = record_size(h, in + *used, n - *used);
+		k = tls_hs_record(h, in + *used, n - *used);
 		if (k <= 0)
 			return (int)k;		/* 0 is TLS_HS_MORE */
 		h->rec = in + *used;
 		h->rec_n = (size_t)k;
+		h->head_n = TLS_RECORD_HEADER;
 		*used += (size_t)k;
 		h->total += (size_t)k;
 		r = advance(h);

@@ -114,13 +114,16 @@ looks_like_http(const uint8_t *p, size_t n)
 	return true;
 }
 
-/* No session knows a version yet: writes the alert by hand. */
+/* No session knows a version yet: writes the alert by hand.  A type of record
+ * that may not come first is no matter of the version (RFC 8446 5). */
 int
 tls_refuse_foreign(struct tls_handshake *h, const uint8_t *p, size_t n)
 {
-	static const uint8_t alert[] = {
+	const bool is_type = p[0] >= 20 && p[0] <= 23 && p[0] != 22;
+	const uint8_t alert[] = {
 		RECORD_ALERT, 3, 3, 0, 2, GNUTLS_AL_FATAL,
-		GNUTLS_A_PROTOCOL_VERSION
+		is_type ? GNUTLS_A_UNEXPECTED_MESSAGE :
+		    GNUTLS_A_PROTOCOL_VERSION
 	};
 	struct outbuf *tx = &h->st->tx;
 
