@@ -49,6 +49,7 @@ struct event_bus {
 	_Atomic size_t large;		/* bytes in large records that wait */
 	size_t large_max;
 	_Atomic int sleeping;
+	_Atomic bool fresh;		/* emitted, not looked at yet */
 	_Atomic bool stop;
 	int wake_fd;
 	pthread_t thread;
@@ -76,26 +77,33 @@ bump(_Atomic uint64_t *n)
 	atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
 }
 
-void
-event_kick(struct event_bus *bus)
+static void
+wake(struct event_bus *bus)
 {
 	const uint64_t one = 1;
 
 	/* Both sides exchange: whoever comes second sees what the first did
 	 * before.  A full eventfd is awake already. */
-	if (bus != NULL && atomic_exchange(&bus->sleeping, 0) != 0)
+	if (atomic_exchange(&bus->sleeping, 0) != 0)
 		(void)!write(bus->wake_fd, &one, sizeof(one));
 }
 
+/* Most turns that might have emitted have not; waking the publisher for
+ * nothing costs more than an event. */
 void
-event_emit(struct event_bus *bus, const struct event *ev)
+event_kick(struct event_bus *bus)
+{
+	if (bus != NULL && atomic_load(&bus->fresh))
+		wake(bus);
+}
+
+static void
+emit(struct event_bus *bus, const struct event *ev)
 {
 	struct event_record *rec;
 	uint32_t pos;
 	size_t size;
 
-	if (bus == NULL)
-		return;
 	if (event_pack(ev, &rec) != 0) {
 		ring_skip(bus->ring);
 		return;
@@ -107,11 +115,21 @@ event_emit(struct event_bus *bus, const struct event *ev)
 	} else if (ring_push(bus->ring, rec, &pos)) {
 		/* A long turn must not fill the ring of a sleeper. */
 		if ((pos & 255) == 0)
-			event_kick(bus);
+			wake(bus);
 		return;
 	}
 	atomic_fetch_sub(&bus->large, size);
 	mem_free(rec);
+}
+
+void
+event_emit(struct event_bus *bus, const struct event *ev)
+{
+	if (bus == NULL)
+		return;
+	emit(bus, ev);
+	/* Behind the push: whoever takes it back sees what was pushed. */
+	atomic_store(&bus->fresh, true);
 }
 
 /* Makes the text of an event in bus->text; *ret_json: where the object is. */
@@ -394,6 +412,7 @@ run(void *arg)
 	while (!bus->stop) {
 		now = clock_mono_ms();
 		refill_pace(bus, now);
+		(void)atomic_exchange(&bus->fresh, false);
 		busy = drain(bus);
 		done = serve(bus, now);
 		watch_listener(bus, &bus->pub, &bus->pub_canary, now);
@@ -412,7 +431,7 @@ run(void *arg)
 static void
 pipe_added(void *arg)
 {
-	event_kick(arg);
+	wake(arg);
 }
 
 static int
