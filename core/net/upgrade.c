@@ -27,17 +27,21 @@ struct header_source {
 
 struct nth_header {
 	const char *name, *value;
+	size_t name_n;
 	unsigned skip;
 };
 
+/* Some twenty look-ups go through all headers: by length most names differ. */
 static enum MHD_Result
-pick_nth(void *cls, enum MHD_ValueKind kind, const char *name,
-    const char *value)
+pick_nth(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_n,
+    const char *value, size_t value_n)
 {
 	struct nth_header *want = cls;
 
 	(void)kind;
-	if (strcasecmp(name, want->name) != 0)
+	(void)value_n;
+	if (name_n != want->name_n ||
+	    strncasecmp(name, want->name, name_n) != 0)
 		return MHD_YES;
 	if (want->skip > 0) {
 		want->skip--;
@@ -51,9 +55,10 @@ static const char *
 nth_value(const struct ws_headers *h, const char *name, unsigned nth)
 {
 	const struct header_source *src = (const struct header_source *)h;
-	struct nth_header want = { .name = name, .skip = nth };
+	struct nth_header want = { .name = name, .name_n = strlen(name),
+	    .skip = nth };
 
-	(void)MHD_get_connection_values(src->mhd, MHD_HEADER_KIND, pick_nth,
+	(void)MHD_get_connection_values_n(src->mhd, MHD_HEADER_KIND, pick_nth,
 	    &want);
 	return want.value;
 }
