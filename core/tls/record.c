@@ -7,6 +7,7 @@
  */
 #include "tls/record.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -77,16 +78,18 @@ rec_op(struct tls_record *r, enum rec_dir dir, const uint8_t *explicit_nonce,
     uint8_t nonce[AEAD_NONCE_SIZE])
 {
 	const struct rec_cipher *c = &rec_ciphers[r->cipher];
-	uint8_t seq[8];
+	const uint8_t *iv = rec_iv(r, dir);
+	uint64_t low;
 
-	memcpy(nonce, rec_iv(r, dir), AEAD_NONCE_SIZE);
+	/* Whole words: this is done for every record. */
 	if (explicit_nonce != NULL) {
-		memcpy(nonce + 4, explicit_nonce, 8);
+		memcpy(&low, explicit_nonce, 8);
 	} else {
-		put64(seq, r->seq[dir]);
-		for (int i = 0; i < 8; i++)
-			nonce[4 + i] ^= seq[i];
+		memcpy(&low, iv + 4, 8);
+		low ^= htobe64(r->seq[dir]);
 	}
+	memcpy(nonce, iv, 4);
+	memcpy(nonce + 4, &low, 8);
 	return (struct aead_op){
 		.key_id = r->key_id[dir],
 		.key = rec_key(r, dir),
