@@ -129,6 +129,9 @@ struct channel_worker {
 	struct contest *contests;	/* of newcomers for channels here */
 	bool stopping;
 	struct channel *current;	/* whose wake-up it is */
+	struct {
+		uint64_t messages_in, messages_out, bytes_out;
+	} traffic;			/* not told to the counters yet */
 	size_t inflated;		/* bytes, in this wake-up */
 	struct channel *todo, **todo_end;	/* queue by next_todo */
 	struct defer defer;
@@ -141,6 +144,10 @@ struct channel_worker {
 #define COUNT(cw, what, n) \
 	atomic_fetch_add_explicit(&(cw)->shared.counters->what, (n), \
 	    memory_order_relaxed)
+
+/* Tells the counters, which all workers share, of cw->traffic: once a wake-up, or
+ * they would fight over one cache line for every message. */
+void channel_tell_traffic(struct channel_worker *);
 
 /* The staging areas for a channel: the worker's own in its wake-up, the side
  * ones outside of it, which are empty then. */

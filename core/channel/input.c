@@ -196,6 +196,7 @@ channel_settle(struct channel *c)
 	struct channel_worker *cw = c->owner;
 	int r;
 
+	channel_tell_traffic(cw);
 	if (c->phase == PHASE_DEAD)
 		return;
 	r = stream_flush(&c->stream, channel_stage(c),

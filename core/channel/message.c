@@ -51,7 +51,7 @@ assembly_free(struct assembly **pa)
 static void
 deliver(struct channel *c, uint8_t *p, size_t n, bool text)
 {
-	COUNT(c->owner, messages_in, 1);
+	c->owner->traffic.messages_in++;
 	c->protocol->message(c, p, n, text);
 }
 

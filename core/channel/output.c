@@ -43,6 +43,46 @@ channel_backlog_limit(const struct channel *c)
 	return max + max / 2 + 3 * (size_t)c->owner->limits.send_queue;
 }
 
+void
+channel_tell_traffic(struct channel_worker *cw)
+{
+	if (cw->traffic.messages_in > 0)
+		COUNT(cw, messages_in, cw->traffic.messages_in);
+	if (cw->traffic.messages_out > 0)
+		COUNT(cw, messages_out, cw->traffic.messages_out);
+	if (cw->traffic.bytes_out > 0)
+		COUNT(cw, bytes_out, cw->traffic.bytes_out);
+	cw->traffic.messages_in = cw->traffic.messages_out = 0;
+	cw->traffic.bytes_out = 0;
+}
+
+/* Header and payload into the staging area, sending when that is full. */
+static int
+put_frame(struct channel *c, struct stage *st, unsigned first_byte,
+    const void *p, size_t n)
+{
+	struct outbuf *to = &st->plain;
+	size_t limit = channel_backlog_limit(c), head_n;
+	uint8_t head[WS_HEADER_MAX];
+	int r;
+
+	if (outbuf_room(to) >= n && outbuf_room(to) - n >= WS_HEADER_MAX) {
+		head_n = ws_encode_header(to->p + to->n, first_byte, n, NULL);
+		if (n > 0)
+			memcpy(to->p + to->n + head_n, p, n);
+		to->n += head_n + n;
+	} else {
+		head_n = ws_encode_header(head, first_byte, n, NULL);
+		r = stream_write(&c->stream, st, head, head_n, limit);
+		if (r == 0)
+			r = stream_write(&c->stream, st, p, n, limit);
+		if (r != 0)
+			return r;
+	}
+	c->owner->traffic.bytes_out += head_n + n;
+	return 0;
+}
+
 /* Writes one frame.  Errors of the socket end the channel later in the turn. */
 int
 channel_frame(struct channel *c, unsigned first_byte, const void *p, size_t n)
@@ -50,18 +90,13 @@ channel_frame(struct channel *c, unsigned first_byte, const void *p, size_t n)
 	struct channel_worker *cw = c->owner;
 	bool own = cw->current == c;
 	struct stage *st = channel_stage(c);
-	size_t limit = channel_backlog_limit(c);
-	uint8_t head[WS_HEADER_MAX];
-	size_t head_n = ws_encode_header(head, first_byte, n, NULL);
 	int r;
 
 	if (c->phase >= PHASE_LINGER)
 		return -EPIPE;
-	r = stream_write(&c->stream, st, head, head_n, limit);
-	if (r == 0)
-		r = stream_write(&c->stream, st, p, n, limit);
+	r = put_frame(c, st, first_byte, p, n);
 	if (r == 0 && !own)
-		r = stream_flush(&c->stream, st, limit);
+		r = stream_flush(&c->stream, st, channel_backlog_limit(c));
 	if (r == 0 && !own)
 		r = stream_update(&c->stream, cw->loop,
 		    channel_wants_input(c));
@@ -69,7 +104,8 @@ channel_frame(struct channel *c, unsigned first_byte, const void *p, size_t n)
 		channel_io_error(c, r);
 		return -EPIPE;
 	}
-	COUNT(cw, bytes_out, head_n + n);
+	if (!own)
+		channel_tell_traffic(cw);
 	return 0;
 }
 
@@ -118,7 +154,9 @@ channel_send(struct channel *c, const void *p, size_t n, bool text)
 	else
 		r = channel_frame(c, opcode | WS_FIN, p, n);
 	if (r == 0)
-		COUNT(c->owner, messages_out, 1);
+		c->owner->traffic.messages_out++;
+	if (c->owner->current != c)
+		channel_tell_traffic(c->owner);
 	return r;
 }
 
