@@ -183,6 +183,8 @@ void channel_wake(struct watch *, uint32_t events);
 /* Parses plaintext as far as answers have room; holds the rest. */
 void channel_feed(struct channel *, uint8_t *p, size_t n);
 void channel_feed_held(struct channel *);
+/* Other work of ours than passing on messages follows. */
+void channel_messages_end(struct channel *);
 /* What its input is held to just now. */
 struct ws_rules channel_rules(const struct channel *);
 /* Whether its socket is to be read. */

@@ -78,8 +78,15 @@ hold(struct channel *c, const struct ws_input *in)
 		channel_io_error(c, -ENOMEM);
 }
 
+void
+channel_messages_end(struct channel *c)
+{
+	if (c->protocol->messages_end != NULL)
+		c->protocol->messages_end(c);
+}
+
 static void
-parse(struct channel *c, struct ws_input in)
+take_frames(struct channel *c, struct ws_input in)
 {
 	struct ws_rules rules;
 	struct ws_piece piece;
@@ -110,6 +117,13 @@ parse(struct channel *c, struct ws_input in)
 			break;
 		}
 	}
+}
+
+static void
+parse(struct channel *c, struct ws_input in)
+{
+	take_frames(c, in);
+	channel_messages_end(c);
 }
 
 void

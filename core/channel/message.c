@@ -81,6 +81,7 @@ deliver_compressed(struct channel *c, const uint8_t *p, size_t n, bool text)
 	size_t whole;
 	int r = 0;
 
+	channel_messages_end(c);
 	if (cw->inflater == NULL)
 		r = inflater_new(&cw->inflater);
 	if (r == 0)

@@ -64,6 +64,9 @@ struct channel_protocol {
 	    const struct net_request *request);
 	/* One whole message; p is valid during the call and may be changed. */
 	void (*message)(struct channel *, uint8_t *p, size_t n, bool text);
+	/* Optional: nothing but message() was done since the first of a row of
+	 * them, and the row ends.  For who wants to know how long it took. */
+	void (*messages_end)(struct channel *);
 	/* There is room in the send queue again after -EAGAIN. */
 	void (*drained)(struct channel *);
 	/* The answer to channel_authenticate(). */

@@ -46,6 +46,8 @@ struct cleat_self {
 	unsigned posted;		/* mails on their way */
 	/* What channels call (proto_host.c). */
 	struct channel_protocol proto;
+	bool in_row;			/* messages, since self_enter() then */
+	uint64_t row_began;
 };
 
 enum plug_state { PLUG_NEW, PLUG_OPEN, PLUG_UP, PLUG_FAILED, PLUG_STOPPED };
@@ -106,7 +108,8 @@ int self_post(struct cleat_self *, struct mail *);
 /* First thing in such a mail's fn.  false: stopped meanwhile, free it only. */
 bool self_arrived(struct cleat_self *);
 
-/* Around each op: what takes longer than PLUG_SLOW_MS is logged and counted. */
+/* Around each op, or a row of messages: what takes longer than PLUG_SLOW_MS is
+ * logged and counted. */
 uint64_t self_enter(void);
 void self_leave(struct cleat_self *, const char *op, uint64_t entered);
 

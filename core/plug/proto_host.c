@@ -101,11 +101,26 @@ on_message(struct channel *ch, uint8_t *p, size_t n, bool text)
 	struct cleat_self *s = proto_self(ch);
 	struct cleat_msg m = { .size = sizeof(m), .is_text = text, .p = p,
 	    .n = n };
-	uint64_t t = self_enter();
 
+	/* Asking the clock twice for each of sixteen small messages that came
+	 * together took 4 % of their CPU. */
+	if (!s->in_row) {
+		s->in_row = true;
+		s->row_began = self_enter();
+	}
 	s->inst->module->ops.proto.message(s->data, proto_chan(ch),
 	    channel_session(ch), &m);
-	self_leave(s, "message", t);
+}
+
+static void
+on_messages_end(struct channel *ch)
+{
+	struct cleat_self *s = proto_self(ch);
+
+	if (!s->in_row)
+		return;
+	s->in_row = false;
+	self_leave(s, "message", s->row_began);
 }
 
 static void
@@ -212,6 +227,7 @@ proto_part_init(struct cleat_self *s)
 		.anonymous = (ops->flags & CLEAT_PROTOCOL_ANONYMOUS) != 0,
 		.open = on_open,
 		.message = on_message,
+		.messages_end = on_messages_end,
 		.drained = on_drained,
 		.authenticated = on_authenticated,
 		.closed = on_closed,
