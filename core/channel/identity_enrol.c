@@ -13,21 +13,26 @@
 #include "channel/auth.h"
 
 /* Who has it by now: what was true when it was asked may have changed, and
- * nothing else is written meanwhile.  0: somebody new; -EALREADY: this very
- * credential has it; -EACCES. */
+ * nothing else is written meanwhile.  0: it may be given away; -EALREADY: this
+ * very credential has it; -EACCES.  An endpoint that is known, though nobody can be
+ * it, is only given to whom an operator or a CA has spoken for: what is stored of
+ * it is not for whoever asks. */
 static int
 look_again(struct change *c, struct store_db *db, enum store_status *ret_was)
 {
 	uint64_t others = 0;
 	int r = store_endpoint_status(db, c->endpoint, ret_was);
+	bool known = r == 0;
 
-	if (r == 0 && *ret_was == STORE_DENIED)
+	if (known && *ret_was == STORE_DENIED)
 		return -EACCES;
-	if (r == 0 || r == -ENOENT)
+	if (known || r == -ENOENT)
 		r = store_credential_find(db, c->endpoint,
 		    c->credential.kind, c->credential.value, &c->number);
 	if (r == 0)
 		return -EALREADY;
+	if (r == -ENOENT && known && !c->has_one_time && !c->shared)
+		return -EACCES;
 	if (r == -ENOENT && !c->shared)
 		r = store_credential_count(db, c->endpoint, &others);
 	if (r == -ENOENT)

@@ -217,6 +217,41 @@ def test_nobody_approves(scene):
     finish(d)
 
 
+def test_known_is_not_asked_for(scene):
+    """approve, open: nobody asks for an endpoint that is known, revoked or not"""
+    old, evil = Key(scene, 'old'), Key(scene, 'evil')
+    for mode in ('approve', 'open'):
+        d = start(scene, mode, enrol=mode, pending_age='1s')
+        with d.bus() as bus:
+            ctl(d, 'endpoint', 'add', 'till')
+            stays_out(d, 'till', enrol('till', evil))
+            made = d.control.post('/v1/endpoints/till/credentials', {
+                'kind': 'key', 'public_key': old.public})
+            device = comes(d, 'till', by_key(old, 'till'))
+            device.call('telemetry', {'seq': 1, 'data': ['precious']})
+            device.close()
+            ctl(d, 'credential', 'revoke', str(made['number']))
+            stays_out(d, 'till', enrol('till', evil))
+            stays_out(d, 'till', enrol('till', old))
+            # One who waits is swept in the meantime, nobody else.
+            if mode == 'approve':
+                stays_out(d, 'n1', enrol('n1', evil), PENDING)
+                bus.expect('endpoint.forgotten', 'n1')
+            check(not bus.find('endpoint.forgotten', 'till'), 'swept')
+            check(not bus.find('endpoint.pending', 'till'), 'asked for')
+        again(d)
+        till = d.control.get('/v1/endpoints/till')
+        equal((till['status'], till['telemetry_seq']), ('active', 1))
+        equal([r['revoked'] for r in credentials(d, 'till')], [True])
+        stays_out(d, 'till', enrol('till', old))
+        once = ctl(d, 'enrol', 'token', '--endpoint', 'till')
+        stays_out(d, 'till', enrol('till', old, token=once))
+        device = comes(d, 'till', enrol('till', evil, token=once))
+        equal(device.hello_result['channel'], 2)
+        device.close()
+        finish(d)
+
+
 def test_open(scene):
     """open: whoever comes is let in, until so many are; no id comes twice"""
     d = start(scene, enrol='open', open_max='3')

@@ -507,6 +507,47 @@ figures(void)
 }
 
 static void
+who_is_known_is_replaced_by_an_operators_word_only(void **state)
+{
+	static const enum identity_enrol modes[] = {
+		ENROL_APPROVE, ENROL_OPEN
+	};
+	struct identity_rules r = rules;
+	struct op token, o = op_new();
+	struct key k, stranger;
+	uint64_t number;
+
+	(void)state;
+	new_key(&k);
+	new_key(&stranger);
+	number = know("till-1", &k);	/* all of it will be revoked */
+	assert_int_equal(finish(&o, identity_revoke(rig.identity, number,
+	    &o.op)), 0);
+	o = op_new();			/* nothing was ever given to it */
+	assert_int_equal(finish(&o, identity_admit(rig.identity, "till-2",
+	    &o.op)), 0);
+	for (int i = 0; i < 2; i++) {
+		r.enrol = modes[i];
+		identity_set_rules(rig.identity, &r);
+		for (int id = 1; id <= 2; id++) {
+			assert_int_equal(ask(&o, id == 1 ? "till-1" : "till-2",
+			    NULL, &stranger), 0);
+			assert_int_equal(finish(&o, 0), -EACCES);
+		}
+		assert_int_equal(ask(&o, "till-1", NULL, &k), 0);
+		assert_int_equal(finish(&o, 0), -EACCES);
+	}
+	assert_int_equal(figures().pending, 0);
+	identity_sweep(rig.identity, INT64_MAX - 1000);
+	assert_int_equal(endpoint_table_count(rig.endpoints), 2);
+	one_time_token(2, &token);
+	assert_int_equal(ask(&o, "till-1", token.op.secret, &k), 0);
+	assert_int_equal(finish(&o, 0), -EACCES);	/* revoked for good */
+	assert_int_equal(ask(&o, "till-1", token.op.secret, &stranger), 0);
+	assert_int_equal(finish(&o, 0), 0);
+}
+
+static void
 of_two_that_enrol_as_one_at_the_same_moment_one_is_it(void **state)
 {
 	struct op token, a, b;
@@ -826,6 +867,7 @@ main(void)
 		TEST(closed_lets_in_by_a_one_time_token_only_and_once),
 		TEST(without_a_key_a_token_is_made),
 		TEST(approve_makes_a_device_wait_within_limits),
+		TEST(who_is_known_is_replaced_by_an_operators_word_only),
 		TEST(open_lets_in_until_so_many_are_known),
 		TEST(of_two_that_enrol_as_one_at_the_same_moment_one_is_it),
 		TEST(one_that_asks_twice_at_the_same_moment_is_let_in_twice),
