@@ -61,6 +61,17 @@ set_status(struct identity *in, const char *endpoint,
 	return change_submit(c);
 }
 
+/* Who asked for it a moment ago is not approved by this. */
+static int
+run_first(struct store_job *j, struct store_db *db)
+{
+	enum store_status was;
+	int r = store_endpoint_status(db,
+	    CT_CONTAINER(j, struct change, job)->endpoint, &was);
+
+	return r == -ENOENT ? run_admit(j, db) : r == 0 ? -EEXIST : r;
+}
+
 int
 identity_admit(struct identity *in, const char *endpoint,
     struct identity_op *op)
@@ -69,7 +80,8 @@ identity_admit(struct identity *in, const char *endpoint,
 		return -EINVAL;
 	if (known(in, endpoint))
 		return -EEXIST;
-	return set_status(in, endpoint, STORE_ACTIVE, EVENT_TYPES, op);
+	return change_submit(change_new(in, endpoint, op, run_first,
+	    settle_admit));
 }
 
 int

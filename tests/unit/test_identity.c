@@ -640,6 +640,27 @@ limits_hold_for_those_who_come_at_the_same_moment(void **state)
 }
 
 static void
+making_an_endpoint_known_approves_nobody_who_asked_for_it(void **state)
+{
+	struct identity_rules r = rules;
+	struct op a, o = op_new();
+	struct hold h;
+	struct key k;
+
+	(void)state;
+	new_key(&k);
+	r.enrol = ENROL_APPROVE;
+	identity_set_rules(rig.identity, &r);
+	hold(&h);
+	assert_int_equal(ask(&a, "till-1", NULL, &k), 0);
+	assert_int_equal(identity_admit(rig.identity, "till-1", &o.op), 0);
+	let_go(&h);
+	assert_int_equal(finish(&a, 0), -EINPROGRESS);
+	assert_int_equal(finish(&o, 0), -EEXIST);
+	assert_int_equal(ask(&a, "till-1", NULL, &k), -EINPROGRESS);
+}
+
+static void
 what_an_operator_takes_away_stays_away(void **state)
 {
 	struct op token, a, o;
@@ -872,6 +893,7 @@ main(void)
 		TEST(of_two_that_enrol_as_one_at_the_same_moment_one_is_it),
 		TEST(one_that_asks_twice_at_the_same_moment_is_let_in_twice),
 		TEST(limits_hold_for_those_who_come_at_the_same_moment),
+		TEST(making_an_endpoint_known_approves_nobody_who_asked_for_it),
 		TEST(what_an_operator_takes_away_stays_away),
 		TEST(an_expired_key_does_not_come_back_by_enrolling),
 		TEST(who_waits_is_let_in_by_a_one_time_token),
