@@ -18,6 +18,7 @@
 
 struct tls_client;
 struct tls_client_policy;
+struct tls_review;
 struct tls_trust;
 
 struct tls_client_spec {
@@ -35,6 +36,10 @@ int tls_client_policy_new(const struct tls_client_spec *, char *why,
     struct tls_client_policy **ret);
 /* After every connection was freed. */
 void tls_client_policy_free(struct tls_client_policy **);
+/* tls_trust_info() of its trust. */
+struct tls_trust_info;
+void tls_client_policy_trust_info(const struct tls_client_policy *,
+    struct tls_trust_info *ret);
 
 /* Where the wire bytes go.  Both return how many bytes, or -errno (-EAGAIN: not
  * now); recv returns 0 at the end of the stream. */
@@ -80,6 +85,28 @@ bool tls_client_wants_write(const struct tls_client *);
 
 /* After the handshake. */
 bool tls_client_resumed(const struct tls_client *);
+
+/*
+ * For diagnosis.  The judgement of this connection is also written to *review
+ * (tls/review.h), which must stay.  With `go_on` a server that is refused is
+ * talked to all the same: the caller says no secret to it, and the policy has no
+ * certificate of ours.
+ */
+void tls_client_review(struct tls_client *, struct tls_review *, bool go_on);
+
+/* From the server's certificate on, also when it was refused. */
+struct tls_client_facts {
+	char version[16], suite[64], group[32];	/* "": not known */
+	bool asked;			/* for a certificate of ours */
+};
+void tls_client_facts(const struct tls_client *, struct tls_client_facts *ret);
+/* The i-th certificate that the server has sent, and its OCSP response, in DER;
+ * the connection's.  -ENOENT. */
+int tls_client_sent(const struct tls_client *, unsigned i, const void **ret,
+    size_t *ret_n);
+int tls_client_staple(const struct tls_client *, const void **ret,
+    size_t *ret_n);
+
 /* RFC 9266.  -ENOTSUP: TLS 1.2 without extended master secret. */
 int tls_client_exporter(const struct tls_client *, uint8_t ret[32]);
 /* One line about the last error, owned by the connection. */

@@ -28,6 +28,8 @@ struct tls_client {
 	bool blocked_write;		/* the last -EAGAIN was the wire's */
 	int io_error;			/* -errno of io, 0: none */
 	unsigned warnings;
+	struct tls_review *review;	/* the caller's, or NULL */
+	bool go_on;			/* with a server that is refused */
 	char distrust[640];		/* why verification failed, or "" */
 	char reason[640];
 };

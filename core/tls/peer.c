@@ -48,7 +48,7 @@ judge(struct tls_handshake *h)
 		    GNUTLS_A_HANDSHAKE_FAILURE, "is missing");
 		return -EACCES;
 	}
-	tls_trust_judge(l->trust, h->session, l->xcred, NULL, &j);
+	tls_trust_judge(l->trust, h->session, l->xcred, NULL, NULL, &j);
 	if (j.error == 0) {
 		h->proved = j.proved;
 		h->proof = j.proof;

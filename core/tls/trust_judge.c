@@ -21,33 +21,54 @@ static const struct {
 	unsigned flag;
 	gnutls_alert_description_t alert;
 	const char *text;
+	enum tls_review_item item;
 } flaws[] = {
-	{GNUTLS_CERT_REVOKED, GNUTLS_A_CERTIFICATE_REVOKED, "is revoked"},
+	{GNUTLS_CERT_REVOKED, GNUTLS_A_CERTIFICATE_REVOKED, "is revoked",
+	    TLS_REVIEW_REVOCATION},
 	{GNUTLS_CERT_SIGNER_NOT_FOUND, GNUTLS_A_UNKNOWN_CA,
-	    "has an unknown issuer"},
+	    "has an unknown issuer", TLS_REVIEW_CHAIN},
 	{GNUTLS_CERT_SIGNER_NOT_CA, GNUTLS_A_UNKNOWN_CA,
-	    "has an issuer that is no CA"},
+	    "has an issuer that is no CA", TLS_REVIEW_CHAIN},
 	{GNUTLS_CERT_SIGNATURE_FAILURE, GNUTLS_A_BAD_CERTIFICATE,
-	    "has a wrong signature"},
-	{GNUTLS_CERT_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED, "is expired"},
+	    "has a wrong signature", TLS_REVIEW_CHAIN},
+	{GNUTLS_CERT_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED, "is expired",
+	    TLS_REVIEW_DATES},
 	{GNUTLS_CERT_NOT_ACTIVATED, GNUTLS_A_CERTIFICATE_EXPIRED,
-	    "is not valid yet"},
+	    "is not valid yet", TLS_REVIEW_DATES},
 	{GNUTLS_CERT_UNEXPECTED_OWNER, GNUTLS_A_BAD_CERTIFICATE,
-	    "is for another name"},
+	    "is for another name", TLS_REVIEW_NAME},
 	{GNUTLS_CERT_INSECURE_ALGORITHM, GNUTLS_A_BAD_CERTIFICATE,
-	    "is weakly signed"},
+	    "is weakly signed", TLS_REVIEW_CHAIN},
 	{GNUTLS_CERT_PURPOSE_MISMATCH, GNUTLS_A_UNSUPPORTED_CERTIFICATE,
-	    NULL},
-	{GNUTLS_CERT_INVALID, GNUTLS_A_BAD_CERTIFICATE, "is not trusted"}
+	    NULL, TLS_REVIEW_CHAIN},
+	{GNUTLS_CERT_MISSING_OCSP_STATUS, GNUTLS_A_BAD_CERTIFICATE,
+	    "must come with an OCSP response, and comes without",
+	    TLS_REVIEW_CHAIN},
+	{GNUTLS_CERT_INVALID_OCSP_STATUS, GNUTLS_A_BAD_CERTIFICATE,
+	    "comes with an OCSP response that is wrong", TLS_REVIEW_CHAIN},
+	{GNUTLS_CERT_INVALID, GNUTLS_A_BAD_CERTIFICATE, "is not trusted",
+	    TLS_REVIEW_CHAIN}
 };
 
+/* The first time; what follows is for the review alone. */
 static void
 refuse(struct tls_judgement *j, gnutls_alert_description_t alert,
     const char *text)
 {
+	if (j->error != 0)
+		return;
 	j->error = -EACCES;
 	j->alert = alert;
 	(void)snprintf(j->why, sizeof(j->why), "%s", text);
+}
+
+static const char *
+flaw_text(const struct tls_trust *t, size_t i)
+{
+	if (flaws[i].text != NULL)
+		return flaws[i].text;
+	return t->of_clients ? "is not for TLS clients" :
+	    "is not for TLS servers";
 }
 
 static void
@@ -59,9 +80,7 @@ refuse_status(const struct tls_trust *t, struct tls_judgement *j,
 	while (i + 1 < sizeof(flaws) / sizeof(*flaws) &&
 	    (status & flaws[i].flag) == 0)
 		i++;
-	refuse(j, flaws[i].alert, flaws[i].text != NULL ? flaws[i].text :
-	    t->of_clients ? "is not for TLS clients" :
-	    "is not for TLS servers");
+	refuse(j, flaws[i].alert, flaw_text(t, i));
 }
 
 /* ---- chain, name, dates ----------------------------------------------------------- */
@@ -74,6 +93,7 @@ struct look {
 	gnutls_x509_crt_t sent[SENT_MAX];
 	unsigned sent_n;
 	struct tls_path path;
+	struct tls_review *review;	/* NULL: not wanted */
 };
 
 static int
@@ -135,6 +155,15 @@ verify(struct look *l, unsigned *ret)
 	return r < 0 ? tls_vendor_errno(r) : 0;
 }
 
+static bool
+may_sign_itself(const struct look *l)
+{
+	gnutls_x509_crt_t leaf = l->sent[0];
+
+	return l->trust->self_signed && gnutls_x509_crt_check_issuer(leaf,
+	    leaf) != 0 && tls_signed_by(leaf, leaf);
+}
+
 /* What is left of the verdict after the switches.  The library stops looking at
  * a chain that has no issuer, so that what is forgiven is no verdict about name
  * and dates. */
@@ -143,17 +172,15 @@ forgive(const struct look *l, unsigned status)
 {
 	const unsigned issuer = GNUTLS_CERT_SIGNER_NOT_FOUND |
 	    GNUTLS_CERT_SIGNER_NOT_CA | GNUTLS_CERT_INVALID;
-	gnutls_x509_crt_t leaf = l->sent[0];
 
 	if (status == 0)
 		return 0;
 	if (l->trust->any_chain)
 		status = 0;
-	else if (l->trust->self_signed && gnutls_x509_crt_check_issuer(leaf,
-	    leaf) != 0 && tls_signed_by(leaf, leaf))
+	else if (may_sign_itself(l))
 		status &= ~issuer;
 	if (status == 0 && !l->trust->any_chain)
-		status = dates(leaf);
+		status = dates(l->sent[0]);
 	if (status == 0 && !names_host(l))
 		status = GNUTLS_CERT_UNEXPECTED_OWNER;
 	return status;
@@ -211,14 +238,79 @@ revoked_in(const struct tls_trust *t, const struct tls_proof *p)
 	return NULL;
 }
 
+/* ---- what a person is told ---------------------------------------------------------- */
+
+/* The library does not look at all of it once something is wrong, and leaves the
+ * name alone when it was not asked. */
+static unsigned
+all_flaws(const struct look *l, unsigned status)
+{
+	for (unsigned i = 0; i < l->path.n; i++)
+		status |= dates(l->path.crt[i]);
+	if (l->host != NULL &&
+	    gnutls_x509_crt_check_hostname(l->sent[0], l->host) == 0)
+		status |= GNUTLS_CERT_UNEXPECTED_OWNER;
+	if (l->trust->ca_n > 0 && !l->path.anchored)
+		status |= GNUTLS_CERT_SIGNER_NOT_FOUND;
+	if ((status & ~(unsigned)GNUTLS_CERT_INVALID) != 0)
+		status &= ~(unsigned)GNUTLS_CERT_INVALID;
+	return status;
+}
+
 static void
-judge(struct look *l, struct tls_judgement *j)
+review_status(const struct look *l, unsigned status)
+{
+	const struct tls_trust *t = l->trust;
+	struct tls_review *r = l->review;
+	const unsigned when = GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED;
+	enum tls_review_state state;
+	unsigned flag;
+	bool itself;
+
+	if (r == NULL)
+		return;
+	itself = may_sign_itself(l);
+	status = all_flaws(l, status);
+	for (size_t i = 0; i < sizeof(flaws) / sizeof(*flaws); i++) {
+		flag = flaws[i].flag;
+		if ((status & flag) == 0)
+			continue;
+		state = TLS_REVIEW_UNMET;
+		if (flag == GNUTLS_CERT_UNEXPECTED_OWNER ? t->any_name :
+		    t->any_chain || (itself && (flag & when) == 0))
+			state = TLS_REVIEW_FORGIVEN;
+		tls_review_fault(r, flaws[i].item, state, flaw_text(t, i));
+	}
+	tls_review_met(r, TLS_REVIEW_CHAIN);
+	tls_review_met(r, TLS_REVIEW_DATES);
+	if (l->host != NULL)
+		tls_review_met(r, TLS_REVIEW_NAME);
+}
+
+static void
+review_revocation(const struct look *l, const char *revoked)
+{
+	struct tls_review *r = l->review;
+
+	if (revoked != NULL)
+		tls_review_fault(r, TLS_REVIEW_REVOCATION, TLS_REVIEW_UNMET,
+		    revoked);
+	else if (l->trust->crls > 0 && l->path.n < 2 && !l->path.anchored)
+		tls_review_fault(r, TLS_REVIEW_REVOCATION,
+		    TLS_REVIEW_NOT_ASKED, "cannot be looked up in the lists, "
+		    "as its issuer is not known");
+	else if (l->trust->crls > 0)
+		tls_review_met(r, TLS_REVIEW_REVOCATION);
+}
+
+/* ---- the judgement -------------------------------------------------------------------- */
+
+/* False: that was all. */
+static bool
+judge_status(struct look *l, struct tls_judgement *j)
 {
 	const struct tls_trust *t = l->trust;
 	unsigned status = 0, left;
-	const char *revoked;
-	bool listed = false;
-	char why[sizeof(j->why)];
 	int r = import_sent(l);
 
 	if (r == 0)
@@ -226,23 +318,33 @@ judge(struct look *l, struct tls_judgement *j)
 	if (r != 0) {
 		refuse(j, GNUTLS_A_BAD_CERTIFICATE, "cannot be read");
 		j->error = r == -ENOMEM ? r : -EACCES;
-		return;
+		return false;
 	}
 	left = forgive(l, status);
-	if (left != 0) {
+	if (left != 0)
 		refuse_status(t, j, left);
-		return;
-	}
+	if (left != 0 && l->review == NULL)
+		return false;
 	tls_path_find(t, l->xcred, l->sent, l->sent_n, &l->path);
 	/* The library may know a way that is not looked for here, and with the
 	 * system's authorities need not find one by itself. */
 	if (status == 0 && t->ca_n > 0 && !l->path.anchored)
-		left = GNUTLS_CERT_SIGNER_NOT_FOUND;
-	if (left != 0) {
-		refuse_status(t, j, left);
-		return;
-	}
+		refuse_status(t, j, GNUTLS_CERT_SIGNER_NOT_FOUND);
+	review_status(l, status);
 	j->proof.anchored = status == 0 && l->path.anchored;
+	return j->error == 0 || l->review != NULL;
+}
+
+static void
+judge(struct look *l, struct tls_judgement *j)
+{
+	const struct tls_trust *t = l->trust;
+	struct tls_match match = { .review = l->review };
+	const char *revoked;
+	int r;
+
+	if (!judge_status(l, j))
+		return;
 	r = fill_proof(l, &j->proof);
 	if (r < 0) {
 		refuse(j, GNUTLS_A_BAD_CERTIFICATE,
@@ -250,34 +352,43 @@ judge(struct look *l, struct tls_judgement *j)
 		return;
 	}
 	revoked = revoked_in(t, &j->proof);
-	if (revoked != NULL) {
+	review_revocation(l, revoked);
+	if (revoked != NULL)
 		refuse(j, GNUTLS_A_CERTIFICATE_REVOKED, revoked);
+	if (revoked != NULL && l->review == NULL)
 		return;
-	}
-	r = tls_trust_match(t, &l->path, j->proof.sha256, why, sizeof(why),
-	    &listed);
+	r = tls_trust_match(t, &l->path, j->proof.sha256, &match);
 	if (r < 0)
 		refuse(j, r == -EACCES ? GNUTLS_A_ACCESS_DENIED :
-		    GNUTLS_A_BAD_CERTIFICATE, r == -EACCES ? why :
+		    GNUTLS_A_BAD_CERTIFICATE, r == -EACCES ? match.why :
 		    "has a key that cannot be read");
 	else
-		j->proved = j->proof.anchored || listed;
+		j->proved = j->error == 0 && (j->proof.anchored ||
+		    match.listed);
 }
 
 void
 tls_trust_judge(const struct tls_trust *t, gnutls_session_t session,
     gnutls_certificate_credentials_t xcred, const char *host,
-    struct tls_judgement *ret)
+    struct tls_review *review, struct tls_judgement *ret)
 {
 	struct look l = {
-		.trust = t, .session = session, .xcred = xcred, .host = host
+		.trust = t, .session = session, .xcred = xcred, .host = host,
+		.review = review
 	};
 
 	memset(ret, 0, sizeof(*ret));
+	if (review != NULL)
+		memset(review, 0, sizeof(*review));
 	judge(&l, ret);
 	tls_path_fini(&l.path);
 	while (l.sent_n > 0)
 		gnutls_x509_crt_deinit(l.sent[--l.sent_n]);
+	if (review == NULL)
+		return;
+	review->judged = true;
+	review->error = ret->error;
+	memcpy(review->why, ret->why, sizeof(review->why));
 }
 
 int

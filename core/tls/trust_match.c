@@ -23,24 +23,29 @@ struct match {
 	const struct tls_path *path;
 	const uint8_t *sha256;
 	unsigned asked, met;
-	bool listed;
-	char *why;			/* of the first that is not met */
-	size_t why_n;
+	struct tls_match *to;
 };
 
-static void say(struct match *, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-say(struct match *m, const char *fmt, ...)
+/* The first that is not met is the reason. */
+static void __attribute__((format(printf, 3, 4)))
+say(struct match *m, enum tls_review_item item, const char *fmt, ...)
 {
+	char text[sizeof(m->to->why)];
 	va_list ap;
 
-	if (m->why[0] != '\0')
-		return;
 	va_start(ap, fmt);
-	(void)vsnprintf(m->why, m->why_n, fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	if (m->to->why[0] == '\0')
+		memcpy(m->to->why, text, sizeof(text));
+	tls_review_fault(m->to->review, item, TLS_REVIEW_UNMET, text);
+}
+
+static void
+met(struct match *m, enum tls_review_item item)
+{
+	m->met++;
+	tls_review_met(m->to->review, item);
 }
 
 /* A peer's text, as far as it is harmless in a line. */
@@ -119,10 +124,10 @@ match_fields(struct match *m)
 		m->asked++;
 		if (field_is(m->path->crt[0], (enum tls_trust_field)f,
 		    m->trust->field[f], seen))
-			m->met++;
+			met(m, TLS_REVIEW_FIELDS);
 		else
-			say(m, "has %s \"%.100s\", \"%.100s\" is expected",
-			    names[f], tame(seen), m->trust->field[f]);
+			say(m, TLS_REVIEW_FIELDS, "has %s \"%.100s\", "
+			    "\"%.100s\" is expected", names[f], tame(seen), m->trust->field[f]);
 	}
 }
 
@@ -186,9 +191,10 @@ match_sans(struct match *m)
 		return;
 	m->asked++;
 	if (has_san(m->trust, m->path->crt[0]))
-		m->met++;
+		met(m, TLS_REVIEW_SANS);
 	else
-		say(m, "has none of the alternative names that are expected");
+		say(m, TLS_REVIEW_SANS, "has none of the alternative names "
+		    "that are expected");
 }
 
 /* ---- the certificate itself, and keys ---------------------------------------------- */
@@ -202,12 +208,13 @@ match_fingerprint(struct match *m)
 		return;
 	m->asked++;
 	if (tls_trust_listed(m->trust, m->sha256)) {
-		m->met++;
-		m->listed = true;
+		met(m, TLS_REVIEW_FINGERPRINT);
+		m->to->listed = true;
 		return;
 	}
 	digest_hex(m->sha256, 32, hex);
-	say(m, "has a fingerprint that is not in the list: %s", hex);
+	say(m, TLS_REVIEW_FINGERPRINT, "has a fingerprint that is not in the "
+	    "list: %s", hex);
 }
 
 static int
@@ -245,8 +252,8 @@ say_pins(struct match *m, const char *seen)
 		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s%s",
 		    i == 0 ? "" : " or ", t->pins[i].ca ? "ca:" : "",
 		    t->pins[i].text);
-	say(m, "has a key that does not match the pins: seen %s, expected %s",
-	    seen, list);
+	say(m, TLS_REVIEW_PINS, "has a key that does not match the pins: "
+	    "seen %s, expected %s", seen, list);
 }
 
 /* A pin of a CA counts for what stands above: each step upwards is a signature
@@ -263,35 +270,45 @@ match_pins(struct match *m)
 	if (pin_of(m->path->crt[0], seen) < 0)
 		return -EINVAL;
 	found = pinned(m->trust, seen, false);
-	m->listed = m->listed || found;
+	m->to->listed = m->to->listed || found;
 	for (unsigned i = 1; !found && i < m->path->n; i++)
 		found = pin_of(m->path->crt[i], text) >= 0 &&
 		    pinned(m->trust, text, true);
 	if (found)
-		m->met++;
+		met(m, TLS_REVIEW_PINS);
 	else
 		say_pins(m, seen);
 	return 0;
 }
 
+/* One of the criteria was enough: what is not met is forgiven. */
+static void
+forgive(struct tls_review *r)
+{
+	for (int i = TLS_REVIEW_FIELDS; r != NULL && i < TLS_REVIEW_ITEMS; i++)
+		if (r->item[i].state == TLS_REVIEW_UNMET)
+			r->item[i].state = TLS_REVIEW_FORGIVEN;
+}
+
 int
 tls_trust_match(const struct tls_trust *t, const struct tls_path *path,
-    const uint8_t sha256[32], char *why, size_t n, bool *ret_listed)
+    const uint8_t sha256[32], struct tls_match *ret)
 {
 	struct match m = {
-		.trust = t, .path = path, .sha256 = sha256, .why = why,
-		.why_n = n
+		.trust = t, .path = path, .sha256 = sha256, .to = ret
 	};
 	int r;
 
-	why[0] = '\0';
+	ret->why[0] = '\0';
+	ret->listed = false;
 	match_fields(&m);
 	match_sans(&m);
 	match_fingerprint(&m);
 	r = match_pins(&m);
 	if (r < 0)
 		return r;
-	*ret_listed = m.listed;
+	if (t->any_of && m.met > 0)
+		forgive(ret->review);
 	if (m.asked == 0 || (t->any_of ? m.met > 0 : m.met == m.asked))
 		return 0;
 	return -EACCES;

@@ -9,6 +9,7 @@
 #include <gnutls/x509.h>
 
 #include "tls/pins.h"
+#include "tls/review.h"
 #include "tls/trust.h"
 
 #define TLS_WEAKNESSES_MAX 8
@@ -90,11 +91,22 @@ void tls_path_find(const struct tls_trust *,
     struct tls_path *ret);
 void tls_path_fini(struct tls_path *);
 
-/* trust_match.c: are the criteria met?  0, or -EACCES with why[n]; -EINVAL the
- * certificate cannot be read.  *ret_listed: its fingerprint or its own key is
- * one that is listed. */
+/* trust_match.c: are the criteria met?  0, or -EACCES with why; -EINVAL the
+ * certificate cannot be read. */
+struct tls_match {
+	char why[512];
+	/* The fingerprint or the leaf's own key is one that is listed. */
+	bool listed;
+	struct tls_review *review;	/* the caller's; NULL: none wanted */
+};
 int tls_trust_match(const struct tls_trust *, const struct tls_path *,
-    const uint8_t sha256[32], char *why, size_t n, bool *ret_listed);
+    const uint8_t sha256[32], struct tls_match *ret);
+
+/* trust_review.c: one more fault of an item; nothing when review is NULL. */
+void tls_review_fault(struct tls_review *, enum tls_review_item,
+    enum tls_review_state, const char *text);
+/* It is met, if nothing was wrong so far. */
+void tls_review_met(struct tls_review *, enum tls_review_item);
 
 /* trust_judge.c */
 struct tls_judgement {
@@ -112,10 +124,12 @@ int tls_trust_apply(const struct tls_trust *,
     gnutls_certificate_credentials_t, char *why);
 /*
  * Judges the certificates that the peer has shown, in a handshake or in the
- * ticket that it came back with.  host: NULL none.  There must be one.
+ * ticket that it came back with.  host: NULL none.  There must be one.  review
+ * (NULL: none) is filled with all that is to be said; without it the first fault
+ * ends the work.
  */
 void tls_trust_judge(const struct tls_trust *, gnutls_session_t,
     gnutls_certificate_credentials_t, const char *host,
-    struct tls_judgement *ret);
+    struct tls_review *review, struct tls_judgement *ret);
 
 #endif
