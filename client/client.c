@@ -73,6 +73,7 @@ cleat_client_new(const struct cleat_client_opts *o, char *why,
 	if (c == NULL)
 		return -ENOMEM;
 	c->link.fd = -1;
+	c->challenged = client_send_hello;
 	r = client_opts_take(c, o, why);
 	if (r != 0) {
 		cleat_client_free(&c);
@@ -176,8 +177,8 @@ link_on(struct cleat_client *c)
 	c->phase = CLIENT_UPGRADE;
 }
 
-static int
-read_all(struct cleat_client *c)
+int
+client_read(struct cleat_client *c)
 {
 	uint8_t area[16384];
 	ssize_t n;
@@ -210,8 +211,7 @@ keep_alive(struct cleat_client *c)
 static void
 channel_on(struct cleat_client *c)
 {
-	int r = read_all(c);
-	int out;
+	int r = client_read(c);
 
 	if (r == 0)
 		r = keep_alive(c);
@@ -221,9 +221,9 @@ channel_on(struct cleat_client *c)
 		client_say_bye(c, "drain");
 		return;
 	}
-	out = client_flush(c);
+	/* After a failure it would only say that the session is over. */
 	if (r == 0)
-		r = out;
+		r = client_flush(c);
 	if (r == -ETIMEDOUT)
 		client_lost(c, "the server is silent");
 	else if (r == -EPIPE)

@@ -80,6 +80,8 @@ struct cleat_client {
 	uint8_t control[WS_CONTROL_MAX];
 	size_t control_n;
 	int64_t call_id;		/* of the last request */
+	/* client_send_hello(), or what stands for it. */
+	int (*challenged)(struct cleat_client *, const json_t *challenge);
 	int64_t hello_id;		/* 0: not said */
 	struct client_call calls[CLEAT_CLIENT_CALLS_MAX];
 	uint16_t close_code;		/* of the server's close frame, or 1006 */
@@ -87,6 +89,8 @@ struct cleat_client {
 };
 
 uint64_t client_now_ms(void);
+/* Takes in what has come.  0, or the channel has ended. */
+int client_read(struct cleat_client *);
 void client_set_phase(struct cleat_client *, enum client_phase,
     const char *why);
 void client_log(const struct cleat_client *, enum cleat_client_level,
@@ -96,6 +100,8 @@ void client_log(const struct cleat_client *, enum cleat_client_level,
 int client_opts_take(struct cleat_client *, const struct cleat_client_opts *,
     char *why);
 void client_opts_free(struct cleat_client *);
+/* Opens identity_file, or makes it; likewise. */
+int client_take_key(struct cleat_client *, char *why);
 
 /* policy.c: reads the files of TLS, when there is no policy yet or they have
  * changed; those of the policy that is there stay in force, with a line in the

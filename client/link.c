@@ -211,6 +211,8 @@ shake_hands(struct link *l)
 		r = tls_client_new(l->policy, l->url->host, &io, &l->tls);
 		if (r != 0)
 			return failed(l, r, "TLS with");
+		if (l->review != NULL)
+			tls_client_review(l->tls, l->review, l->go_on);
 	}
 	r = tls_client_handshake(l->tls);
 	if (r == 0)
@@ -221,20 +223,26 @@ shake_hands(struct link *l)
 }
 
 int
+link_step(struct link *l)
+{
+	switch (l->step) {
+	case LINK_RESOLVE: return finish_resolve(l);
+	case LINK_CONNECT: return finish_connect(l);
+	case LINK_ASK_PROXY: return ask_proxy(l);
+	case LINK_HEAR_PROXY: return hear_proxy(l);
+	case LINK_TLS: return shake_hands(l);
+	case LINK_UP: break;
+	}
+	return 0;
+}
+
+int
 link_go_on(struct link *l)
 {
 	int r = 0;
 
-	while (r == 0 && l->step != LINK_UP) {
-		switch (l->step) {
-		case LINK_RESOLVE: r = finish_resolve(l); break;
-		case LINK_CONNECT: r = finish_connect(l); break;
-		case LINK_ASK_PROXY: r = ask_proxy(l); break;
-		case LINK_HEAR_PROXY: r = hear_proxy(l); break;
-		case LINK_TLS: r = shake_hands(l); break;
-		case LINK_UP: break;
-		}
-	}
+	while (r == 0 && l->step != LINK_UP)
+		r = link_step(l);
 	return r;
 }
 

@@ -19,6 +19,7 @@ struct proxy;
 struct resolve;
 struct tls_client;
 struct tls_client_policy;
+struct tls_review;
 
 enum link_step {
 	LINK_RESOLVE, LINK_CONNECT, LINK_ASK_PROXY, LINK_HEAR_PROXY, LINK_TLS,
@@ -37,6 +38,9 @@ struct link {
 	char *head;			/* of the proxy, as far as it came */
 	size_t head_n, sent_n;
 	char why[LINK_WHY_SIZE];	/* of the last error */
+	/* For diagnosis, set after link_open(): tls_client_review(). */
+	struct tls_review *review;
+	bool go_on;
 };
 
 /* Starts; url, proxy and policy must stay.  0 or negative errno with why. */
@@ -44,6 +48,8 @@ int link_open(struct link *, const struct url *, struct proxy *,
     struct tls_client_policy *);
 /* Goes on: 0 bytes may flow, -EAGAIN, else failed. */
 int link_go_on(struct link *);
+/* The same, but one step at most: 0 it was done. */
+int link_step(struct link *);
 int link_fd(const struct link *);	/* to be watched; -1 none */
 short link_poll_events(const struct link *, bool has_output);
 int link_timeout_ms(const struct link *);	/* -1: no such need */

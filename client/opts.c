@@ -103,8 +103,8 @@ is_enrolled(const struct cleat_client *c)
 	return access(path, F_OK) == 0;
 }
 
-static int
-take_key(struct cleat_client *c, char *why)
+int
+client_take_key(struct cleat_client *c, char *why)
 {
 	bool made = false;
 	int r;
@@ -144,7 +144,7 @@ client_opts_take(struct cleat_client *c, const struct cleat_client_opts *o,
 		r = proxy_init(&c->proxy, c->opts.proxy, c->opts.proxy_user,
 		    c->opts.proxy_password, c->opts.proxy_auth, why);
 	if (r == 0)
-		r = take_key(c, why);
+		r = client_take_key(c, why);
 	for (unsigned i = 0; i < c->servers.own_n; i++)
 		tls = tls || c->servers.own[i].tls;
 	if (r == 0 && tls)

@@ -178,7 +178,7 @@ client_message(struct cleat_client *c, const char *p, size_t n)
 		answered(c, call);
 	} else if (id == NULL && strcmp(method, "challenge") == 0) {
 		if (c->phase == CLIENT_HELLO && c->hello_id == 0)
-			r = client_send_hello(c, params);
+			r = c->challenged(c, params);
 	} else if (id == NULL) {
 		notified(c, method, params);
 	} else {
