@@ -1,14 +1,23 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent makes of the server's certificate: files that change while it
-runs."""
+"""What the agent makes of a server: `cleat-agent test` against the daemon and
+against all kinds of wrong ones, and files of TLS that change while it runs."""
+import base64
+import json
 import os
+import re
+import socket
+import subprocess
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.environ['CLEAT_SRCDIR'], 'tests/lib'))
 import harness  # noqa: E402
-from agents import Agent  # noqa: E402
-from harness import LOCAL_SANS, equal  # noqa: E402
+from agents import Agent, Proxy, spki  # noqa: E402
+from control import Control  # noqa: E402
+from harness import (BUILDDIR, LOCAL_SANS, PATIENCE,  # noqa: E402
+                     check, equal)
 from revoking import Lister, put  # noqa: E402
 
 
@@ -32,6 +41,427 @@ def token_of(scene, d):
     path = scene.path('real-token')
     put(path, d.token('dev-1') + '\n')
     return path
+
+
+# ---- a test ----------------------------------------------------------------------
+
+class Run:
+    """One `cleat-agent test`, and what it said."""
+
+    def __init__(self, scene, target, *args, ca=True, env=None, timeout=10,
+                 form='--json'):
+        clean = {k: v for k, v in os.environ.items()
+                 if not k.lower().endswith('_proxy')}
+        command = [os.path.join(BUILDDIR, 'cleat-agent'), 'test']
+        command += [target] if target else []
+        command += ['--timeout', str(timeout)] + ([form] if form else [])
+        command += ['--ca', scene.pki.ca] if ca is True else []
+        began = time.monotonic()
+        done = subprocess.run(
+            command + list(args), stdin=subprocess.DEVNULL, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=dict(clean, **(env or {})), timeout=PATIENCE * 2)
+        self.took = time.monotonic() - began
+        self.status, self.out, self.err = (
+            done.returncode, done.stdout, done.stderr)
+        check('Sanitizer' not in self.err and 'runtime error' not in self.err,
+              self.err)
+        self.lines = []
+        if form == '--json':
+            self.lines = [json.loads(line) for line in
+                          self.out.splitlines()]
+
+    def is_(self, status, **levels):
+        """The exit status, and the worst level of some checks."""
+        equal(self.status, status, self.out + self.err)
+        order = ['ok', 'skip', 'warning', 'fail']
+        for name, level in levels.items():
+            name = name.replace('_', '-')
+            got = [line['level'] for line in self.lines
+                   if line['check'] == name]
+            equal(max(got, key=order.index) if got else None, level,
+                  f'{name}:\n{self.out}')
+        last = self.lines[-1]
+        equal((last['check'], last['level']),
+              ('result', 'ok' if status == 0 else 'fail'), 'the last line')
+        return self
+
+    def says(self, name, pattern, level=None):
+        """The line that matches."""
+        for line in self.lines:
+            if (line['check'] == name and re.search(pattern, line['text']) and
+                    level in (None, line['level'])):
+                return line
+        raise harness.Failure(f'{name} never said {pattern!r}:\n{self.out}')
+
+    def failed(self):
+        return {line['check'] for line in self.lines
+                if line['level'] == 'fail'} - {'result'}
+
+
+class SServer:
+    """openssl s_server; its port."""
+
+    def __init__(self, scene, cert, *args):
+        self.process = scene.spawn(
+            'openssl', 's_server', '-accept', '127.0.0.1:0', '-cert',
+            cert[0], '-key', cert[1], *args, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        while True:
+            line = self.process.stdout.readline()
+            check(line, 'openssl s_server has ended')
+            m = re.match(r'ACCEPT \S*:(\d+)', line)
+            if m:
+                break
+        self.port = int(m.group(1))
+        self.target = f'localhost:{self.port}'
+        self.said = []
+        threading.Thread(target=self.said.extend, daemon=True,
+                         args=(self.process.stdout,)).start()
+
+
+class Raw:
+    """Accepts, says one thing to each, and keeps what it was told."""
+
+    def __init__(self, answer=b'', close=False):
+        self.sock = socket.create_server(('127.0.0.1', 0))
+        self.port = self.sock.getsockname()[1]
+        self.target = f'localhost:{self.port}'
+        self.answer, self.close = answer, close
+        self.kept = []
+        self.heard = b''
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            s, _ = self.sock.accept()
+            self.kept.append(s)
+            s.sendall(self.answer)
+            if self.close:
+                s.shutdown(socket.SHUT_RDWR)
+                s.close()
+
+
+def test_good(scene):
+    """a server as it should be: each step is ok, and hello is not said"""
+    d = start(scene)
+    bus = d.bus()
+    run = Run(scene, d.url()).is_(
+        0, names='ok', tcp='ok', tls='ok', certificate='ok', chain='ok',
+        name='ok', revocation='skip', pins='skip', trust='ok', stapling='skip',
+        upgrade='ok', challenge='ok', hello='skip')
+    run.says('tls', r'^TLS1\.3, TLS_\w+')
+    run.says('tcp', r'127\.0\.0\.1 port \d+')
+    crt = run.says('certificate', 'subject "CN=localhost", issuer '
+                   '"CN=test ca"')['certificate']
+    equal(crt['spki_sha256'], base64_hex(spki(scene.server_cert()[0])), 'pin')
+    check('localhost' in crt['names'], crt)
+    run.says('certificate', re.escape(spki(scene.server_cert()[0])))
+    for line in run.lines:
+        equal(line['server'], d.url(), 'server')
+    text = Run(scene, 'localhost:%d' % d.address()[1], form=None)
+    equal(text.status, 0, text.out)
+    check(re.search(r'^ok +upgrade +a WebSocket for cleat\.v1\.jsonrpc \(',
+                    text.out, re.M), text.out)
+    check(re.search(r'^ok +result ', text.out, re.M), text.out)
+    # By its address, and from the settings.
+    Run(scene, '127.0.0.1:%d' % d.address()[1]).is_(0)
+    Run(scene, None, '-s', d.url()).is_(0)
+    conf = scene.path('agent.conf')
+    put(conf, f'server = {d.url()}\nca = {scene.pki.ca}\n')
+    Run(scene, None, '-c', conf, ca=False).is_(0)
+    equal(list(Control(d).pages('/v1/endpoints', 'endpoints')), [],
+          'devices')
+    bus.close()
+
+
+def base64_hex(pin):
+    return base64.b64decode(pin.split('/', 1)[1]).hex()
+
+
+def test_ipv6(scene):
+    """an IPv6 address in brackets"""
+    d = scene.daemon(conf={'listener.main': {'address': '[::1]:0'}}).start()
+    run = Run(scene, '[::1]:%d' % d.address()[1]).is_(0, name='ok')
+    run.says('names', '^::1 is ::1$')
+    Run(scene, '::1').is_(1, settings='fail').says('settings', 'brackets')
+
+
+def test_criteria(scene):
+    """pins, fingerprints and fields are told one by one, all that is wrong"""
+    d = start(scene)
+    crt, _ = scene.server_cert()
+    good, bad = spki(crt), 'sha256/' + 'A' * 43 + '='
+    Run(scene, d.url(), '--pins', good).is_(0, pins='ok', settings='warning')
+    Run(scene, d.url(), '--pins', f'{bad} ca:{spki(scene.pki.ca)}').is_(
+        0, pins='ok')
+    run = Run(scene, d.url(), '--pins', f'{bad} ca:{bad}', '--subject-cn',
+              'other', '--subject-o', 'x', '--fingerprint-allowlist',
+              'ab' * 32, '--sans', 'dns:x.example').is_(
+        4, chain='ok', name='ok', pins='fail', fields='fail',
+        fingerprint='fail', sans='fail', trust='fail', upgrade='ok',
+        challenge='ok')
+    run.says('pins', re.escape(f'seen {good}, expected {bad}'))
+    run.says('fields', 'subject CN "localhost", "other" is expected; has '
+             'subject O')
+    check(not any(line['check'] == 'hello' for line in run.lines), 'hello')
+    run = Run(scene, d.url(), '--pins', f'{bad} {good}', '--subject-cn',
+              'other', '--match-any').is_(
+        0, pins='ok', fields='warning', settings='warning', trust='ok')
+    run.says('fields', 'the settings let that pass')
+
+
+def test_bad_certificates(scene):
+    """expired, for another name, of another authority, self-signed"""
+    pki = scene.pki
+    old = pki.issue('old', sans=LOCAL_SANS, days=-1)
+    other = pki.issue('other', sans=['DNS:other.example'])
+    stranger = Lister(scene.path('stranger'), 'stranger')
+    strange = stranger.issue('strange', sans=LOCAL_SANS)
+    both = stranger.issue('both', sans=['DNS:other.example'], days=-1)
+    client = pki.issue('client', usage='clientAuth', sans=LOCAL_SANS)
+    for cert, wrong, pattern in (
+            (old, {'dates'}, 'is expired'),
+            (other, {'name'}, 'is for another name'),
+            (strange, {'chain'}, 'has an unknown issuer'),
+            (client, {'chain'}, 'is not for TLS servers'),
+            (both, {'chain', 'dates', 'name'}, 'has an unknown issuer')):
+        s = SServer(scene, cert, '-www')
+        run = Run(scene, s.target).is_(4, tls='ok', certificate='ok',
+                                       trust='fail')
+        equal(run.failed() - {'upgrade'}, wrong | {'trust'}, run.out)
+        run.says('trust', pattern)
+        # It was seen what it speaks, too.
+        run.says('upgrade', 'the server answered HTTP/1.0 200', 'fail')
+        s.process.kill()
+    s = SServer(scene, old, '-www')
+    Run(scene, s.target, '--no-verify-chain').is_(
+        5, dates='warning', trust='ok', settings='warning', upgrade='fail')
+    s = SServer(scene, other, '-www')
+    Run(scene, s.target, '--no-verify-host').is_(
+        5, name='warning', trust='ok', upgrade='fail')
+
+
+def ending(pki, name, days):
+    """Made long ago, and valid for some days more."""
+    pki.issue(name, sans=LOCAL_SANS)
+    base = os.path.join(pki.dir, name)
+    crt = base + '.new'
+    conf, index = base + '.conf', base + '.index'
+    put(index, '')
+    put(conf, f'[ca]\ndefault_ca=x\n[x]\ndatabase={index}\n'
+        f'new_certs_dir={pki.dir}\nrand_serial=yes\ndefault_md=sha256\n'
+        'policy=any\n[any]\ncommonName=supplied\n')
+    end = time.strftime('%Y%m%d%H%M%SZ',
+                        time.gmtime(time.time() + days * 86400 + 3600))
+    subprocess.run(['openssl', 'ca', '-batch', '-notext', '-config', conf,
+                    '-cert', pki.ca, '-keyfile', pki.ca_key, '-in',
+                    base + '.csr', '-extfile', base + '.ext', '-out', crt,
+                    '-startdate', '20240101000000Z', '-enddate', end],
+                   check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    return crt, base + '.key'
+
+
+def test_soon(scene):
+    """a certificate that ends soon is a warning, and no more"""
+    s = SServer(scene, ending(scene.pki, 'soon', 20), '-www')
+    run = Run(scene, s.target).is_(5, dates='warning', trust='ok')
+    run.says('dates', 'expires soon')
+    run.says('certificate', r'ends \S+ \(in 20 days\)')
+    s = SServer(scene, ending(scene.pki, 'later', 100), '-www')
+    Run(scene, s.target).is_(5, dates='ok', trust='ok')
+
+
+def test_revoked(scene):
+    """a revoked certificate, an overdue list, and one that cannot be used"""
+    ca = Lister(scene.path('one'), 'one')
+    good, bad = (ca.issue(n, sans=LOCAL_SANS) for n in ('good', 'bad'))
+    ca.revoke(bad[0])
+    crl = scene.path('list.pem')
+    put(crl, ca.list())
+    args = ('--ca', ca.ca, '--crl', crl)
+    s = SServer(scene, bad, '-www')
+    run = Run(scene, s.target, *args, ca=False).is_(
+        4, chain='ok', dates='ok', name='ok', revocation='fail',
+        trust='fail')
+    run.says('revocation', 'is revoked')
+    s = SServer(scene, good, '-www')
+    run = Run(scene, s.target, *args, ca=False).is_(5, revocation='ok')
+    run.says('revocation', 'not in 1 revocation list, which names 1 cert')
+    put(crl, ca.list('-crl_lastupdate', '20240101000000Z',
+                     '-crl_nextupdate', '20240201000000Z'))
+    run = Run(scene, s.target, *args, ca=False).is_(
+        5, revocation='warning', trust='ok')
+    run.says('revocation', 'should have been replaced at 2024-02-01')
+    put(crl, 'garbage')
+    run = Run(scene, s.target, *args, ca=False).is_(
+        1, settings='fail', tls='ok', trust='skip')
+    run.says('settings', 'no revocation list in it')
+
+
+def test_settings(scene):
+    """what is wrong on this side is told, and the server is looked at"""
+    d = start(scene)
+    run = Run(scene, d.url(), '--ca', scene.path('none.pem'), ca=False).is_(
+        1, settings='fail', tls='ok', certificate='ok', trust='skip',
+        upgrade='ok', challenge='ok')
+    run.says('settings', 'none.pem: No such file')
+    crt, key = scene.pki.issue('own', usage='clientAuth')
+    _, wrong = scene.pki.issue('wrong', usage='clientAuth')
+    run = Run(scene, d.url(), '--cert', crt, '--key', wrong).is_(
+        1, settings='fail', tls='ok', trust='ok', challenge='ok')
+    run.says('settings', 'belongs to no certificate')
+    Run(scene, d.url(), '--proxy', 'ftp://x').is_(1, settings='fail')
+    Run(scene, d.url(), '--tls-profile', 'x').is_(1, settings='fail')
+    for args in (['test'], ['test', 'a', 'b'], ['tset', 'a'], ['--json'],
+                 ['test', 'a', '--timeout', '0'],
+                 ['test', 'a', '--timeout', '3601'], ['test', 'a,b']):
+        done = subprocess.run([os.path.join(BUILDDIR, 'cleat-agent'), *args],
+                              stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        equal(done.returncode, 2, f'{args}: {done.stderr}')
+
+
+def test_unreachable(scene):
+    """a name that is none, a closed port, and peers that are silent"""
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        closed = s.getsockname()[1]
+    Run(scene, f'localhost:{closed}').is_(3, names='ok', tcp='fail').says(
+        'tcp', 'Connection refused')
+    Run(scene, 'no.such.name.invalid:1', timeout=3).is_(3, names='fail')
+    silent = Raw()
+    run = Run(scene, silent.target, timeout=1).is_(4, tcp='ok', tls='fail')
+    run.says('tls', r'no answer within 1\.0 s')
+    check(run.took < 1 + PATIENCE / 4, f'took {run.took}')
+    run = Run(scene, f'ws://{silent.target}', timeout=1).is_(
+        5, settings='warning', tcp='ok', upgrade='fail')
+    run.says('upgrade', r'no answer within 1\.0 s')
+    s = SServer(scene, scene.server_cert())
+    run = Run(scene, s.target, timeout=1).is_(
+        5, tls='ok', trust='ok', upgrade='fail')
+    run.says('upgrade', r'no answer within 1\.0 s')
+
+
+def test_others(scene):
+    """what is no TLS server, no WebSocket server, no cleat server"""
+    Run(scene, Raw(b'220 mail.example ESMTP\r\n').target).is_(
+        4, tcp='ok', tls='fail').says('tls', 'Does this port speak TLS?')
+    Run(scene, Raw(close=True).target).is_(4, tcp='ok', tls='fail')
+    Run(scene, SServer(scene, scene.server_cert(), '-www').target).is_(
+        5, trust='ok', upgrade='fail')
+    run = Run(scene, 'ws://' + Raw(
+        b'HTTP/1.1 404 \x1b[31m\x9bNo\r\n\r\n').target, form=None)
+    equal(run.status, 5, run.out)
+    check('HTTP/1.1 404 ?[31m?No' in run.out and '\x1b' not in run.out,
+          run.out)
+    Run(scene, 'ws://' + Raw(b'x' * 9000).target).is_(5, upgrade='fail')
+    d = start(scene, 'new', tls={'profile': 'modern'})
+    Run(scene, d.url(), '--tls-priority',
+        'NORMAL:-VERS-ALL:+VERS-TLS1.2').is_(4, tls='fail')
+
+
+def test_own_certificate(scene):
+    """a server that wants a certificate; none of ours for one that is refused"""
+    pki = scene.pki
+    d = start(scene, **{'listener.main': {
+        'client_auth': 'required', 'ca_file': pki.ca}})
+    own = pki.issue('dev-1', usage='clientAuth')
+    old = pki.issue('dev-old', usage='clientAuth', days=-1)
+
+    def args(cert):
+        return ('--cert', cert[0], '--key', cert[1])
+    run = Run(scene, d.url(), *args(own)).is_(0, own_cert='ok',
+                                              challenge='ok')
+    run.says('own-cert', 'shown')
+    run = Run(scene, d.url()).is_(4, trust='ok', own_cert='fail')
+    run.says('own-cert', 'alert 116: Certificate is required', 'fail')
+    run = Run(scene, d.url(), *args(old)).is_(4, trust='ok', own_cert='fail')
+    run.says('own-cert', 'expired', 'warning')
+    run.says('own-cert', "the server's alert", 'fail')
+    stranger = Lister(scene.path('other'), 'other')
+    before = len(d.log)
+    run = Run(scene, d.url(), '--ca', stranger.ca, *args(own), ca=False).is_(
+        4, chain='fail', trust='fail', upgrade='skip')
+    run.says('upgrade', 'no certificate of ours is shown here .*alert 116')
+    check(not any('dev-1' in line for line in d.log[before:]),
+          'the server was told who it is')
+    s = SServer(scene, stranger.issue('s', sans=LOCAL_SANS), '-verify', '1')
+    run = Run(scene, s.target, *args(own), timeout=1).is_(4, trust='fail')
+    check(not any('dev-1' in line for line in s.said), str(s.said))
+
+
+def test_hello(scene):
+    """hello only when it is asked for, and never beside an agent that runs"""
+    d = start(scene)
+    token = token_of(scene, d)
+    who = ('-e', 'dev-1', '--token-file', token)
+    run = Run(scene, d.url(), *who, '--hello').is_(0, hello='ok')
+    run.says('hello', 'channel .*, security wss')
+    state = scene.path('agent')
+    a = Agent(scene, d.url(), '--token-file', token, '--ca', scene.pki.ca,
+              token=False)
+    a.says('online')
+    Run(scene, d.url(), *who).is_(0, hello='skip')
+    Run(scene, d.url(), *who, '--state-dir', state).is_(0, hello='skip')
+    run = Run(scene, d.url(), *who, '--state-dir', state, '--hello').is_(
+        1, settings='fail')
+    run.says('settings', 'cleat-agent runs with this state directory')
+    a.stop()
+    equal(sum('offline' in line for line in a.log), 0, 'it was not disturbed')
+    Run(scene, d.url(), *who, '--state-dir', state, '--hello').is_(
+        0, hello='ok')
+    put(scene.path('wrong'), 'f' * 24 + '\n')
+    Run(scene, d.url(), '-e', 'dev-1', '--token-file', scene.path('wrong'),
+        '--hello').is_(6, challenge='ok', hello='fail')
+    Run(scene, d.url(), '--hello').is_(1, settings='fail')
+    # Not to a server that is refused.
+    other = Lister(scene.path('other'), 'other')
+    run = Run(scene, d.url(), *who, '--hello', '--ca', other.ca,
+              ca=False).is_(4, trust='fail', challenge='ok')
+    check(not any(line['check'] == 'hello' for line in run.lines), run.out)
+
+
+def test_changes_nothing(scene):
+    """no key is made, nobody is enrolled, no file is written"""
+    d = start(scene, auth={'enrol': 'open'})
+    state = scene.path('state')
+    os.mkdir(state, 0o700)
+    run = Run(scene, d.url(), '-e', 'dev-9', '--state-dir', state,
+              '--enrol').is_(0, hello='skip')
+    run = Run(scene, d.url(), '-e', 'dev-9', '--state-dir', state, '--enrol',
+              '--hello').is_(1, settings='fail', challenge='ok')
+    run.says('settings', 'the agent makes the key')
+    equal(os.listdir(state), [], 'files')
+    put(os.path.join(state, 'identity'), '5a' * 32 + '\n')
+    os.chmod(os.path.join(state, 'identity'), 0o600)
+    run = Run(scene, d.url(), '-e', 'dev-9', '--state-dir', state, '--enrol',
+              '--hello').is_(0, hello='skip')
+    run.says('hello', 'not enrolled')
+    equal(sorted(os.listdir(state)), ['identity'], 'files')
+    equal(list(Control(d).pages('/v1/endpoints', 'endpoints')), [],
+          'devices')
+
+
+def test_proxy(scene):
+    """through a proxy, and what a proxy refuses; its password is not told"""
+    d = start(scene)
+    for how in ('open', 'basic', 'digest'):
+        proxy = Proxy(how)
+        user = '' if how == 'open' else 'me:s%22cret@'
+        run = Run(scene, d.url(), '--proxy',
+                  f'http://{user}127.0.0.1:{proxy.port}').is_(
+            0, names='ok', tcp='ok', proxy='ok', tls='ok')
+        run.says('tcp', 'the proxy, 127.0.0.1')
+        check('cret' not in run.out + run.err, run.out)
+    proxy = Proxy('basic')
+    run = Run(scene, d.url(), env={
+        'https_proxy': f'http://127.0.0.1:{proxy.port}'}).is_(
+        3, tcp='ok', proxy='fail')
+    run = Run(scene, d.url(), '--proxy',
+              f'http://127.0.0.1:{Proxy("closed").port}').is_(
+        3, tcp='ok', proxy='fail')
+    run.says('proxy', '503')
 
 
 # ---- files that change -----------------------------------------------------------

@@ -35,6 +35,10 @@ struct agent_opts {
 	bool plain;			/* the file has a secret as it is */
 	bool wake;			/* sends Wake-on-LAN for others */
 	const char *log_level;
+	bool test;			/* try once, tell, and end */
+	const char *target;		/* of the test; NULL: client.server */
+	bool hello, json;
+	uint32_t timeout_s;		/* 0: not told */
 	struct verb verbs[AGENT_VERBS_MAX];
 	size_t verbs_n;
 	char *texts[256];		/* of the file; owned */
@@ -90,6 +94,17 @@ struct agent {
 /* options.c.  0; 1: done, exit well; -EINVAL, said; -ENOMEM. */
 int agent_options(int argc, char **argv, struct agent_opts *);
 void agent_options_free(struct agent_opts *);
+
+/* main.c: reads what the options name; the token only if it is `wanted`.  -errno,
+ * logged. */
+int agent_read_secrets(struct agent_opts *, bool token_wanted);
+void agent_wipe_secrets(struct agent_opts *);
+/* The key in the state directory, if nothing else proves who we are; into
+ * path[4096], which must stay. */
+void agent_default_identity(struct agent_opts *, char *path);
+
+/* test.c: the exit status of the program. */
+int agent_test(struct agent_opts *);
 
 /* commands.c */
 int agent_commands_init(struct agent *);

@@ -231,10 +231,30 @@ read_secret(const struct agent_opts *o, const char *path, const char **ret)
 }
 
 static void
-wipe(const char *text)
+wipe(const char **text)
 {
-	if (text != NULL)
-		mem_free_wiped((void *)(uintptr_t)text, strlen(text));
+	if (*text != NULL)
+		mem_free_wiped((void *)(uintptr_t)*text, strlen(*text));
+	*text = NULL;
+}
+
+void
+agent_wipe_secrets(struct agent_opts *o)
+{
+	wipe(&o->client.token);
+	wipe(&o->client.enrol_token);
+	wipe(&o->client.proxy_password);
+	wipe(&o->client.key_passphrase);
+}
+
+void
+agent_default_identity(struct agent_opts *o, char *path)
+{
+	if (o->state_dir == NULL || o->client.identity_file != NULL ||
+	    o->token_file != NULL || o->client.cert_file != NULL)
+		return;
+	(void)snprintf(path, 4096, "%s/identity", o->state_dir);
+	o->client.identity_file = path;
 }
 
 /* One agent alone may write there.  The lock lives as long as the process. */
@@ -257,21 +277,18 @@ take_state_dir(struct agent_opts *o, char *identity, char *servers)
 		    "another cleat-agent runs here" : strerror(errno));
 		return -EBUSY;
 	}
-	(void)snprintf(identity, 4096, "%s/identity", o->state_dir);
+	agent_default_identity(o, identity);
 	(void)snprintf(servers, 4096, "%s/servers", o->state_dir);
 	o->client.servers_file = servers;
-	if (o->client.identity_file == NULL && o->token_file == NULL &&
-	    o->client.cert_file == NULL)
-		o->client.identity_file = identity;
 	return 0;
 }
 
 /* A one-time token may be gone when it was used. */
-static int
-read_secrets(struct agent_opts *o)
+int
+agent_read_secrets(struct agent_opts *o, bool token_wanted)
 {
 	struct cleat_client_opts *c = &o->client;
-	int r = read_secret(o, o->token_file, &c->token);
+	int r = token_wanted ? read_secret(o, o->token_file, &c->token) : 0;
 
 	if (r == 0)
 		r = read_secret(o, o->key_passphrase_file,
@@ -316,7 +333,7 @@ start(struct agent_opts *o)
 		return -errno;
 	r = take_state_dir(o, identity, servers);
 	if (r == 0)
-		r = read_secrets(o);
+		r = agent_read_secrets(o, true);
 	if (r == 0)
 		r = agent_commands_init(&a);
 	if (r == 0)
@@ -327,10 +344,7 @@ start(struct agent_opts *o)
 		if (r != 0)
 			log_error("cannot start: %s", why);
 	}
-	wipe(o->client.token);
-	wipe(o->client.enrol_token);
-	wipe(o->client.proxy_password);
-	wipe(o->client.key_passphrase);
+	agent_wipe_secrets(o);
 	if (r == 0)
 		run(&a);
 	agent_commands_fini(&a);
@@ -393,6 +407,11 @@ main(int argc, char **argv)
 	if (prctl(PR_SET_DUMPABLE, 0) != 0)
 		log_warning("core dumps cannot be switched off: %s",
 		    strerror(errno));
+	if (o.test) {
+		r = agent_test(&o);
+		agent_options_free(&o);
+		return r;
+	}
 	r = o.check ? check_options(&o) : start(&o);
 	agent_options_free(&o);
 	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

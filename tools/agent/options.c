@@ -15,6 +15,7 @@
 #include "base/mem.h"
 
 #define FILE_MAX_BYTES 65536
+#define TIMEOUT_S_MAX 3600
 
 enum {
 	OPT_TOKEN_FILE = 256, OPT_CA, OPT_CERT, OPT_KEY, OPT_EVENT,
@@ -27,7 +28,7 @@ enum {
 	OPT_CIPHER_SUITE, OPT_FIPS, OPT_CRL, OPT_FINGERPRINTS, OPT_SANS,
 	OPT_SUBJECT_CN, OPT_SUBJECT_O, OPT_SUBJECT_OU, OPT_ISSUER_CN,
 	OPT_ISSUER_O, OPT_ISSUER_OU, OPT_ANY, OPT_KEY_PASSPHRASE,
-	OPT_CHECK
+	OPT_CHECK, OPT_HELLO, OPT_JSON, OPT_TIMEOUT
 };
 
 static const struct option options[] = {
@@ -80,6 +81,9 @@ static const struct option options[] = {
 	{ "approval-ms", required_argument, NULL, OPT_APPROVAL },
 	{ "log-level", required_argument, NULL, OPT_LOG },
 	{ "check-config", no_argument, NULL, OPT_CHECK },
+	{ "hello", no_argument, NULL, OPT_HELLO },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
@@ -91,6 +95,9 @@ usage(FILE *to)
 	(void)fprintf(to,
 	    "usage: cleat-agent [-c FILE] -s wss://HOST[:PORT] -e ENDPOINT "
 	    "[OPTIONS]\n"
+	    "       cleat-agent test [HOST[:PORT]] [-c FILE] [--hello] "
+	    "[--json]\n"
+	    "           [--timeout SECONDS] [OPTIONS]\n"
 	    "who it is, one of\n"
 	    "  --token-file FILE       a token\n"
 	    "  --cert FILE --key FILE  a certificate\n"
@@ -213,6 +220,7 @@ take_value(int o, const char *value, struct agent_opts *a)
 	case OPT_INVENTORY: a->inventory = value; break;
 	case OPT_EVENT: a->event = value; break;
 	case OPT_LOG: a->log_level = value; break;
+	case OPT_TIMEOUT: return number(value, &a->timeout_s);
 	case OPT_COMMAND: return take_verb(value, a);
 	default: return -ENOENT;
 	}
@@ -231,6 +239,8 @@ take_switch(int o, struct agent_opts *a)
 	case OPT_FIPS: a->client.fips_require = true; break;
 	case OPT_WAKE: a->wake = true; break;
 	case OPT_CHECK: a->check = true; break;
+	case OPT_HELLO: a->hello = true; break;
+	case OPT_JSON: a->json = true; break;
 	case OPT_VERSION:
 		(void)printf("cleat-agent %s\n", PACKAGE_VERSION);
 		return 1;
@@ -337,6 +347,14 @@ is_plain(int o, const char *value)
 	    strncmp(value, "plain:", 6) == 0;
 }
 
+/* Not of this one start. */
+static bool
+is_lasting(int o)
+{
+	return o != 'c' && o != 'h' && o != OPT_VERSION && o != OPT_CHECK &&
+	    o != OPT_HELLO && o != OPT_JSON && o != OPT_TIMEOUT;
+}
+
 static int
 take_key(struct agent_opts *a, const char *key, const char *value)
 {
@@ -351,9 +369,7 @@ take_key(struct agent_opts *a, const char *key, const char *value)
 	}
 	key = real_name(key, &inverted);
 	for (const struct option *o = options; o->name != NULL; o++) {
-		if (strcmp(o->name, key) != 0 || o->val == 'c' ||
-		    o->val == 'h' || o->val == OPT_VERSION ||
-		    o->val == OPT_CHECK)
+		if (strcmp(o->name, key) != 0 || !is_lasting(o->val))
 			continue;
 		if (o->has_arg == no_argument) {
 			int yes = is_yes(value);
@@ -462,6 +478,35 @@ find_file(int argc, char **argv, struct agent_opts *a)
 	return r;
 }
 
+/* "test [HOST[:PORT]]", or none. */
+static int
+take_words(int n, char **word, struct agent_opts *a)
+{
+	const char *why = NULL;
+
+	a->test = n > 0 && strcmp(word[0], "test") == 0;
+	a->target = n > 1 ? word[1] : NULL;
+	if (n > (a->test ? 2 : 0)) {
+		usage(stderr);
+		return -EINVAL;
+	}
+	if (!a->test && (a->hello || a->json || a->timeout_s != 0))
+		why = "--hello, --json and --timeout are for cleat-agent test";
+	else if (a->test && a->target == NULL && a->client.server == NULL)
+		why = "test: HOST[:PORT] or --server is missing";
+	else if (a->test && a->target != NULL &&
+	    strpbrk(a->target, ", \t\r\n") != NULL)
+		why = "test: one HOST[:PORT] is expected";
+	else if (a->test && a->check)
+		why = "--check-config and test: one of them is expected";
+	else if (a->timeout_s > TIMEOUT_S_MAX)
+		why = "--timeout: at most 3600 seconds";
+	if (why == NULL)
+		return 0;
+	(void)fprintf(stderr, "cleat-agent: %s\n", why);
+	return -EINVAL;
+}
+
 int
 agent_options(int argc, char **argv, struct agent_opts *a)
 {
@@ -470,11 +515,7 @@ agent_options(int argc, char **argv, struct agent_opts *a)
 	while (r == 0 && (o = getopt_long(argc, argv, "c:s:e:h", options,
 	    NULL)) != -1)
 		r = take_option(o, optarg, a);
-	if (r == 0 && optind < argc) {
-		usage(stderr);
-		r = -EINVAL;
-	}
-	return r;
+	return r == 0 ? take_words(argc - optind, argv + optind, a) : r;
 }
 
 void
