@@ -127,6 +127,26 @@ def test_kill_while_commands_flow(scene):
     a.stop()
 
 
+def test_many(scene):
+    """a hundred commands for a device that is offline: all are done, in order"""
+    runs = scene.path('runs')
+    path = script(scene, 'do', f'echo $CLEAT_COMMAND_ID >>{runs}\n')
+    d = start(scene, commands={'queue': '200'})
+    names = [f'c{n}' for n in range(150)]
+    c = Control(d)
+    c.post('/v1/endpoints', {'id': 'dev-1'})
+    for name in names:
+        give(d, name)
+    a = agent(scene, d, '--command', 'x-do=' + path)
+    a.says('online')
+    wait_until('all outcomes', lambda: all(
+        c['final'] for c in commands(d).values()))
+    equal({c['state'] for c in commands(d).values()}, {'ok'}, 'outcomes')
+    with open(runs) as f:
+        equal(f.read().split(), names, 'runs')
+    a.stop()
+
+
 def test_no_shell(scene):
     """arguments reach the executable as JSON, and no shell ever"""
     path = script(scene, 'do', 'printf \'{"argc":%d,"in":\' $#; cat; '

@@ -164,6 +164,39 @@ open_ones_are_limited_and_final_ones_forgotten_in_the_end(void **state)
 }
 
 static void
+outcomes_are_limited_but_small_ones_are_always_kept(void **state)
+{
+	char *big = mem_alloc(1024 * 1024 + 1), id[16];
+	struct journal *j;
+	unsigned n = 0;
+
+	(void)state;
+	memset(big, ' ', 1024 * 1024);
+	big[1024 * 1024] = '\0';
+	new_place();
+	j = open_it();
+	for (int r = 0; r == 0; n += r == 0) {
+		(void)snprintf(id, sizeof(id), "c%u", n);
+		assert_int_equal(journal_record(j, id), 0);
+		r = journal_outcome(j, id, big);
+		assert_true(r == 0 || r == -EFBIG);
+	}
+	assert_int_equal(n, JOURNAL_OUTCOMES_BYTES / (1024 * 1024));
+	assert_int_equal(journal_outcome(j, id, "{\"outcome\":\"ok\"}"), 0);
+	/* Also after a restart; one that is told makes room. */
+	journal_close(&j);
+	j = open_it();
+	assert_int_equal(journal_record(j, "more"), 0);
+	assert_int_equal(journal_outcome(j, "more", big), -EFBIG);
+	assert_int_equal(journal_final(j, "c0"), 0);
+	assert_int_equal(journal_final(j, id), 0);
+	assert_int_equal(journal_outcome(j, "more", big), 0);
+	journal_close(&j);
+	mem_free(big);
+	tmpdir_remove();
+}
+
+static void
 short_memory_records_nothing_and_breaks_nothing(void **state)
 {
 	struct journal *j = NULL;
@@ -210,6 +243,8 @@ main(void)
 		cmocka_unit_test(a_flipped_bit_ends_the_file_there),
 		cmocka_unit_test(
 		    open_ones_are_limited_and_final_ones_forgotten_in_the_end),
+		cmocka_unit_test(
+		    outcomes_are_limited_but_small_ones_are_always_kept),
 		cmocka_unit_test(
 		    short_memory_records_nothing_and_breaks_nothing)
 	};

@@ -13,7 +13,10 @@
 #include "queue.h"
 
 #define AGENT_VERBS_MAX 64
-#define AGENT_WAITING_MAX 32		/* commands behind the running one */
+/* Commands with the running one, and bytes of their arguments: more than a
+ * server that is set up as usual keeps for one endpoint. */
+#define AGENT_WAITING_MAX 1024
+#define AGENT_WAITING_BYTES (16 * 1024 * 1024)
 #define AGENT_TELEMETRY_SENT_MAX 16	/* without an answer: the protocol's */
 #define AGENT_LINE_MAX (60 * 1024)	/* of telemetry */
 #define AGENT_AGAIN_MS 5000		/* after "not just now" */
@@ -68,8 +71,9 @@ struct agent {
 
 	/* commands.c */
 	struct journal *journal;	/* NULL: no state directory */
-	struct command waiting[AGENT_WAITING_MAX];	/* [0] runs */
-	size_t waiting_n;
+	struct command *waiting;	/* [0] runs */
+	size_t waiting_n, waiting_cap;
+	size_t waiting_bytes;		/* of their arguments */
 	struct job job;
 	bool powering;			/* [0] waits until its outcome is told */
 	uint64_t power_ms;		/* but not longer than until then */

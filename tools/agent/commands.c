@@ -45,28 +45,43 @@ agent_commands_fini(struct agent *a)
 	job_fini(&a->job);
 	for (size_t i = 0; i < a->waiting_n; i++)
 		mem_free(a->waiting[i].args);
-	a->waiting_n = 0;
+	mem_free(a->waiting);
+	a->waiting = NULL;
+	a->waiting_n = a->waiting_cap = a->waiting_bytes = 0;
 	journal_close(&a->journal);
 }
 
 /* ---- outcomes --------------------------------------------------------------------------- */
 
 /* Takes `result` over (NULL: none). */
-static void
-record_outcome(struct agent *a, const char *id, const char *outcome,
+static int
+write_outcome(struct agent *a, const char *id, const char *outcome,
     json_t *result, const char *message)
 {
 	char *text = text_of_json(json_pack("{s:s, s:o*, s:s*}", "outcome",
 	    outcome, "result", result, "message", message));
 	int r = text == NULL ? -ENOMEM : journal_outcome(a->journal, id, text);
 
+	mem_free(text);
+	return r;
+}
+
+/* Likewise. */
+static void
+record_outcome(struct agent *a, const char *id, const char *outcome,
+    json_t *result, const char *message)
+{
+	int r = write_outcome(a, id, outcome, result, message);
+
+	if (r == -EFBIG)
+		r = write_outcome(a, id, outcome, NULL,
+		    "the result is not kept: too much waits to be told");
 	log_notice("command id=%s outcome=%s%s%s", id, outcome,
 	    message == NULL ? "" : " why=", message == NULL ? "" : message);
 	/* Recorded without outcome it will be `interrupted`: true enough. */
 	if (r != 0 && r != -EALREADY)
 		log_error("the outcome of %s is not kept: %s", id,
 		    strerror(-r));
-	mem_free(text);
 }
 
 /* The call's argument: the entry may have moved, or gone, by then. */
@@ -167,8 +182,10 @@ send_outcomes(struct agent *a, uint64_t now)
 		r = send_outcome(a, e);
 		if (r == 0)
 			continue;
+		if (r == -ENOBUFS)	/* an answer, or room, comes first */
+			return;
 		a->outcome_ms = now + 1000;
-		if (r == -ENOTCONN || r == -ENOBUFS)
+		if (r == -ENOTCONN)
 			return;
 		/* Those behind it may do better. */
 		log_warning("outcome of %s: %s", e->id, strerror(-r));
@@ -192,6 +209,7 @@ agent_commands_online(struct agent *a)
 static void
 drop_command(struct agent *a, size_t i)
 {
+	a->waiting_bytes -= strlen(a->waiting[i].args);
 	mem_free(a->waiting[i].args);
 	memmove(&a->waiting[i], &a->waiting[i + 1],
 	    (a->waiting_n - i - 1) * sizeof(a->waiting[0]));
@@ -417,6 +435,25 @@ known(const struct agent *a, const char *verb)
 }
 
 static int
+make_room(struct agent *a, const char *args)
+{
+	size_t cap = a->waiting_cap == 0 ? 16 : a->waiting_cap * 2;
+	struct command *more;
+
+	if (a->waiting_n == AGENT_WAITING_MAX ||
+	    strlen(args) > AGENT_WAITING_BYTES - a->waiting_bytes)
+		return -EAGAIN;
+	if (a->waiting_n < a->waiting_cap)
+		return 0;
+	more = mem_realloc(a->waiting, cap * sizeof(*more));
+	if (more == NULL)
+		return -ENOMEM;
+	a->waiting = more;
+	a->waiting_cap = cap;
+	return 0;
+}
+
+static int
 take_command(struct agent *a, const json_t *params)
 {
 	const char *id = json_string_value(json_object_get(params,
@@ -439,10 +476,11 @@ take_command(struct agent *a, const json_t *params)
 	}
 	if (!known(a, verb))
 		return -ENOSYS;
-	if (a->waiting_n == AGENT_WAITING_MAX)
-		return -EAGAIN;
-	text = args == NULL ? mem_strdup("{}") : text_of_json(json_incref(args));
-	r = text == NULL ? -ENOMEM : journal_record(a->journal, id);
+	text = args == NULL ? mem_strdup("{}") :
+	    text_of_json(json_incref(args));
+	r = text == NULL ? -ENOMEM : make_room(a, text);
+	if (r == 0)
+		r = journal_record(a->journal, id);
 	if (r != 0) {
 		log_error("command id=%s is not taken: %s", id, strerror(-r));
 		mem_free(text);
@@ -450,6 +488,7 @@ take_command(struct agent *a, const json_t *params)
 	}
 	log_notice("command id=%s verb=%s", id, verb);
 	c = &a->waiting[a->waiting_n++];
+	a->waiting_bytes += strlen(text);
 	*c = (struct command){ .args = text, .deadline_ms = left > 0 ?
 	    clock_mono_ms() + (uint64_t)left : UINT64_MAX };
 	memcpy(c->id, id, strlen(id) + 1);

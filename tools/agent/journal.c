@@ -18,6 +18,7 @@ struct journal {
 	struct log_file file;
 	struct journal_entry *list;
 	size_t n, cap, open;
+	size_t bytes;			/* of outcomes */
 	off_t compact_at;		/* when the file is as long as this */
 };
 
@@ -52,6 +53,7 @@ grow(struct journal *j)
 	return 0;
 }
 
+/* It has none then. */
 static void
 drop_oldest_final(struct journal *j)
 {
@@ -59,7 +61,6 @@ drop_oldest_final(struct journal *j)
 
 	while (j->list[i].state != JOURNAL_FINAL)
 		i++;
-	mem_free(j->list[i].outcome);
 	memmove(&j->list[i], &j->list[i + 1],
 	    (j->n - i - 1) * sizeof(j->list[0]));
 	j->n--;
@@ -77,12 +78,23 @@ add(struct journal *j, const char *id)
 	j->open++;
 }
 
+/* Takes `outcome` over. */
+static void
+set_done(struct journal *j, struct journal_entry *e, char *outcome)
+{
+	e->outcome = outcome;
+	e->state = JOURNAL_DONE;
+	j->bytes += strlen(outcome);
+}
+
 static void
 set_final(struct journal *j, struct journal_entry *e)
 {
 	if (e->state == JOURNAL_FINAL)
 		return;
 	e->state = JOURNAL_FINAL;
+	if (e->outcome != NULL)
+		j->bytes -= strlen(e->outcome);
 	mem_free(e->outcome);
 	e->outcome = NULL;
 	j->open--;
@@ -96,16 +108,17 @@ static int
 replay(struct journal *j, char kind, const char *id, const char *rest)
 {
 	struct journal_entry *e = journal_find(j, id);
+	char *copy;
 
 	if (kind == 'R' && e == NULL) {
 		if (grow(j) != 0)
 			return -ENOMEM;
 		add(j, id);
 	} else if (kind == 'O' && e != NULL && e->state == JOURNAL_RECORDED) {
-		e->outcome = mem_strdup(rest);
-		if (e->outcome == NULL)
+		copy = mem_strdup(rest);
+		if (copy == NULL)
 			return -ENOMEM;
-		e->state = JOURNAL_DONE;
+		set_done(j, e, copy);
 	} else if (kind == 'F' && e != NULL) {
 		set_final(j, e);
 	}
@@ -274,6 +287,9 @@ journal_outcome(struct journal *j, const char *id, const char *outcome)
 		return -ENOENT;
 	if (e->state != JOURNAL_RECORDED)
 		return -EALREADY;
+	if (strlen(outcome) > JOURNAL_OUTCOME_SMALL && j->bytes +
+	    strlen(outcome) > JOURNAL_OUTCOMES_BYTES)
+		return -EFBIG;
 	copy = mem_strdup(outcome);
 	if (copy == NULL)
 		return -ENOMEM;
@@ -282,8 +298,7 @@ journal_outcome(struct journal *j, const char *id, const char *outcome)
 		mem_free(copy);
 		return r;
 	}
-	e->outcome = copy;
-	e->state = JOURNAL_DONE;
+	set_done(j, e, copy);
 	return 0;
 }
 

@@ -11,7 +11,9 @@
 #include <stddef.h>
 
 #define JOURNAL_ID_SIZE 65
-#define JOURNAL_OPEN_MAX 256		/* without an outcome that counts */
+#define JOURNAL_OPEN_MAX 2048		/* without an outcome that counts */
+#define JOURNAL_OUTCOMES_BYTES (8 * 1024 * 1024)	/* of theirs */
+#define JOURNAL_OUTCOME_SMALL 256	/* bytes that are always taken */
 #define JOURNAL_FINAL_MAX 1024		/* remembered after that */
 
 struct journal;
@@ -33,7 +35,8 @@ void journal_close(struct journal **);
 /* -EEXIST it is there already; -EINVAL no such id; -EBUSY too many are open;
  * -errno, -ENOMEM: not recorded. */
 int journal_record(struct journal *, const char *id);
-/* `outcome`: one line of JSON.  -ENOENT; -EALREADY it has one. */
+/* `outcome`: one line of JSON.  -ENOENT; -EALREADY it has one; -EFBIG all that
+ * are not told yet are too long together: a small one is taken. */
 int journal_outcome(struct journal *, const char *id, const char *outcome);
 /* The server has it. */
 int journal_final(struct journal *, const char *id);
