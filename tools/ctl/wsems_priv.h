@@ -62,6 +62,7 @@ void wsems_wipe(char *);
 void wsems_put(struct text *, const char *name, const char *value);
 
 void wsems_agent(struct importer *);
+void wsems_trust(struct importer *);	/* a part of that */
 void wsems_listener(struct importer *);
 
 #endif
