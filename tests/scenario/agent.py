@@ -289,6 +289,30 @@ def test_deadline(scene):
     a.stop()
 
 
+def test_too_late(scene):
+    """what is over is not begun, and told as cancelled"""
+    runs = scene.path('runs')
+    path = script(scene, 'do', f'echo "$CLEAT_COMMAND_ID" >>{runs}\n'
+                  'sleep 0.5\n')
+    server = Server()
+    a = Agent(scene, server.url, '--command', 'x-do=' + path)
+    peer = server.accept()
+    peer.hello()
+    for name, left in (('none', 0), ('less', -5)):
+        equal(command(peer, name, 'x-do', deadline=left)['result'], {}, name)
+        equal(outcome(peer), {'command_id': name, 'outcome': 'cancelled',
+                              'message': 'the deadline has passed'}, name)
+    equal(command(peer, 'odd', 'x-do', deadline='1')['error']['code'], -32602)
+    command(peer, 'first', 'x-do')
+    command(peer, 'waits', 'x-do', deadline=100)
+    got = [outcome(peer), outcome(peer)]
+    equal([(o['command_id'], o['outcome']) for o in got],
+          [('first', 'ok'), ('waits', 'cancelled')], 'outcomes')
+    a.stop()
+    with open(runs) as f:
+        equal(f.read().split(), ['first'], 'runs')
+
+
 def test_power(scene):
     """reboot: the outcome is told first, then the state, then it is done"""
     done = scene.path('done')

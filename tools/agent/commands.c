@@ -325,7 +325,7 @@ start_next(struct agent *a)
 		const struct command *c = &a->waiting[0];
 
 		if (clock_mono_ms() >= c->deadline_ms) {
-			record_outcome(a, c->id, "error", NULL,
+			record_outcome(a, c->id, "cancelled", NULL,
 			    "the deadline has passed");
 		} else if (path_of(a, c->verb) == NULL) {
 			built_in(a, c);
@@ -460,14 +460,15 @@ take_command(struct agent *a, const json_t *params)
 	    "command_id"));
 	const char *verb = json_string_value(json_object_get(params, "verb"));
 	json_t *args = json_object_get(params, "args");
-	json_int_t left = json_integer_value(json_object_get(params,
-	    "deadline_ms"));
+	const json_t *limit = json_object_get(params, "deadline_ms");
+	json_int_t left = json_integer_value(limit);
 	struct journal_entry *e;
 	struct command *c;
 	char *text;
 	int r;
 
-	if (id == NULL || verb == NULL || strlen(verb) >= sizeof(c->verb))
+	if (id == NULL || verb == NULL || strlen(verb) >= sizeof(c->verb) ||
+	    !json_is_integer(limit))
 		return -EINVAL;
 	e = journal_find(a->journal, id);
 	if (e != NULL) {		/* again: tell the outcome again */
@@ -489,8 +490,9 @@ take_command(struct agent *a, const json_t *params)
 	log_notice("command id=%s verb=%s", id, verb);
 	c = &a->waiting[a->waiting_n++];
 	a->waiting_bytes += strlen(text);
-	*c = (struct command){ .args = text, .deadline_ms = left > 0 ?
-	    clock_mono_ms() + (uint64_t)left : UINT64_MAX };
+	/* With nothing left it is over: start_next() says so. */
+	*c = (struct command){ .args = text, .deadline_ms = clock_mono_ms() +
+	    (left > 0 ? (uint64_t)left : 0) };
 	memcpy(c->id, id, strlen(id) + 1);
 	memcpy(c->verb, verb, strlen(verb) + 1);
 	start_next(a);
