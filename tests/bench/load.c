@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The load generator of `make bench`: holds idle connections, connects over and
- * over, or sends messages to an echo, and reads the CPU clock of the server's
- * processes at both ends of the measured window.  Prints one JSON object.
+ * The load generator of `make bench` and `make swaps`: holds idle connections,
+ * connects over and over, sends messages to an echo as fast as it answers, or
+ * steadily and numbered, and reads the CPU clock of the server's processes at
+ * both ends of the measured window.  Prints JSON objects.
  * Every loop ends after a given number of seconds at the latest.
  */
 #include <errno.h>
@@ -23,18 +24,23 @@
 #define WARM_UP_S 0.5
 #define OPENING_MAX 64			/* connections being opened at a time */
 #define FAILURES_MAX 100
+#define ANSWERS_S 30			/* the last echoes are waited for */
+#define SERIALS_MAX 65536		/* of certificates that are told apart */
 
-enum mode { IDLE, CONNECT, ECHO };
+enum mode { IDLE, CONNECT, ECHO, STEADY };
 
 static struct {
 	enum mode mode;
 	unsigned conns, size, depth;
 	unsigned long ops;		/* end after so many; 0: by time */
+	unsigned long rate;		/* messages a second, of all together */
+	const char *ca;			/* NULL: any certificate will do */
 	double seconds, hold;
 	clockid_t clocks[PIDS_MAX];
 	unsigned pids;
 	FILE *devices;			/* lines "id token"; NULL: no hello */
-} opt = { .conns = 100, .size = 64, .depth = 1, .seconds = 2, .hold = 120 };
+} opt = { .conns = 100, .size = 64, .depth = 1, .rate = 1000, .seconds = 2,
+	.hold = 120 };
 
 static struct wsc_target target = { .tls = true, .path = "/echo" };
 static struct wsc *conns;
@@ -42,6 +48,8 @@ static uint8_t *payload;
 static unsigned long done, failures;
 static unsigned started, opening, ready;
 static char first_failure[128];
+static unsigned wrong;			/* echoes that were not due */
+static bool seen[SERIALS_MAX];		/* serial numbers of certificates */
 
 static double
 now(clockid_t clock)
@@ -86,6 +94,50 @@ send_messages(struct wsc *c, unsigned n)
 		wsc_send(c, WSC_BINARY, payload, opt.size);
 }
 
+/* The next one of this connection, which the echo has to bring back in order. */
+static void
+send_number(struct wsc *c)
+{
+	if (c->state != WSC_OPEN)
+		return;
+	memcpy(payload, &c->todo, sizeof(c->todo));
+	c->todo++;
+	wsc_send(c, WSC_BINARY, payload, opt.size);
+	wsc_flush(c);
+}
+
+static void
+take_number(struct wsc *c, const uint8_t *p, size_t n)
+{
+	memcpy(payload, &c->done, sizeof(c->done));
+	if (n != opt.size || memcmp(p, payload, n) != 0)
+		wrong++;
+	c->done++;
+	done++;
+}
+
+/* Which certificate it was; that chain and key fit is OpenSSL's to see. */
+static void
+note_certificate(const struct wsc *c)
+{
+	X509 *crt = SSL_get0_peer_certificate(c->ssl);
+	long serial = crt == NULL ? 0 :
+	    ASN1_INTEGER_get(X509_get0_serialNumber(crt));
+
+	if (serial >= 0 && serial < SERIALS_MAX)
+		seen[serial] = true;
+}
+
+static unsigned
+certificates(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SERIALS_MAX; i++)
+		n += seen[i];
+	return n;
+}
+
 static void
 say_hello(struct wsc *c)
 {
@@ -107,6 +159,8 @@ static void
 on_opened(struct wsc *c)
 {
 	if (opt.mode == CONNECT) {
+		if (opt.ca != NULL && c->ssl != NULL)
+			note_certificate(c);
 		send_messages(c, 1);
 		return;
 	}
@@ -133,6 +187,10 @@ on_message(struct wsc *c, int opcode, const uint8_t *p, size_t n)
 		}
 		return;
 	}
+	if (opt.mode == STEADY) {
+		take_number(c, p, n);
+		return;
+	}
 	if (opcode != WSC_BINARY || n != opt.size ||
 	    memcmp(p, payload, n) != 0) {
 		(void)fprintf(stderr, "load: not an echo\n");
@@ -157,6 +215,8 @@ on_failed(struct wsc *c, const char *why)
 		opening--;
 		return;
 	}
+	if (opt.mode == STEADY && ready == opt.conns)
+		return;			/* is told at the end */
 	(void)fprintf(stderr, "load: connection %u failed: %s\n", c->number,
 	    why);
 	exit(1);
@@ -174,7 +234,7 @@ turn(int timeout_ms)
 		struct wsc *c = ev[i].data.ptr;
 
 		wsc_event(c, ev[i].events);
-		if (c->todo > 0) {
+		if (c->todo > 0 && opt.mode == ECHO) {
 			send_messages(c, c->todo);
 			c->todo = 0;
 			wsc_flush(c);
@@ -242,9 +302,10 @@ measure(void)
 		exit(1);
 	}
 	(void)printf("{\"ops\": %lu, \"seconds\": %.3f, \"cpu_s\": %.6f, "
-	    "\"us\": %.4f, \"failures\": %lu, \"first_failure\": \"%s\"}\n",
+	    "\"us\": %.4f, \"failures\": %lu, \"first_failure\": \"%s\", "
+	    "\"certificates\": %u}\n",
 	    done - from, wall, used, used * 1e6 / (double)(done - from),
-	    failures, first_failure);
+	    failures, first_failure, certificates());
 }
 
 /* Holds the connections, answering pings, until stdin ends. */
@@ -260,13 +321,39 @@ hold(void)
 		turn(100);
 }
 
+/* Messages at an even pace over all connections, until stdin ends; then what
+ * became of them. */
+static void
+steady(void)
+{
+	struct pollfd in = { .fd = 0, .events = POLLIN };
+	double begin = now(CLOCK_MONOTONIC), end = begin + opt.hold, t;
+	unsigned long sent = 0;
+
+	(void)printf("{\"ready\": %u}\n", ready);
+	(void)fflush(stdout);
+	while ((t = now(CLOCK_MONOTONIC)) < end && poll(&in, 1, 0) == 0) {
+		for (; sent < (unsigned long)((t - begin) * (double)opt.rate);
+		    sent++)
+			send_number(&conns[sent % opt.conns]);
+		turn(2);
+	}
+	end = t + ANSWERS_S;
+	while (done < sent && now(CLOCK_MONOTONIC) < end)
+		turn(100);
+	(void)printf("{\"sent\": %lu, \"echoed\": %lu, \"wrong\": %u, "
+	    "\"closed\": %lu, \"first_failure\": \"%s\"}\n", sent, done,
+	    wrong, failures, first_failure);
+}
+
 /* ---- start -------------------------------------------------------------- */
 
 static int
 usage(void)
 {
 	(void)fprintf(stderr,
-	    "usage: load idle|connect|echo --port P [--plain] [--path PATH]\n"
+	    "usage: load idle|connect|echo|steady --port P [--plain]\n"
+	    "  [--path PATH] [--ca FILE] [--rate N]\n"
 	    "  [--subprotocol S] [--devices FILE] [--conns N] [--size N]\n"
 	    "  [--depth N] [--seconds S] [--ops N] [--hold S] [--pid PID]...\n");
 	return 2;
@@ -306,6 +393,7 @@ parse(int argc, char **argv)
 		{ "size", 1, NULL, 's' }, { "depth", 1, NULL, 'd' },
 		{ "seconds", 1, NULL, 't' }, { "ops", 1, NULL, 'o' },
 		{ "hold", 1, NULL, 'h' }, { "pid", 1, NULL, 'i' },
+		{ "ca", 1, NULL, 'A' }, { "rate", 1, NULL, 'r' },
 		{ NULL, 0, NULL, 0 }
 	};
 	int o;
@@ -324,6 +412,8 @@ parse(int argc, char **argv)
 		case 'o': opt.ops = number(optarg); break;
 		case 'h': opt.hold = strtod(optarg, NULL); break;
 		case 'i': add_pid(optarg); break;
+		case 'A': opt.ca = optarg; break;
+		case 'r': opt.rate = number(optarg); break;
 		default: return -1;
 		}
 	}
@@ -335,6 +425,8 @@ parse(int argc, char **argv)
 		opt.mode = CONNECT;
 	else if (strcmp(argv[optind], "echo") == 0)
 		opt.mode = ECHO;
+	else if (strcmp(argv[optind], "steady") == 0)
+		opt.mode = STEADY;
 	else
 		return -1;
 	return 0;
@@ -350,10 +442,10 @@ main(int argc, char **argv)
 	target.message = on_message;
 	target.failed = on_failed;
 	target.epoll = epoll_create1(EPOLL_CLOEXEC);
-	target.ctx = wsc_context();
+	target.ctx = wsc_context(opt.ca);
 	conns = calloc(opt.conns, sizeof(*conns));
 	payload = malloc(opt.size + 1);
-	if (target.epoll < 0 || target.ctx == NULL || conns == NULL ||
+	if (target.epoll < 0 || opt.size < sizeof(conns->todo) || target.ctx == NULL || conns == NULL ||
 	    payload == NULL) {
 		(void)fprintf(stderr, "load: no resources\n");
 		return 1;
@@ -365,6 +457,9 @@ main(int argc, char **argv)
 	if (opt.mode == IDLE) {
 		open_all();
 		hold();
+	} else if (opt.mode == STEADY) {
+		open_all();
+		steady();
 	} else {
 		measure();
 	}

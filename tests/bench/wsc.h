@@ -47,8 +47,10 @@ struct wsc {
 	unsigned todo, done;		/* the mode's own */
 };
 
-/* TLS 1.3, X25519, TLS_AES_128_GCM_SHA256, no resumption.  NULL: failed. */
-SSL_CTX *wsc_context(void);
+/* TLS 1.3, X25519, TLS_AES_128_GCM_SHA256, no resumption.  `ca`: a PEM file; the
+ * server's chain has to lead there, by the certificates that it sends (NULL: it
+ * is not looked at).  NULL: failed. */
+SSL_CTX *wsc_context(const char *ca);
 /* Starts a connection from 127.0.0.(2 + number % 24); 0 or -errno. */
 int wsc_start(struct wsc *, const struct wsc_target *, unsigned number);
 /* To be called with what epoll said. */
