@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
 from harness import (Device, SRCDIR, check, equal, main,  # noqa: E402
-                     wait_until)
+                     obey_modes, wait_until)
 
 NAME = 'cert.example.org'
 # In this order each is another certificate than the one before.
@@ -80,7 +80,7 @@ def start(scene):
     files.put(GOOD[0])
     d = scene.daemon('d', files.conf())
     d.token('dev-1')
-    return files, d.start()
+    return files, d.start(preexec_fn=obey_modes)
 
 
 def test_formats(scene):

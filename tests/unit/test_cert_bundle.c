@@ -8,9 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,13 +32,33 @@
 static char *dir;
 static unsigned cases;
 
+/* So that what has no mode for reading cannot be read, also for root; the files can
+ * still be removed, which is up to their directory. */
+static int
+obey_modes(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3
+	};
+	struct __user_cap_data_struct caps[2] = { 0 };
+
+	if (syscall(SYS_capget, &head, caps) != 0)
+		return -1;
+	caps[0].effective &= ~(1u << CAP_DAC_OVERRIDE |
+	    1u << CAP_DAC_READ_SEARCH);
+	return (int)syscall(SYS_capset, &head, caps);
+}
+
 static int
 group_set_up(void **state)
 {
+	int r;
+
 	(void)state;
 	dir = modules_dir();
-	return modules_sh("PYTHON3='%s' sh '%s/tests/lib/cert-files.sh' '%s'",
+	r = modules_sh("PYTHON3='%s' sh '%s/tests/lib/cert-files.sh' '%s'",
 	    getenv("PYTHON3"), getenv("CLEAT_SRCDIR"), dir);
+	return r != 0 ? r : obey_modes();
 }
 
 static int
