@@ -149,10 +149,11 @@ def one_round(run, server, bus, swapping_first):
         r["us"] = (r["cpu_s"] - rate * r["seconds"]) * 1e6 / r["ops"]
         result["swapping" if swapping else "still"] = r
     a, b = result["still"], result["swapping"]
+    result["memory"] = server.memory()
     print(f"# round: traffic alone {rate * 100:.1f} % of a core; a handshake "
           f"{a['us']:.1f} us without, {b['us']:.1f} us with {b['swaps']} "
           f"swaps ({b['ops']} handshakes, {b['certificates']} certificates); "
-          f"load average {os.getloadavg()[0]:.1f}", flush=True)
+          f"{result['memory'] / 1024:.0f} KiB; load average {os.getloadavg()[0]:.1f}", flush=True)
     return result
 
 
