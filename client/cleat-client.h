@@ -144,7 +144,9 @@ struct cleat_client_opts {
 	    const char *params_json);
 	/* The server asks (`command`, `cancel`).  0: answered with {};
 	 * -ENOSYS: unknown method or verb, -EINVAL: a member is wrong,
-	 * -EAGAIN: not just now, others: internal error.  May be NULL. */
+	 * -EAGAIN: not just now, -ENOENT: the command to be cancelled was never
+	 * recorded, others: internal error.  May be NULL: unknown verb, and
+	 * never recorded. */
 	int (*request)(void *ctx, const char *method, const char *params_json);
 	/* Each time we come online, before `state`: the result of hello. */
 	void (*hello)(void *ctx, const char *result_json);

@@ -128,6 +128,7 @@ make_answer(json_t *id, int result)
 		{ -ENOSYS, -32601, "unknown method or verb" },
 		{ -EINVAL, -32602, "a member is missing or wrong" },
 		{ -EAGAIN, -32002, "not just now" },
+		{ -ENOENT, -32007, "no such command" },
 		{ 0, -32603, "internal error" }
 	};
 	size_t i = 0;
@@ -145,7 +146,8 @@ static int
 asked(struct cleat_client *c, json_t *id, const char *method, json_t *params)
 {
 	char *text;
-	int r = -ENOSYS;
+	/* Who obeys no command has none to cancel. */
+	int r = strcmp(method, "cancel") == 0 ? -ENOENT : -ENOSYS;
 
 	if (c->opts.request != NULL && c->phase == CLIENT_UP) {
 		if (params == NULL) {

@@ -147,6 +147,26 @@ def test_many(scene):
     a.stop()
 
 
+def test_cancel_what_never_came(scene):
+    """cancelled before the device had it: that is the outcome, with any device"""
+    d = start(scene)
+    Control(d).post('/v1/endpoints', {'id': 'dev-1'})
+    for name, drop in (('c1', False), ('c2', True)):
+        give(d, name)
+        d.kill()                        # it may have been sent
+        d.start()
+        equal(Control(d).post(f'/v1/commands/{name}/cancel')['state'],
+              'queued', name)
+        a = agent(scene, d, '--command', 'x-do=/bin/true')
+        if drop:                        # one without a place for its record
+            a.kill()
+            at = a.args.index('--state-dir')
+            del a.args[at:at + 2]
+            a.start()
+        equal(outcome(d, name)['state'], 'cancelled', name)
+        a.stop()
+
+
 def test_no_shell(scene):
     """arguments reach the executable as JSON, and no shell ever"""
     path = script(scene, 'do', 'printf \'{"argc":%d,"in":\' $#; cat; '

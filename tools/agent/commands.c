@@ -507,6 +507,8 @@ take_cancel(struct agent *a, const json_t *params)
 
 	if (id == NULL)
 		return -EINVAL;
+	if (journal_find(a->journal, id) == NULL)
+		return -ENOENT;
 	for (size_t i = 0; i < a->waiting_n; i++) {
 		struct command *c = &a->waiting[i];
 
@@ -533,7 +535,7 @@ agent_request(struct agent *a, const char *method, const char *text)
 
 	/* Without a place to record commands there are none. */
 	if (a->journal == NULL)
-		return -ENOSYS;
+		return strcmp(method, "cancel") == 0 ? -ENOENT : -ENOSYS;
 	params = json_loads(text, 0, NULL);
 	if (params == NULL)
 		return -EINVAL;
