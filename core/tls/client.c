@@ -180,6 +180,8 @@ set_up(struct tls_client *c)
 	gnutls_transport_set_ptr(s, c);
 	gnutls_transport_set_pull_function(s, pull);
 	gnutls_transport_set_push_function(s, push);
+	gnutls_handshake_set_hook_function(s, GNUTLS_HANDSHAKE_ANY,
+	    GNUTLS_HOOK_PRE, tls_client_look);
 	r = gnutls_priority_set(s, p->priority);
 	if (r >= 0)
 		r = gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, p->xcred);

@@ -37,6 +37,9 @@ struct tls_client {
 /* For gnutls_certificate_set_verify_function(); leaves the words in
  * `distrust`. */
 int tls_client_verify(gnutls_session_t);
+/* GnuTLS's hook before each message; refuses a Certificate with `distrust`. */
+int tls_client_look(gnutls_session_t, unsigned type, unsigned when,
+    unsigned incoming, const gnutls_datum_t *msg);
 /* The same for a session that was resumed, where the library asks nobody.  0,
  * -EACCES with `distrust`, -ENOMEM. */
 int tls_client_judge(struct tls_client *);

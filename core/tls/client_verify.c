@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "cert/limit.h"
 #include "tls/client_priv.h"
 
 int
@@ -27,4 +28,22 @@ tls_client_verify(gnutls_session_t s)
 
 	return r == 0 ? 0 : r == -ENOMEM ? GNUTLS_E_MEMORY_ERROR :
 	    GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+}
+
+/* Before GnuTLS checks a signature with it. */
+int
+tls_client_look(gnutls_session_t s, unsigned type, unsigned when,
+    unsigned incoming, const gnutls_datum_t *msg)
+{
+	struct tls_client *c = gnutls_session_get_ptr(s);
+
+	(void)when;
+	if (!incoming || type != GNUTLS_HANDSHAKE_CERTIFICATE_PKT ||
+	    !cert_message_too_dear(msg, gnutls_protocol_get_version(s) ==
+	    GNUTLS_TLS1_3))
+		return 0;
+	(void)snprintf(c->distrust, sizeof(c->distrust), "the server's "
+	    "certificate cannot be read, or has a key that is too large to be "
+	    "checked");
+	return GNUTLS_E_CERTIFICATE_ERROR;
 }

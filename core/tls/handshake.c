@@ -138,6 +138,21 @@ set_tickets(struct tls_handshake *h)
 	return gnutls_session_ticket_enable_server(h->session, &key);
 }
 
+/* Before GnuTLS sees a message; there is one hook for all of them. */
+static int
+look(gnutls_session_t s, unsigned type, unsigned when, unsigned incoming,
+    const gnutls_datum_t *msg)
+{
+	struct tls_handshake *h = tls_session_handshake(s);
+
+	(void)when;
+	if (incoming && type == GNUTLS_HANDSHAKE_CLIENT_HELLO)
+		tls_hello_look(&h->hello, msg);
+	else if (incoming && type == GNUTLS_HANDSHAKE_CERTIFICATE_PKT)
+		return tls_peer_look(h, msg);
+	return 0;
+}
+
 static int
 set_up(struct tls_handshake *h)
 {
@@ -156,8 +171,8 @@ set_up(struct tls_handshake *h)
 	gnutls_transport_set_pull_timeout_function(s, pull_timeout);
 	gnutls_handshake_set_max_packet_length(s, MESSAGE_MAX);
 	gnutls_handshake_set_secret_function(s, tls_detach_secret);
-	gnutls_handshake_set_hook_function(s, GNUTLS_HANDSHAKE_CLIENT_HELLO,
-	    GNUTLS_HOOK_PRE, tls_hello_hook);
+	gnutls_handshake_set_hook_function(s, GNUTLS_HANDSHAKE_ANY,
+	    GNUTLS_HOOK_PRE, look);
 	gnutls_certificate_server_set_request(s, ask[h->listener->client_auth]);
 	/* A client that goes by the names of CAs would keep the rest back; and
 	 * hundreds of them do not fit. */

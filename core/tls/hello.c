@@ -60,20 +60,13 @@ read_suites(struct tls_hello *hello, const uint8_t *p, size_t n)
 		on_suite(hello, (unsigned)p[at] << 8 | p[at + 1]);
 }
 
-int
-tls_hello_hook(gnutls_session_t s, unsigned type, unsigned when,
-    unsigned incoming, const gnutls_datum_t *msg)
+void
+tls_hello_look(struct tls_hello *hello, const gnutls_datum_t *msg)
 {
-	struct tls_hello *hello = &tls_session_handshake(s)->hello;
-
-	if (type != GNUTLS_HANDSHAKE_CLIENT_HELLO || !incoming ||
-	    when != GNUTLS_HOOK_PRE)
-		return 0;
 	memset(hello, 0, sizeof(*hello));
 	read_suites(hello, msg->data, msg->size);
 	(void)gnutls_ext_raw_parse(hello, on_extension, msg,
 	    GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);	/* see above */
-	return 0;
 }
 
 /* max_fragment_length (RFC 6066 4), or 16384. */

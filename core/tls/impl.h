@@ -183,9 +183,12 @@ tls_session_handshake(gnutls_session_t s)
 	return gnutls_session_get_ptr(s);
 }
 
-/* Looks into a ClientHello before GnuTLS does; a GnuTLS hook (hello.c). */
-int tls_hello_hook(gnutls_session_t, unsigned type, unsigned when,
-    unsigned incoming, const gnutls_datum_t *msg);
+/* Looks into a ClientHello before GnuTLS does (hello.c). */
+void tls_hello_look(struct tls_hello *, const gnutls_datum_t *msg);
+/* ... and into the client's Certificate: GnuTLS checks the signature in the
+ * CertificateVerify of TLS 1.3 before it asks anybody.  0, or a GnuTLS error
+ * with h->reason (peer.c). */
+int tls_peer_look(struct tls_handshake *, const gnutls_datum_t *msg);
 /* Plaintext that the peer takes in a record (hello.c). */
 uint16_t tls_hello_limit(const struct tls_handshake *);
 /* ... and that it may send us in one. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cert/limit.h"
 #include "tls/impl.h"
 #include "tls/vendor.h"
 
@@ -21,6 +22,17 @@ refuse(struct tls_handshake *h, gnutls_alert_description_t alert,
 	h->peer_alert = alert;
 	(void)snprintf(h->reason, sizeof(h->reason), "client certificate %.350s",
 	    why);
+}
+
+int
+tls_peer_look(struct tls_handshake *h, const gnutls_datum_t *msg)
+{
+	if (!cert_message_too_dear(msg, gnutls_protocol_get_version(
+	    h->session) == GNUTLS_TLS1_3))
+		return 0;
+	refuse(h, GNUTLS_A_BAD_CERTIFICATE,
+	    "cannot be read, or has a key that is too large to be checked");
+	return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
 static bool

@@ -130,8 +130,9 @@ def allowed(path, target, peers):
             return 'cert uses only base and itself'
         if ORDER.index(its) > ORDER.index(mine):
             return '%s is to the right of %s' % (its, mine)
-        if path in peers and not shared_with_client(target, peers):
-            return 'the peer policy uses only base, wire and itself'
+        if path in peers and its != 'cert' and \
+                not shared_with_client(target, peers):
+            return 'the peer policy uses only base, wire, cert and itself'
         return None
     if ttop == 'core':
         if shared_with_client(target, peers):

@@ -9,10 +9,12 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 
 #include "tls/digest.h"
@@ -220,6 +222,79 @@ test_bad_certificates(void **state)
 		}
 }
 
+/* A certificate of the CA for an RSA key of that size; free() it. */
+static char *
+make_dear(size_t n_bits, size_t e_bits)
+{
+	gnutls_datum_t n = {calloc(1, n_bits / 8), (unsigned)n_bits / 8},
+	    e = {calloc(1, e_bits / 8), (unsigned)e_bits / 8}, pem;
+	gnutls_x509_crt_t crt;
+	gnutls_pubkey_t key;
+	char *copy;
+
+	assert_true(n.data != NULL && e.data != NULL);
+	memset(n.data, 0xab, n.size);
+	memset(e.data, 0xcd, e.size);
+	assert_int_equal(gnutls_pubkey_init(&key), 0);
+	assert_int_equal(gnutls_pubkey_import_rsa_raw(key, &n, &e), 0);
+	assert_int_equal(gnutls_x509_crt_init(&crt), 0);
+	assert_int_equal(gnutls_x509_crt_set_pubkey(crt, key), 0);
+	assert_true(gnutls_x509_crt_set_version(crt, 3) >= 0);
+	assert_true(gnutls_x509_crt_set_serial(crt, "\1", 1) >= 0);
+	assert_true(gnutls_x509_crt_set_dn(crt, "CN=dev-1", NULL) >= 0);
+	assert_true(gnutls_x509_crt_set_activation_time(crt,
+	    time(NULL) - 60) >= 0);
+	assert_true(gnutls_x509_crt_set_expiration_time(crt,
+	    time(NULL) + 3600) >= 0);
+	assert_true(gnutls_x509_crt_sign2(crt, ca.crt, ca.key,
+	    GNUTLS_DIG_SHA256, 0) >= 0);
+	assert_true(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM,
+	    &pem) >= 0);
+	copy = strdup((char *)pem.data);
+	assert_non_null(copy);
+	gnutls_free(pem.data);
+	gnutls_x509_crt_deinit(crt);
+	gnutls_pubkey_deinit(key);
+	free(n.data);
+	free(e.data);
+	return copy;
+}
+
+/* GnuTLS 3.7.9 would compute with a key of any size before it asks anybody. */
+static void
+test_keys_that_cost_too_much(void **state)
+{
+	static const char why[] = "client certificate cannot be read, or has "
+	    "a key that is too large to be checked";
+	static const struct {
+		size_t n, e;
+	} size[] = {{16384, 24}, {2048, 2048}, {8192, 72}};
+	struct pair_opts o = {.cert = &cert[RSA_KEY], .listener = OPTIONAL};
+	char *dear, *behind;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(size) / sizeof(*size); i++) {
+		dear = make_dear(size[i].n, size[i].e);
+		n = strlen(o.cert->pem) + strlen(dear) + 1;
+		behind = malloc(n);
+		assert_non_null(behind);
+		(void)snprintf(behind, n, "%s%s", o.cert->pem, dear);
+		for (int v = 0; v < 4; v++) {
+			o.priority = versions[v % 2];
+			o.chain = v < 2 ? dear : behind;
+			expect(&o, -EACCES, GNUTLS_A_BAD_CERTIFICATE, why);
+		}
+		free(behind);
+		free(dear);
+	}
+	/* The largest that is taken fails for another reason. */
+	o.chain = dear = make_dear(8192, 64);
+	go(&o);
+	assert_string_not_equal(tls_handshake_reason(pair.hs), why);
+	free(dear);
+}
+
 static void
 check_facts(const struct test_cert *c, const struct test_cert *issuer)
 {
@@ -417,6 +492,7 @@ main(void)
 		cmocka_unit_test(test_off_asks_for_nothing),
 		cmocka_unit_test(test_missing_certificate),
 		cmocka_unit_test(test_bad_certificates),
+		cmocka_unit_test(test_keys_that_cost_too_much),
 		cmocka_unit_test(test_good_certificates_and_their_facts),
 		cmocka_unit_test(
 		    test_resumed_identity_is_the_same_until_it_expires),
