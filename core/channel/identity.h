@@ -88,7 +88,9 @@ bool identity_holds(struct identity *, const char *endpoint, uint64_t number);
 struct identity_op {
 	void (*done)(struct identity_op *);
 	struct mailbox *home;
-	int error;			/* 0: it is durable */
+	int error;			/* 0: it is durable; what the call says,
+					 * or the store's (store/store.h), which
+					 * is never a verdict */
 	uint64_t number;		/* of the credential or one-time token */
 	char secret[64];		/* a token that was made, else ""; the
 					 * caller wipes it */

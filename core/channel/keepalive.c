@@ -146,6 +146,9 @@ check_hello(struct channel *c, uint32_t *next)
 
 	if (c->pre == NULL || c->protocol->anonymous)
 		return true;
+	/* It has come: how long we take is not the device's doing. */
+	if (c->pre->wait != NULL || c->pre->contested)
+		return true;
 	left = (int32_t)(c->pre->deadline - channel_now(c->owner));
 	if (left > 0) {
 		if ((uint32_t)left < *next)

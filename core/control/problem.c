@@ -137,8 +137,8 @@ exchange_error(struct exchange *x, int error, const char *what)
 		    "\"%s\"", what);
 		break;
 	case -EAGAIN:
-		exchange_problem(x, PROBLEM_BUSY, NULL, "%s: the store's "
-		    "queue is full", what);
+		exchange_problem(x, PROBLEM_BUSY, NULL, "%s: the store is "
+		    "behind, or held by another program", what);
 		break;
 	case -EDQUOT:
 		exchange_problem(x, PROBLEM_LIMIT, NULL, "%s: too many "
@@ -150,6 +150,8 @@ exchange_error(struct exchange *x, int error, const char *what)
 		break;
 	case -ENOSPC:
 	case -EIO:
+	case -EROFS:
+	case -EILSEQ:
 		exchange_problem(x, PROBLEM_STORE, NULL, "%s: %s", what,
 		    strerror(-error));
 		break;

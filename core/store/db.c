@@ -10,6 +10,8 @@
 
 #define BUSY_MS 2000			/* waited for another program */
 
+/* Nothing of what jobs decide (-EACCES, -EBUSY, …): a device is not to be told that
+ * it is refused because a disk is. */
 int
 db_errno(int code)
 {
@@ -31,10 +33,10 @@ db_errno(int code)
 	case SQLITE_PERM:
 	case SQLITE_AUTH:
 	case SQLITE_CANTOPEN:
-		return -EACCES;
+		return -EROFS;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		return -EBUSY;
+		return -EAGAIN;
 	case SQLITE_TOOBIG:
 		return -EMSGSIZE;
 	default:

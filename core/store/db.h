@@ -26,7 +26,9 @@ struct store_db {
 	} kept[DB_STATEMENTS];
 };
 
-int db_errno(int sqlite_code);		/* 0 for OK, ROW and DONE */
+/* 0 for OK, ROW and DONE; -EAGAIN held by another program, -EROFS, -ENOSPC, -EIO,
+ * -EILSEQ broken, -ENOMEM, -EEXIST a constraint, -EMSGSIZE. */
+int db_errno(int sqlite_code);
 int db_open(struct store_db *, const char *path);
 void db_close(struct store_db *);
 /* Some statements that return nothing and have no values. */

@@ -97,7 +97,7 @@ schema_explain(const char *path, int error, const char *text, char *why)
 	case -EDQUOT:
 		text = "the disk is full; make room";
 		break;
-	case -EBUSY:
+	case -EAGAIN:
 		text = "another program holds it; end that";
 		break;
 	case -EIO:

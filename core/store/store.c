@@ -162,11 +162,18 @@ store_last_alive_ms(const struct store *s)
 
 /* ---- one transaction ------------------------------------------------------- */
 
+static const char *
+reason(int error)
+{
+	return error == -EAGAIN ? "another program holds the database" :
+	    strerror(-error);
+}
+
 static void
 tell(struct store *s, enum event_type type, int error)
 {
 	struct event ev = { .type = type,
-	    .text = error == 0 ? NULL : strerror(-error) };
+	    .text = error == 0 ? NULL : reason(error) };
 
 	event_emit(s->opts.bus, &ev);
 	event_kick(s->opts.bus);
@@ -188,7 +195,7 @@ judge(struct store *s, int error)
 	if (error != 0 && !failing) {
 		log_error("cannot store, what has to be durable is refused "
 		    "until it works again path=%s error=\"%s\"", s->path,
-		    strerror(-error));
+		    reason(error));
 		tell(s, EVENT_STORE_FAILING, error);
 	} else if (error == 0 && failing) {
 		log_notice("stores again path=%s", s->path);

@@ -37,7 +37,8 @@ struct store_opts {
 /*
  * Opens or creates the database, checks it, and migrates an older one; no thread
  * yet.  why[256] gets one line with the remedy; the file is never replaced.
- * -EILSEQ corrupt, -EPROTO made by a newer cleat, -EACCES, -ENOSPC, -EIO, -ENOMEM.
+ * -EILSEQ corrupt, -EPROTO made by a newer cleat, -EACCES (-EROFS from SQLite),
+ * -EAGAIN another program holds it, -ENOSPC, -EIO, -ENOMEM.
  */
 int store_open(const struct store_opts *, char *why, struct store **ret);
 /* For reading everything at the start, before store_start(). */
@@ -70,7 +71,9 @@ struct store_job {
 	bool reads;			/* changes nothing: runs after the commit of
 					 * what waited with it, so it sees only what
 					 * is durable, and works on a full disk */
-	int error;			/* 0; -ENOSPC, -EIO: not stored; or run()'s */
+	int error;			/* 0; the store's: -ENOSPC, -EIO, -EROFS,
+					 * -EILSEQ, -ENOMEM, -EAGAIN another program
+					 * holds it; or run()'s own */
 	size_t bytes;			/* what it holds, for the queue's limit */
 	/* The store's. */
 	struct store_job *next;

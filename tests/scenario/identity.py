@@ -13,6 +13,7 @@ import re
 import select
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -356,6 +357,44 @@ def test_at_the_same_moment(scene):
             for device, _ in results:
                 device.sock.close()
         equal(len(credentials(d, same)), 1)
+    finish(d)
+
+
+def locked(d):
+    """The database, held by another program until ROLLBACK."""
+    db = sqlite3.connect(os.path.join(d.state, 'cleat.db'),
+                         isolation_level=None, timeout=PATIENCE)
+    db.execute('BEGIN IMMEDIATE')
+    return db
+
+
+def reports_later(device, seq):
+    device.send_json({'jsonrpc': '2.0', 'id': 100 + seq, 'method': 'telemetry',
+                      'params': {'seq': seq, 'data': []}})
+    while (answer := json.loads(device.recv())).get('id') != 100 + seq:
+        pass
+    equal(answer['error']['code'], LATER, answer)
+
+
+def test_the_store_cannot(scene):
+    """a store that cannot write is no verdict: whoever comes, comes later"""
+    d = start(scene, enrol='open')
+    d.configure({'limits': {'auth_timeout': '1s'}})
+    check(d.reload(), 'reload')
+    key = Key(scene, 'k')
+    here = comes(d, 'n0', enrol('n0'))
+    with d.bus() as bus:
+        db = locked(d)          # for longer than a hello may take to come
+        stays_out(d, 'n1', enrol('n1', key), LATER)
+        reports_later(here, 1)
+        refused(lambda: d.control.post('/v1/endpoints', {'id': 'n2'}), 503)
+        bus.expect('store.failing')
+        db.execute('ROLLBACK')
+        db.close()
+        comes(d, 'n1', enrol('n1', key)).close()
+        bus.expect('store.recovered')
+        check(not bus.find('auth.failed'), 'refused for good')
+    here.close()
     finish(d)
 
 

@@ -457,6 +457,27 @@ memory_may_run_out_in_sqlite_too(void **state)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, store_rig_make, \
 	store_rig_remove)
 
+/* -EACCES, -EBUSY, -EDQUOT and others are what jobs decide about devices. */
+static void
+no_error_of_the_database_looks_like_a_verdict(void **state)
+{
+	static const int fine[] = {
+		0, -EAGAIN, -EEXIST, -EILSEQ, -EIO, -EMSGSIZE, -ENOMEM, -ENOSPC,
+		-EROFS
+	};
+
+	(void)state;
+	for (int code = 0; code < 0x1000; code++) {
+		bool ok = false;
+
+		for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
+			ok = ok || db_errno(code) == fine[i];
+		assert_true(ok);
+	}
+	assert_int_equal(db_errno(SQLITE_BUSY_SNAPSHOT), -EAGAIN);
+	assert_int_equal(db_errno(SQLITE_READONLY_DBMOVED), -EROFS);
+}
+
 int
 main(void)
 {
@@ -466,6 +487,7 @@ main(void)
 		.xShutdown = end
 	};
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_error_of_the_database_looks_like_a_verdict),
 		cmocka_unit_test(a_power_failure_loses_nothing_acknowledged),
 		cmocka_unit_test(nor_if_some_sectors_were_written),
 		cmocka_unit_test(
