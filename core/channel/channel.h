@@ -191,6 +191,10 @@ int channel_command_outcome(struct channel *, uint64_t request,
 int channel_command_accepted(struct channel *, const char *id);
 int channel_command_progress(struct channel *, const char *id, int percent,
     const char *text);
+/* The device has no room for it now: it is sent again on this channel after some
+ * seconds, and nothing new before.  -EPERM; -ENOENT not an open one of this
+ * endpoint, or not sent on this channel; -EAGAIN. */
+int channel_command_later(struct channel *, const char *id);
 
 /* An event endpoint.message about this endpoint. detail: a JSON object. */
 int channel_publish(struct channel *, const char *detail, size_t n);

@@ -15,6 +15,7 @@
 #include "base/worker.h"
 #include "channel/command_check.h"
 
+#define LATER_MS 5000
 #define PROGRESS_EVERY_MS 1000
 #define PROGRESS_TEXT 256
 #define MESSAGE_MAX 4096		/* bytes that are stored */
@@ -54,6 +55,19 @@ take(struct command *cmd, const struct channel *c, struct step *s)
 	return 0;
 }
 
+/* Whether it has to be said on this channel, and may be now. */
+static bool
+is_due(const struct command *cmd, const struct channel *c, bool later,
+    int64_t wall_ms)
+{
+	/* One that is over is the sweep's. */
+	if (cmd->ending || cmd->kind == COMMAND_WAKE ||
+	    cmd->deadline_ms <= wall_ms)
+		return false;
+	return cmd->cancelling ? cmd->cancel_on != c->id :
+	    cmd->sent_on != c->id && !later;
+}
+
 /* 0: *s is to be carried out; -ENOENT nothing (more). */
 static int
 next_step(struct command_table *t, const struct channel *c, struct step *s)
@@ -62,18 +76,17 @@ next_step(struct command_table *t, const struct channel *c, struct step *s)
 	struct command_queue *q;
 	struct list *it;
 	int r = -ENOENT;
+	bool later;
 
 	pthread_mutex_lock(&t->lock);
 	q = command_queue_find(t, channel_endpoint(c));
 	if (q != NULL) {
+		later = q->later_on == c->id && q->later_ms > clock_mono_ms();
 		LIST_FOREACH(it, &q->commands) {
 			struct command *cmd = CT_CONTAINER(it, struct command,
 			    link);
 
-			/* One that is over is the sweep's. */
-			if (cmd->ending || cmd->kind == COMMAND_WAKE ||
-			    cmd->deadline_ms <= now || (cmd->cancelling ? cmd->cancel_on == c->id :
-			    cmd->sent_on == c->id))
+			if (!is_due(cmd, c, later, now))
 				continue;
 			r = take(cmd, c, s);
 			if (r == -ENOMEM)
@@ -266,6 +279,30 @@ channel_command_accepted(struct channel *c, const char *id)
 	pthread_mutex_unlock(&t->lock);
 	command_job_free(j);
 	return -EAGAIN;
+}
+
+int
+channel_command_later(struct channel *c, const char *id)
+{
+	struct command_table *t = c->owner->shared.commands;
+	struct command *cmd;
+	int r = -ENOENT;
+
+	if (c->endpoint == NULL || c->ended)
+		return -EPERM;
+	if (t == NULL)
+		return -EAGAIN;
+	pthread_mutex_lock(&t->lock);
+	cmd = own(t, c, id);
+	if (cmd != NULL && cmd->sent_on == c->id) {
+		cmd->sent_on = 0;
+		cmd->queue->later_on = c->id;
+		cmd->queue->later_ms = clock_mono_ms() + LATER_MS;
+		command_stall(t, cmd->queue);
+		r = 0;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return r;
 }
 
 int

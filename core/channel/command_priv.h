@@ -27,6 +27,8 @@ struct command_queue {
 	struct list commands;		/* stored ones, in their order */
 	uint32_t n;			/* with those that are being stored */
 	bool stalled;			/* the sweep has to look at it */
+	uint64_t later_on;		/* this channel has no room for more, */
+	uint64_t later_ms;		/* monotonic: until then */
 	char endpoint[];
 };
 

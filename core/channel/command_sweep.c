@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define SWEEP_MAX 256
@@ -59,12 +60,14 @@ find_wakes(struct command_table *t, struct swept *s)
 static void
 find_stalled(struct command_table *t, struct swept *s)
 {
+	uint64_t now = clock_mono_ms();
 	struct list *it;
 
 	LIST_FOREACH(it, &t->all) {
 		struct command *c = CT_CONTAINER(it, struct command, all);
 
-		if (!c->queue->stalled || c->storing)
+		if (!c->queue->stalled || c->storing ||
+		    c->queue->later_ms > now)
 			continue;
 		if (s->n == SWEEP_MAX)
 			break;		/* the next sweep's */

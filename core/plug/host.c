@@ -400,6 +400,7 @@ static const struct cleat_host table = {
 	.inventory_patch = proto_inventory,
 	.command_outcome = proto_outcome,
 	.command_accepted = proto_accepted,
+	.command_later = proto_later,
 	.command_progress = proto_progress,
 	.metrics = status_metrics,
 };

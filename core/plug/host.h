@@ -55,6 +55,7 @@ int proto_inventory(struct cleat_chan *, uint64_t request, const char *json,
 int proto_outcome(struct cleat_chan *, uint64_t request,
     const struct cleat_command_result *);
 int proto_accepted(struct cleat_chan *, const char *id);
+int proto_later(struct cleat_chan *, const char *id);
 int proto_progress(struct cleat_chan *, const char *id, int percent,
     const char *text);
 

@@ -139,6 +139,13 @@ proto_accepted(struct cleat_chan *c, const char *id)
 }
 
 int
+proto_later(struct cleat_chan *c, const char *id)
+{
+	return id == NULL ? -EINVAL :
+	    channel_command_later(proto_channel(c), id);
+}
+
+int
 proto_progress(struct cleat_chan *c, const char *id, int percent,
     const char *text)
 {

@@ -177,6 +177,9 @@ struct cleat_host {
 	int (*command_accepted)(struct cleat_chan *, const char *id);
 	int (*command_progress)(struct cleat_chan *, const char *id,
 	    int percent, const char *text);
+	/* The device has no room for the command now: it is given again after
+	 * some seconds.  -ENOENT: it was not sent on this channel. */
+	int (*command_later)(struct cleat_chan *, const char *id);
 
 	/* ---- 1.1, CLEAT_STATUS ---- */
 

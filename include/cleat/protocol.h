@@ -181,7 +181,7 @@ struct cleat_protocol_ops {
 	void (*completed)(void *inst, struct cleat_chan *, void *session,
 	    const struct cleat_completion *);
 	/* Sends a command to the device.  0: it is on its way (the device says
-	 * host->command_accepted() or command_outcome()); -EAGAIN: not now, it
+	 * host->command_accepted(), _later() or _outcome()); -EAGAIN: not now, it
 	 * is offered again after drained(); -ENOTSUP: this protocol cannot. */
 	int (*command)(void *inst, struct cleat_chan *, void *session,
 	    const struct cleat_command *);

@@ -128,7 +128,10 @@ commands_answer(struct call *c)
 			(void)c->inst->host->command_accepted(c->chan, id);
 			return;
 		}
-		(void)read_error(error, why, sizeof(why));
+		if (read_error(error, why, sizeof(why)) == E_TRY_LATER) {
+			(void)c->inst->host->command_later(c->chan, id);
+			return;
+		}
 		tell_outcome(c, id, CLEAT_OUTCOME_ERROR, why);
 	} else if (strncmp(id, CANCEL, strlen(CANCEL)) == 0 && error != NULL) {
 		if (read_error(error, why, sizeof(why)) == E_NO_COMMAND)

@@ -580,6 +580,14 @@ f_accepted(struct cleat_chan *c, const char *id)
 }
 
 static int
+f_later(struct cleat_chan *c, const char *id)
+{
+	c->later++;
+	copy(c->command, sizeof(c->command), id);
+	return c->product_error;
+}
+
+static int
 f_progress(struct cleat_chan *c, const char *id, int percent,
     const char *text)
 {
@@ -612,7 +620,8 @@ static const struct cleat_host table = {
 	.message_publish = f_publish, .presence_settle = f_settle,
 	.telemetry_put = f_telemetry,
 	.inventory_patch = f_inventory, .command_outcome = f_outcome,
-	.command_accepted = f_accepted, .command_progress = f_progress,
+	.command_accepted = f_accepted, .command_later = f_later,
+	.command_progress = f_progress,
 	.metrics = f_metrics,
 };
 

@@ -42,7 +42,8 @@ struct cleat_chan {
 	char *message;			/* last published */
 	/* What has a request number: the last one's, and what it brought. */
 	int product_error;
-	unsigned settles, telemetries, inventories, outcomes, accepted;
+	unsigned settles, telemetries, inventories, outcomes, accepted,
+	    later;
 	unsigned progressed;
 	uint64_t request, seq;
 	char *json;

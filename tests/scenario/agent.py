@@ -313,6 +313,24 @@ def test_too_late(scene):
         equal(f.read().split(), ['first'], 'runs')
 
 
+def test_no_room(scene):
+    """more commands than it has room for are asked to come later"""
+    path = script(scene, 'slow', 'exec sleep 1000\n')
+    server = Server()
+    a = Agent(scene, server.url, '--command', 'x-slow=' + path,
+              '--log-level', 'warning')
+    peer = server.accept()
+    peer.hello()
+    for n in range(1024):
+        equal(command(peer, f'c{n}', 'x-slow')['result'], {}, f'c{n}')
+    equal(command(peer, 'more', 'x-slow')['error']['code'], -32002, 'more')
+    peer.send_json({'jsonrpc': '2.0', 'id': 'a', 'method': 'cancel',
+                    'params': {'command_id': 'c5'}})
+    equal(outcome(peer), {'command_id': 'c5', 'outcome': 'cancelled'}, 'c5')
+    equal(command(peer, 'more', 'x-slow')['result'], {}, 'with room')
+    a.stop()
+
+
 def test_power(scene):
     """reboot: the outcome is told first, then the state, then it is done"""
     done = scene.path('done')

@@ -317,6 +317,23 @@ def test_refused_by_device(scene):
     d.stop()
 
 
+def test_no_room(scene):
+    """an answer -32002 is no outcome: the command comes again, on this channel"""
+    d = prepare(scene)
+    give(d, 'c-1')
+    till = Till(d)
+    till.connect()
+    m = till.next()
+    till.channel.send_json({
+        'jsonrpc': '2.0', 'id': m['id'],
+        'error': {'code': -32002, 'message': 'not just now'}})
+    p = till.obey()
+    equal((p['command_id'], p['again']), ('c-1', True))
+    equal(till.final, {'c-1': 'ok'})
+    till.channel.close()
+    d.stop()
+
+
 def test_cancelling(scene):
     """who may have it is asked to cancel on every channel, not to do it"""
     d = prepare(scene)

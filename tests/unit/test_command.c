@@ -603,6 +603,43 @@ a_full_send_queue_only_delays(void **state)
 }
 
 static void
+what_a_device_has_no_room_for_comes_later_in_its_order(void **state)
+{
+	struct channel *c = product_channel(&p);
+
+	(void)state;
+	assert_int_equal(product_add(&p, "c-1"), 0);
+	assert_int_equal(product_add(&p, "c-2"), 0);
+	product_settle(&p);
+	assert_int_equal(channel_command_later(c, "c-9"), -ENOENT);
+	assert_int_equal(channel_command_later(c, "c-2"), 0);
+	assert_int_equal(channel_command_later(c, "c-2"), -ENOENT);
+	assert_int_equal(channel_command_later(c, "c-1"), 0);
+	assert_int_equal(product_add(&p, "c-3"), 0);
+	product_settle(&p);
+	command_table_sweep(p.commands, clock_wall_ms());
+	rig_settle(&p.rig);
+	assert_int_equal(p.asked_n, 2);
+	/* A cancel does not wait. */
+	assert_int_equal(product_cancel(&p, "c-1"), 0);
+	product_settle(&p);
+	assert_int_equal(p.asked_n, 3);
+	asked(2, "cancel c-1");
+	rig_advance(&p.rig, 5001);
+	command_table_sweep(p.commands, clock_wall_ms());
+	rig_settle(&p.rig);
+	assert_int_equal(p.asked_n, 5);
+	asked(3, "c-2 again");
+	asked(4, "c-3");
+	/* Another channel is asked at once. */
+	assert_int_equal(channel_command_later(c, "c-2"), 0);
+	reconnect();
+	assert_int_equal(p.asked_n, 8);
+	asked(6, "c-2 again");
+	assert_int_equal(product_state(&p, "c-2"), COMMAND_QUEUED);
+}
+
+static void
 a_protocol_that_cannot_makes_an_error(void **state)
 {
 	(void)state;
@@ -798,6 +835,7 @@ main(void)
 		TEST(every_reason_to_refuse_has_a_name),
 		TEST(a_request_is_checked_before_it_is_taken),
 		TEST(a_full_send_queue_only_delays),
+		TEST(what_a_device_has_no_room_for_comes_later_in_its_order),
 		TEST(a_protocol_that_cannot_makes_an_error),
 		TEST(a_channel_that_moves_gets_what_came_meanwhile),
 		TEST(a_channel_that_waits_for_the_store_does_not_move),

@@ -641,6 +641,19 @@ a_command_that_is_answered_with_an_error_has_failed(void **state)
 }
 
 static void
+a_command_that_the_device_has_no_room_for_comes_later(void **state)
+{
+	(void)state;
+	up();
+	say("{\"jsonrpc\":\"2.0\",\"id\":\"command c-1\",\"error\":"
+	    "{\"code\":-32002,\"message\":\"not just now\"}}");
+	assert_int_equal(chan->later, 1);
+	assert_string_equal(chan->command, "c-1");
+	assert_int_equal(chan->outcomes, 0);
+	assert_int_equal(chan->accepted, 0);
+}
+
+static void
 a_command_waits_while_the_queue_is_full(void **state)
 {
 	(void)state;
@@ -805,6 +818,7 @@ main(void)
 		TEST(an_inventory_patch_is_answered_with_its_revision),
 		TEST(a_command_is_a_request_and_its_answer_means_recorded),
 		TEST(a_command_that_is_answered_with_an_error_has_failed),
+		TEST(a_command_that_the_device_has_no_room_for_comes_later),
 		TEST(a_command_waits_while_the_queue_is_full),
 		TEST(the_device_is_asked_to_cancel),
 		TEST(an_outcome_is_answered_with_the_one_that_counts),
