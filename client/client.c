@@ -186,7 +186,9 @@ client_read(struct cleat_client *c)
 
 	if (c->phase == CLIENT_UPGRADE)
 		r = client_take_answer(c);
-	while (r == 0) {
+	/* A whole record at a time, so that nothing is left behind unseen by
+	 * poll(); a server that never stops does not keep us for ever. */
+	for (int i = 0; r == 0 && i < CLIENT_READS_MAX; i++) {
 		n = link_read(&c->link, area, sizeof(area));
 		r = n < 0 ? (int)n : client_feed(c, area, (size_t)n);
 	}

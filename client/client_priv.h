@@ -22,6 +22,7 @@
 #define CLIENT_ATTEMPT_MS 20000		/* names to hello's answer */
 #define CLIENT_GOODBYE_MS 3000
 #define CLIENT_APPROVAL_MS 30000
+#define CLIENT_READS_MAX 64		/* in one turn of the loop */
 #define CLIENT_FILES 4			/* CA, CRL, own certificate, its key */
 #define CLIENT_SUBPROTOCOL "cleat.v1.jsonrpc"
 
@@ -89,7 +90,7 @@ struct cleat_client {
 };
 
 uint64_t client_now_ms(void);
-/* Takes in what has come.  0, or the channel has ended. */
+/* Takes in what has come, up to a limit.  0, or the channel has ended. */
 int client_read(struct cleat_client *);
 void client_set_phase(struct cleat_client *, enum client_phase,
     const char *why);

@@ -129,34 +129,39 @@ say_revocation(struct probe *p)
 
 /* ---- what core/cert says --------------------------------------------------------------- */
 
-/* Findings of one check as lines; whether there were any. */
-static bool
+enum said { NOTHING, WARNED, FAILED };
+
+/* Findings of one check as lines.  fatal: such an error is why the
+ * server is refused; others are passed over by a device. */
+static enum said
 say_findings(struct probe *p, const struct cert_findings *f,
     const char *check, const char *as, bool fatal)
 {
-	bool any = false;
+	enum said said = NOTHING;
 
 	for (size_t i = 0; i < f->n; i++) {
 		if (strcmp(f->f[i].check, check) != 0 ||
 		    f->f[i].level == CERT_NOTE)
 			continue;
-		any = true;
-		if (fatal && f->f[i].level == CERT_ERROR)
+		if (fatal && f->f[i].level == CERT_ERROR) {
 			probe_fail(p, PROBE_UNTRUSTED, as, "%s", f->f[i].text);
-		else
-			probe_say(p, as, PROBE_WARNING, "%s", f->f[i].text);
+			said = FAILED;
+			continue;
+		}
+		probe_say(p, as, PROBE_WARNING, "%s", f->f[i].text);
+		said = said == NOTHING ? WARNED : said;
 	}
-	return any;
+	return said;
 }
 
 static void
 say_dates(struct probe *p, const struct cert_findings *f)
 {
 	bool bad = p->review.item[TLS_REVIEW_DATES].state == TLS_REVIEW_UNMET;
-	bool said = say_findings(p, f, "dates", "dates", bad);
+	enum said said = say_findings(p, f, "dates", "dates", bad);
 
-	/* A chain may be sent with a certificate that does not count. */
-	if (!said || (bad && p->result == PROBE_GOOD))
+	/* What has ended may also be an authority of ours. */
+	if (said == NOTHING || (bad && said != FAILED))
 		say_item(p, TLS_REVIEW_DATES, "dates", "nothing has ended, "
 		    "and the server's certificate does not end soon", "");
 }
@@ -164,7 +169,8 @@ say_dates(struct probe *p, const struct cert_findings *f)
 static void
 say_staple(struct probe *p, const struct cert_findings *f, bool sent)
 {
-	if (say_findings(p, f, "staple", "stapling", p->review.error != 0))
+	if (say_findings(p, f, "staple", "stapling", p->review.error != 0) !=
+	    NOTHING)
 		return;
 	probe_say(p, "stapling", sent ? PROBE_OK : PROBE_SKIP, "%s", sent ?
 	    "an OCSP response says that the certificate is good" :

@@ -46,6 +46,8 @@ static const struct {
 	    TLS_REVIEW_CHAIN},
 	{GNUTLS_CERT_INVALID_OCSP_STATUS, GNUTLS_A_BAD_CERTIFICATE,
 	    "comes with an OCSP response that is wrong", TLS_REVIEW_CHAIN},
+	{GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE, GNUTLS_A_BAD_CERTIFICATE,
+	    "breaks a constraint of its issuer", TLS_REVIEW_CHAIN},
 	{GNUTLS_CERT_INVALID, GNUTLS_A_BAD_CERTIFICATE, "is not trusted",
 	    TLS_REVIEW_CHAIN}
 };
@@ -252,8 +254,10 @@ all_flaws(const struct look *l, unsigned status)
 		status |= GNUTLS_CERT_UNEXPECTED_OWNER;
 	if (l->trust->ca_n > 0 && !l->path.anchored)
 		status |= GNUTLS_CERT_SIGNER_NOT_FOUND;
-	if ((status & ~(unsigned)GNUTLS_CERT_INVALID) != 0)
-		status &= ~(unsigned)GNUTLS_CERT_INVALID;
+	/* "Not trusted" goes without saying once there is a reason. */
+	for (size_t i = 0; i + 1 < sizeof(flaws) / sizeof(*flaws); i++)
+		if ((status & flaws[i].flag) != 0)
+			status &= ~(unsigned)GNUTLS_CERT_INVALID;
 	return status;
 }
 

@@ -3,6 +3,7 @@
 """What the agent makes of a server: `cleat-agent test` against the daemon and
 against all kinds of wrong ones, and files of TLS that change while it runs."""
 import base64
+import hashlib
 import json
 import os
 import re
@@ -16,7 +17,7 @@ sys.path.insert(0, os.path.join(os.environ['CLEAT_SRCDIR'], 'tests/lib'))
 import harness  # noqa: E402
 from agents import Agent, Proxy, spki  # noqa: E402
 from control import Control  # noqa: E402
-from harness import (BUILDDIR, LOCAL_SANS, PATIENCE,  # noqa: E402
+from harness import (BUILDDIR, LOCAL_SANS, PATIENCE, Pki,  # noqa: E402
                      check, equal)
 from revoking import Lister, put  # noqa: E402
 
@@ -341,6 +342,153 @@ def test_unreachable(scene):
     run = Run(scene, s.target, timeout=1).is_(
         5, tls='ok', trust='ok', upgrade='fail')
     run.says('upgrade', r'no answer within 1\.0 s')
+
+
+class Flood(Raw):
+    """Upgrades, and then says nothing of use for ever."""
+
+    def run(self):
+        s, _ = self.sock.accept()
+        head = b''
+        while b'\r\n\r\n' not in head:
+            head += s.recv(4096)
+        key = re.search(rb'Sec-WebSocket-Key: (\S+)', head).group(1)
+        s.sendall(b'HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n'
+                  b'Connection: Upgrade\r\nSec-WebSocket-Protocol: '
+                  b'cleat.v1.jsonrpc\r\nSec-WebSocket-Accept: ' +
+                  base64.b64encode(hashlib.sha1(
+                      key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+                  ).digest()) + b'\r\n\r\n')
+        text = b'{"jsonrpc":"2.0","method":"x"}'
+        try:
+            while True:
+                s.sendall((b'\x81' + bytes([len(text)]) + text) * 1000)
+        except OSError:
+            s.close()
+
+
+class Drip(Raw):
+    """A byte now and then."""
+
+    def run(self):
+        s, _ = self.sock.accept()
+        try:
+            s.sendall(b'HTTP/1.1 101 ')
+            while True:
+                s.sendall(b'x')
+                time.sleep(0.02)
+        except OSError:
+            s.close()
+
+
+def test_never_ending(scene):
+    """peers that go on for ever do not keep it beyond its time"""
+    for peer, name in ((Flood(), 'challenge'), (Drip(), 'upgrade')):
+        run = Run(scene, 'ws://' + peer.target, timeout=1)
+        run.is_(5, **{name: 'fail'}).says(name, r'no answer within 1\.0 s')
+        check(run.took < 1 + PATIENCE / 4, f'took {run.took}')
+
+
+def chain_of(scene, name, *bits, ca=None):
+    """A certificate of an intermediate authority; (chain, key), (leaf, key)."""
+    ca = ca or scene.pki
+    os.mkdir(scene.path(name))
+    middle = Pki(scene.path(name), name)
+    ext = scene.path(name, 'ext')
+    put(ext, 'basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n' +
+        ''.join(f'{b}\n' for b in bits if not b.startswith('-')))
+    csr = scene.path(name, 'csr')
+    middle._openssl('req', '-new', '-key', middle.ca_key, '-subj',
+                    f'/CN=test {name}', '-out', csr)
+    days = [b[1:] for b in bits if b.startswith('-')] or ['2']
+    middle._openssl('x509', '-req', '-in', csr, '-CA', ca.ca, '-CAkey',
+                    ca.ca_key, '-CAcreateserial', '-extfile', ext, '-days',
+                    days[0], '-out', middle.ca)
+    crt, key = middle.issue('leaf', sans=LOCAL_SANS)
+    both = scene.path(name, 'both.pem')
+    put(both, read(crt) + read(middle.ca))
+    return both, crt, key, middle.ca
+
+
+def test_chains(scene):
+    """intermediate authorities: there, missing, ended, constrained"""
+    both, crt, key, middle = chain_of(scene, 'middle')
+    s = SServer(scene, (crt, key), '-www', '-cert_chain', middle)
+    run = Run(scene, s.target).is_(5, chain='ok', dates='ok', trust='ok')
+    run.says('certificate', '^2 of 2: subject "CN=test middle"')
+    s = SServer(scene, (crt, key), '-www')
+    Run(scene, s.target).is_(4, chain='fail', dates='ok', name='ok')
+    _, crt, key, middle = chain_of(scene, 'ended', '--1')
+    s = SServer(scene, (crt, key), '-www', '-cert_chain', middle)
+    run = Run(scene, s.target).is_(4, dates='fail', name='ok', trust='fail')
+    run.says('dates', '"test ended" expired')
+    _, crt, key, middle = chain_of(scene, 'narrow',
+                                   'nameConstraints=permitted;DNS:x.example')
+    s = SServer(scene, (crt, key), '-www', '-cert_chain', middle)
+    Run(scene, s.target).is_(4, chain='fail', name='ok', trust='fail').says(
+        'chain', 'breaks a constraint')
+    s = SServer(scene, self_signed(scene), '-www')
+    Run(scene, s.target).is_(4, chain='fail', name='ok', trust='fail')
+    Run(scene, s.target, '--allow-self-signed').is_(
+        5, chain='warning', dates='ok', name='ok', trust='ok')
+
+
+def staple(scene, cert, status):
+    """An OCSP response (DER): V good, R revoked."""
+    index, request, out = (scene.path(n) for n in (
+        'ocsp.index', 'ocsp.request', 'ocsp.der'))
+
+    def openssl(*args):
+        return subprocess.run(['openssl', *args], check=True, text=True,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL).stdout
+    serial = openssl('x509', '-in', cert, '-noout', '-serial').split('=')[1]
+    put(index, status + '\t491231000000Z\t' +
+        ('260101000000Z' if status == 'R' else '') +
+        f'\t{serial.strip()}\tunknown\t/CN=x\n')
+    ca = ('-issuer', scene.pki.ca)
+    openssl('ocsp', *ca, '-cert', cert, '-no_nonce', '-reqout', request)
+    openssl('ocsp', '-index', index, '-CA', scene.pki.ca, '-rsigner',
+            scene.pki.ca, '-rkey', scene.pki.ca_key, '-reqin', request,
+            '-ndays', '1', '-respout', out)
+    return out
+
+
+def test_stapling(scene):
+    """a response that is good, one that says revoked, one that is missing"""
+    crt, key = scene.pki.issue('plain', sans=LOCAL_SANS)
+
+    def serve(cert, *status):
+        args = ('-status_file', staple(scene, cert[0], *status)) if status \
+            else ()
+        return SServer(scene, cert, '-www', *args).target
+    Run(scene, serve((crt, key), 'V')).is_(5, stapling='ok', trust='ok')
+    run = Run(scene, serve((crt, key), 'R')).is_(
+        4, revocation='fail', trust='fail')
+    run.says('trust', 'is revoked')
+    with open(os.path.join(scene.pki.dir, 'plain.ext'), 'a') as f:
+        f.write('tlsfeature=status_request\n')
+    base = os.path.join(scene.pki.dir, 'plain')
+    must = scene.path('must.pem')
+    scene.pki._openssl('x509', '-req', '-in', base + '.csr', '-CA',
+                       scene.pki.ca, '-CAkey', scene.pki.ca_key,
+                       '-CAcreateserial', '-extfile', base + '.ext', '-out',
+                       must, '-days', '300')
+    Run(scene, serve((must, key), 'V')).is_(5, stapling='ok', trust='ok')
+    run = Run(scene, serve((must, key))).is_(4, stapling='fail',
+                                             trust='fail')
+    run.says('stapling', 'Must-Staple')
+
+
+def self_signed(scene):
+    crt, key = scene.path('self.pem'), scene.path('self.key')
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+                    'ec_paramgen_curve:P-256', '-nodes', '-days', '300',
+                    '-subj', '/CN=localhost', '-addext',
+                    'subjectAltName=DNS:localhost', '-addext',
+                    'basicConstraints=CA:FALSE', '-keyout', key, '-out', crt],
+                   check=True, stderr=subprocess.DEVNULL)
+    return crt, key
 
 
 def test_others(scene):

@@ -21,6 +21,8 @@
 #include "tls/digest.h"
 #include "wire/ws_frame.h"
 #include "wire/ws_handshake.h"
+#include "../lib/certs.h"
+#include "../lib/tmpdir.h"
 
 #define PATIENCE_MS 30000
 
@@ -177,6 +179,61 @@ short_memory_queues_a_whole_frame_or_nothing(void **state)
 	buf_free(&c.out);
 }
 
+static void
+put(const char *path, const struct test_cert *c)
+{
+	char fresh[256];
+	FILE *f;
+
+	(void)snprintf(fresh, sizeof(fresh), "%s~", path);
+	f = fopen(fresh, "we");
+	assert_non_null(f);
+	assert_int_equal(fwrite(c->pem, 1, c->pem_n, f), c->pem_n);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(rename(fresh, path), 0);
+}
+
+static void
+short_memory_leaves_the_policy_that_was(void **state)
+{
+	const struct test_cert_spec spec = { .cn = "ca", .ca = true };
+	char path[200], why[CLEAT_CLIENT_WHY_SIZE];
+	struct cleat_client_opts opts = {
+		.size = sizeof(opts), .proxy = "none", .ca_file = path,
+		.server = "wss://localhost", .endpoint = "e", .token = "t"
+	};
+	const struct tls_client_policy *was;
+	struct test_cert ca[2];
+	struct cleat_client *c = NULL;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/ca.pem", tmpdir_make());
+	for (int i = 0; i < 2; i++)
+		test_cert_make(&spec, &ca[i]);
+	put(path, &ca[0]);
+	assert_int_equal(cleat_client_new(&opts, why, &c), 0);
+	was = c->policy;
+	assert_int_equal(client_make_policy(c, why), 0);
+	assert_ptr_equal(c->policy, was);	/* nothing has changed */
+	put(path, &ca[1]);
+	for (unsigned long k = 1; c->policy == was; k++) {
+		assert_true(k < 10000);
+		(void)mem_fail_nth(k);
+		assert_int_equal(client_make_policy(c, why), 0);
+		(void)mem_fail_nth(0);
+		assert_non_null(c->policy);
+		assert_true(c->policy != was || c->stale[0] != '\0');
+	}
+	assert_string_equal(c->stale, "");
+	was = c->policy;
+	assert_int_equal(client_make_policy(c, why), 0);
+	assert_ptr_equal(c->policy, was);
+	cleat_client_free(&c);
+	for (int i = 0; i < 2; i++)
+		test_cert_free(&ca[i]);
+	tmpdir_remove();
+}
+
 int
 main(void)
 {
@@ -184,7 +241,8 @@ main(void)
 		cmocka_unit_test(
 		    stop_in_a_callback_waits_until_the_input_is_done_with),
 		cmocka_unit_test(
-		    short_memory_queues_a_whole_frame_or_nothing)
+		    short_memory_queues_a_whole_frame_or_nothing),
+		cmocka_unit_test(short_memory_leaves_the_policy_that_was)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include <gnutls/x509.h>
 
 #include "base/mem.h"
+#include "tls/review.h"
 #include "tls/trust.h"
 #include "../lib/tls_pair.h"
 
@@ -25,6 +26,8 @@ enum { OFF, REQUIRED };
 
 static struct test_cert ca, ca_b, device;
 static struct pair pair;		/* its client is not used */
+static struct tls_review *review;	/* wanted of the next one, or NULL */
+static bool go_on;
 static size_t up_room = PAIR_WIRE;	/* what the client's io takes */
 
 static ssize_t
@@ -117,6 +120,8 @@ connect_to(struct tls_client_policy *p, const char *host,
 	pair_begin(&pair, s, &o);
 	tls_snapshot_unref(&s);
 	assert_int_equal(tls_client_new(p, host, &mem_io, ret), 0);
+	if (review != NULL)
+		tls_client_review(*ret, review, go_on);
 	for (turns = 0; turns < 10000; turns++) {
 		if (r == -EAGAIN)
 			r = tls_client_handshake(*ret);
@@ -316,11 +321,15 @@ test_servers_that_are_not_trusted(void **state)
 	};
 	struct tls_client_policy *p = policy(NULL, false, NULL);
 	struct tls_client *t = NULL;
+	struct tls_review seen;
 	struct test_cert c;
-	size_t i;
+	size_t i, n = sizeof(cases) / sizeof(*cases);
 
 	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	/* A review changes no verdict. */
+	for (size_t k = 0; k < 2 * n; k++) {
+		i = k / 2;
+		review = k % 2 == 0 ? NULL : &seen;
 		make(&c, "a.test", "a.test", cases[i].issuer, cases[i].from,
 		    cases[i].to);
 		assert_int_equal(connect_to(p, cases[i].host, &c, OFF, &t),
@@ -328,10 +337,60 @@ test_servers_that_are_not_trusted(void **state)
 		assert_string_equal(tls_client_reason(t), cases[i].reason);
 		assert_int_equal(pair.server, -ECONNABORTED);
 		assert_int_equal(tls_client_read(t, &i, 1), -ENOTCONN);
+		assert_true(review == NULL || (seen.judged && seen.error ==
+		    -EACCES && strstr(cases[i].reason, seen.why) != NULL));
 		tls_client_free(&t);
 		test_cert_free(&c);
 	}
+	review = NULL;
 	tls_client_policy_free(&p);
+}
+
+static void
+test_a_review_tells_all_that_is_wrong(void **state)
+{
+	struct tls_client_policy *p = policy(NULL, false, NULL);
+	struct tls_client_facts facts;
+	struct tls_client *t = NULL;
+	struct tls_review seen;
+	struct test_cert c;
+	const void *der;
+	size_t n;
+
+	(void)state;
+	review = &seen;
+	go_on = true;
+	make(&c, "a.test", "a.test", &ca_b, -7200, -3600);
+	assert_int_equal(connect_to(p, "other.test", &c, OFF, &t), 0);
+	assert_int_equal(seen.error, -EACCES);
+	assert_string_equal(seen.why, "has an unknown issuer");
+	assert_int_equal(seen.item[TLS_REVIEW_CHAIN].state, TLS_REVIEW_UNMET);
+	assert_int_equal(seen.item[TLS_REVIEW_DATES].state, TLS_REVIEW_UNMET);
+	assert_int_equal(seen.item[TLS_REVIEW_NAME].state, TLS_REVIEW_UNMET);
+	assert_int_equal(seen.item[TLS_REVIEW_PINS].state,
+	    TLS_REVIEW_NOT_ASKED);
+	tls_client_facts(t, &facts);
+	assert_string_equal(facts.version, "TLS1.3");
+	assert_true(facts.suite[0] != '\0' && !facts.asked);
+	assert_int_equal(tls_client_sent(t, 0, &der, &n), 0);
+	assert_int_equal(tls_client_sent(t, 1, &der, &n), -ENOENT);
+	assert_int_equal(tls_client_staple(t, &der, &n), -ENOENT);
+	tls_client_free(&t);
+	test_cert_free(&c);
+	tls_client_policy_free(&p);
+	/* What a switch lets pass is told as well, and is no fault. */
+	p = policy(NULL, true, NULL);
+	make(&c, "a.test", "a.test", &ca, 0, 0);
+	assert_int_equal(connect_to(p, "other.test", &c, OFF, &t), 0);
+	assert_int_equal(seen.error, 0);
+	assert_int_equal(seen.item[TLS_REVIEW_CHAIN].state, TLS_REVIEW_MET);
+	assert_int_equal(seen.item[TLS_REVIEW_NAME].state,
+	    TLS_REVIEW_FORGIVEN);
+	tls_client_free(&t);
+	test_cert_free(&c);
+	tls_client_policy_free(&p);
+	review = NULL;
+	go_on = false;
 }
 
 static void
@@ -505,6 +564,7 @@ main(void)
 		cmocka_unit_test(test_a_resumed_server_is_judged_again),
 		cmocka_unit_test(test_a_slow_wire_loses_nothing),
 		cmocka_unit_test(test_servers_that_are_not_trusted),
+		cmocka_unit_test(test_a_review_tells_all_that_is_wrong),
 		cmocka_unit_test(test_the_name_check_has_its_own_switch),
 		cmocka_unit_test(test_own_certificate_is_shown),
 		cmocka_unit_test(test_ends_are_told_apart),

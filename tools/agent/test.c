@@ -22,7 +22,7 @@
 #include "cert/describe.h"
 #include "wire/utf8.h"
 
-#define LINE_MAX_BYTES 16384
+#define LINE_MAX_BYTES 65536
 #define TEST_TIMEOUT_S 20		/* as of an attempt */
 #define SEPARATORS ", \t\r\n"
 
@@ -238,6 +238,9 @@ may_say_hello(const struct agent_opts *o)
 		return NULL;
 	(void)snprintf(path, sizeof(path), "%s/lock", o->state_dir);
 	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT)
+		return "whether cleat-agent runs cannot be seen, as the lock "
+		    "in the state directory cannot be opened";
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0)
 		return "cleat-agent runs with this state directory, and hello "
 		    "would end its channel: stop it before";
