@@ -83,6 +83,12 @@ take_servers(struct cleat_client *c, char *why)
 	int r = servers_init(&c->servers, c->opts.server,
 	    c->opts.servers_file);
 
+	if (r == 1) {
+		client_log(c, CLEAT_CLIENT_WARNING, "%s is dropped: it is no "
+		    "list of servers, or of one without TLS",
+		    c->opts.servers_file);
+		r = 0;
+	}
 	if (r != 0)
 		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%.200s%s%.200s: "
 		    "%s", c->opts.server, c->opts.servers_file == NULL ? "" :

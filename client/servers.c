@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -58,6 +59,29 @@ servers_parse(const char *text, struct url **ret, unsigned *ret_n)
 	return 0;
 }
 
+/* Nobody talks us into plain text: neither a server nor who can write our file. */
+static int
+parse_named(const struct servers *s, const char *text, struct url **ret,
+    unsigned *ret_n)
+{
+	struct url *list;
+	unsigned n;
+	int r = servers_parse(text, &list, &n);
+
+	if (r != 0)
+		return r;
+	for (unsigned i = 0; i < n && s->own[0].tls; i++)
+		if (!list[i].tls)
+			r = -EINVAL;
+	if (r != 0) {
+		mem_free(list);
+		return r;
+	}
+	*ret = list;
+	*ret_n = n;
+	return 0;
+}
+
 int
 servers_init(struct servers *s, const char *own, const char *file)
 {
@@ -73,8 +97,12 @@ servers_init(struct servers *s, const char *own, const char *file)
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0)
-		r = servers_parse((const char *)text, &s->named, &s->named_n);
+		r = parse_named(s, (const char *)text, &s->named, &s->named_n);
 	mem_free(text);
+	if (r == -EINVAL || r == -EFBIG) {
+		(void)unlink(file);	/* refused again if it stays */
+		return 1;
+	}
 	if (r != 0)
 		servers_fini(s);
 	return r;
@@ -125,14 +153,9 @@ servers_name(struct servers *s, const char *text, const char *file)
 	int r = 0;
 
 	if (text[strspn(text, SEPARATORS)] != '\0')
-		r = servers_parse(text, &list, &n);
-	for (unsigned i = 0; i < n && s->own[0].tls; i++)
-		if (!list[i].tls)
-			r = -EINVAL;	/* nobody talks us into plain text */
-	if (r != 0) {
-		mem_free(list);
+		r = parse_named(s, text, &list, &n);
+	if (r != 0)
 		return r;
-	}
 	mem_free(s->named);
 	s->named = list;
 	s->named_n = n;

@@ -490,6 +490,21 @@ def test_failover(scene):
     a.stop()
 
 
+def test_kept_plain(scene):
+    """a kept list without TLS is dropped by who was given wss://, aloud"""
+    server = Server()
+    os.mkdir(scene.path('agent'), 0o700)
+    with open(scene.path('agent', 'servers'), 'w') as f:
+        f.write(server.url)
+    other = Server()
+    a = Agent(scene, f'wss://127.0.0.1:{other.port}')
+    a.says('servers is dropped')
+    sock, _ = other.sock.accept()
+    equal(sock.recv(1), b'\x16', 'TLS')
+    check(not os.path.exists(scene.path('agent', 'servers')), 'it is there')
+    a.stop()
+
+
 def test_close_codes(scene):
     """when it comes again is what the server's hint and close code say"""
     server = Server()

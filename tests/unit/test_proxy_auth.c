@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "tls/pins.h"
 #include "proxy.h"
@@ -255,6 +257,35 @@ named_servers_come_first_and_own_ones_stay(void **state)
 	tmpdir_remove();
 }
 
+static void
+a_kept_list_is_judged_like_one_that_a_server_names(void **state)
+{
+	static const char *const bad[] = { "ws://c", "wss://c ws://d", "", "ftp://x",
+	    "wss://c/\033[2J\n\001 " };
+	struct servers s;
+	char path[512];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/servers", tmpdir_make());
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(file_write_atomic(path, bad[i],
+		    strlen(bad[i]), 0600), 0);
+		assert_int_equal(servers_init(&s, "wss://a", path), 1);
+		assert_string_equal(servers_now(&s)->host, "a");
+		assert_int_equal(servers_count(&s), 1);
+		servers_fini(&s);
+		assert_int_equal(access(path, F_OK), -1);
+		assert_int_equal(servers_init(&s, "wss://a", path), 0);
+		servers_fini(&s);
+	}
+	/* Who was given plain text may go on so. */
+	assert_int_equal(file_write_atomic(path, "ws://c", 6, 0600), 0);
+	assert_int_equal(servers_init(&s, "ws://a", path), 0);
+	assert_string_equal(servers_now(&s)->host, "c");
+	servers_fini(&s);
+	tmpdir_remove();
+}
+
 int
 main(void)
 {
@@ -269,7 +300,9 @@ main(void)
 		cmocka_unit_test(wrong_credentials_are_not_tried_for_ever),
 		cmocka_unit_test(short_memory_leaves_no_half_proxy),
 		cmocka_unit_test(pins_are_base64_of_32_bytes),
-		cmocka_unit_test(named_servers_come_first_and_own_ones_stay)
+		cmocka_unit_test(named_servers_come_first_and_own_ones_stay),
+		cmocka_unit_test(
+		    a_kept_list_is_judged_like_one_that_a_server_names)
 	};
 
 	return cmocka_run_group_tests_name("proxy_auth", tests, NULL, NULL);
