@@ -64,9 +64,10 @@ struct cleat_client_opts {
 	/* "wss://host[:8443][/v1/channel]"; several, separated by commas or
 	 * spaces, are tried in this order. */
 	const char *server;
-	/* Where lists of servers that the server sends (hello, set-server)
+	/* Where lists of servers that the server sends (hello, drain, set-server)
 	 * are kept, or NULL: they are forgotten at the end.  The servers
-	 * above are tried after them. */
+	 * above are tried after them.  A file that holds no such list, or, where
+	 * the first above has TLS, a server without, is removed. */
 	const char *servers_file;
 	const char *endpoint;		/* who we are */
 	const char *agent;		/* "name version" of the program */

@@ -143,8 +143,10 @@ int client_request(struct cleat_client *, const char *method, json_t *params,
 /* hello.c */
 int client_send_hello(struct cleat_client *, const json_t *challenge);
 void client_hello_answered(struct cleat_client *, const json_t *answer);
-/* Array of URLs to servers_name()'s text; NULL: no such array, or no memory. */
-char *client_server_list(const json_t *);
+/* An array of URLs that the server names, of hello or drain, counts from the next
+ * connection on, and is kept in servers_file; an empty one, or none, changes
+ * nothing.  What is wrong is logged. */
+void client_take_servers(struct cleat_client *, const json_t *);
 
 /* calls.c */
 void client_call_answered(struct cleat_client *, int64_t id,

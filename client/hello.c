@@ -113,8 +113,9 @@ number(const json_t *o, const char *key, uint32_t otherwise)
 	return v > 0 && v <= UINT32_MAX ? (uint32_t)v : otherwise;
 }
 
-char *
-client_server_list(const json_t *list)
+/* Array of URLs to servers_name()'s text; NULL: no such array, or no memory. */
+static char *
+server_list(const json_t *list)
 {
 	size_t n = 1, at = 0;
 	char *text;
@@ -140,15 +141,15 @@ client_server_list(const json_t *list)
 	return text;
 }
 
-static void
-take_servers(struct cleat_client *c, const json_t *list)
+void
+client_take_servers(struct cleat_client *c, const json_t *list)
 {
 	char *text;
 	int r;
 
 	if (json_array_size(list) == 0)
 		return;
-	text = client_server_list(list);
+	text = server_list(list);
 	r = text == NULL ? -EINVAL : servers_name(&c->servers, text,
 	    c->opts.servers_file);
 	if (r != 0)
@@ -194,7 +195,7 @@ accepted(struct cleat_client *c, json_t *result)
 	    number(retry, "max_ms", 0));
 	if (c->key != NULL && !c->enrolled)
 		remember_enrolment(c);
-	take_servers(c, json_object_get(result, "servers"));
+	client_take_servers(c, json_object_get(result, "servers"));
 	(void)snprintf(why, sizeof(why), "channel %lld, security %.16s",
 	    (long long)json_integer_value(json_object_get(result, "channel")),
 	    security == NULL ? "?" : security);

@@ -81,9 +81,7 @@ take_drain(struct cleat_client *c, const json_t *params)
 {
 	json_int_t window = json_integer_value(json_object_get(params,
 	    "window_ms"));
-	const json_t *list = json_object_get(params, "servers");
 	uint32_t random = 0;
-	char *text;
 
 	if (c->phase != CLIENT_UP)
 		return;
@@ -94,14 +92,7 @@ take_drain(struct cleat_client *c, const json_t *params)
 	(void)digest_random(&random, sizeof(random));
 	c->drain_ms = client_now_ms() + backoff_spread(0, (uint32_t)window,
 	    random);
-	if (json_array_size(list) == 0)
-		return;
-	/* For now; what is to be kept comes with hello. */
-	text = client_server_list(list);
-	if (text == NULL || servers_name(&c->servers, text, NULL) != 0)
-		client_log(c, CLEAT_CLIENT_WARNING,
-		    "the servers of the drain are refused");
-	mem_free(text);
+	client_take_servers(c, json_object_get(params, "servers"));
 }
 
 static void

@@ -486,7 +486,13 @@ def test_failover(scene):
     bye = peer.expect('bye')
     equal(bye['params'], {'reason': 'drain'}, 'bye')
     peer.sock.close()
+    peer = second.accept()
+    peer.hello()
+    a.says('online')
+    a.kill()
+    a.start()                       # the latest list is kept, too
     second.accept().hello()
+    a.says('online')
     a.stop()
 
 
