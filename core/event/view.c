@@ -15,6 +15,11 @@
 #include "base/mem.h"
 #include "event/record.h"
 
+/* Kept free for a peer that is not known yet ("255.255.255.255:65535"): a fleet
+ * that is read from the store comes online one by one, and moving every entry then
+ * leaves 40 bytes of holes for each. */
+#define PEER_ROOM 21
+
 int
 view_new(struct view **ret)
 {
@@ -197,6 +202,8 @@ add_endpoint(struct view *v, const struct event *ev, size_t id_n,
 	struct view_endpoint *e;
 	int r;
 
+	if (peer_n < PEER_ROOM)
+		peer_n = PEER_ROOM;
 	if ((r = make_room(v)) != 0)
 		return r;
 	if ((e = mem_calloc(1, sizeof(*e) + id_n + peer_n)) == NULL)
