@@ -17,28 +17,18 @@
 #include "tls/impl.h"
 #include "tls/vendor.h"
 
-_Static_assert(TLS_CHAIN_MAX <= CERT_CHAIN_MAX, "a chain fits");
+_Static_assert(TLS_CHAIN_MAX == CERT_CHAIN_MAX, "a chain fits");
 
 int
-tls_cred_judge(const gnutls_x509_crt_t *crt, size_t n,
+tls_cred_judge(const struct cert_chain *ch,
     const struct cert_check_spec *spec, char *why)
 {
 	struct cert_findings *found = mem_calloc(1, sizeof(*found));
-	struct cert_item item[TLS_CHAIN_MAX];
-	struct cert_chain ch = { .n = n };
 	int r;
 
 	if (found == NULL)
 		return tls_why(why, -ENOMEM, "out of memory");
-	memset(item, 0, sizeof(item));
-	for (size_t i = 0; i < n; i++) {
-		item[i].crt = crt[i];
-		item[i].from.file = "";
-		item[i].from.at = (unsigned)i + 1;
-		ch.crt[i] = &item[i];
-	}
-	ch.rooted = gnutls_x509_crt_check_issuer(crt[n - 1], crt[n - 1]) != 0;
-	r = cert_check(&ch, spec, found);
+	r = cert_check(ch, spec, found);
 	if (r < 0)
 		r = tls_why(why, r, "certificate: %s", strerror(-r));
 	else if (found->errors > 0)
@@ -79,10 +69,21 @@ tls_cred_check(const struct tls_cred *c, const char *const *names,
 		.staple_n = c->ocsp.response.size,
 	};
 	gnutls_x509_crt_t crt[TLS_CHAIN_MAX] = { NULL };
+	struct cert_item item[TLS_CHAIN_MAX];
+	struct cert_chain ch = { .n = c->pcert_n };
 	int r = chain_export(c, crt);
 
+	memset(item, 0, sizeof(item));
+	for (unsigned i = 0; i < c->pcert_n; i++) {
+		item[i].crt = crt[i];
+		item[i].from.file = "";
+		item[i].from.at = i + 1;
+		ch.crt[i] = &item[i];
+	}
+	ch.rooted = r >= 0 && gnutls_x509_crt_check_issuer(crt[ch.n - 1],
+	    crt[ch.n - 1]) != 0;
 	r = r < 0 ? tls_why(why, tls_vendor_errno(r), "certificate: %s",
-	    gnutls_strerror(r)) : tls_cred_judge(crt, c->pcert_n, &spec, why);
+	    gnutls_strerror(r)) : tls_cred_judge(&ch, &spec, why);
 	chain_release(crt);
 	return r;
 }

@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct cert_chain;
 struct cert_check_spec;
 struct cert_facts;
-struct gnutls_x509_crt_int;
 struct tls_cred;
 
 /* `names` (NULL ends; may be NULL) may hold "*.x", for which the certificate
@@ -27,10 +27,9 @@ int tls_cred_check(const struct tls_cred *, const char *const *names,
 int tls_cred_chain(const struct tls_cred *, struct cert_facts **ret,
     size_t *ret_n);
 
-/* The certificates as they are sent (at most TLS_CHAIN_MAX, at least one), judged
- * by core/cert.  Any thread.  -EINVAL with why[TLS_WHY_SIZE], which tells the
- * first error; -ENOMEM. */
-int tls_cred_judge(struct gnutls_x509_crt_int *const *crt, size_t n,
-    const struct cert_check_spec *, char *why);
+/* The chain as it is sent, judged by core/cert.  Any thread.  -EINVAL with
+ * why[TLS_WHY_SIZE], which tells the first error; -ENOMEM. */
+int tls_cred_judge(const struct cert_chain *, const struct cert_check_spec *,
+    char *why);
 
 #endif

@@ -58,12 +58,12 @@ void tls_sign_done(struct tls_sign_job *job, int error, const void *sig,
 /*
  * Chain (PEM) and private key (PEM, unencrypted).  The leaf is the certificate
  * of the key; its issuers follow in any order, and certificates that issued
- * none of them are left out.  Checks that the key belongs to the leaf and what
- * clients would refuse: signatures in the chain, SHA-1, RSA below 2048 bits,
- * key usage. Dates are for the caller to judge (tls_cred_info).  ocsp_der may
- * be NULL; if it is there it must say that the leaf is good.  It is sent as
- * long as it is not out of date.  Blocking (signs
- * once). -EINVAL with why, -ENOMEM.
+ * none of them are left out (cert/chain.h).  Checks that the key belongs to the
+ * leaf and what clients would refuse: signatures in the chain, SHA-1, RSA below
+ * 2048 bits, key usage.  Dates are for the caller to judge (tls_cred_info).
+ * ocsp_der may be NULL; if it is there it must say that the leaf is good.  It is
+ * sent as long as it is not out of date.  Blocking (signs once).  -EINVAL with
+ * why, -ENOMEM.
  */
 int tls_cred_new(const void *chain_pem, size_t chain_n, const void *key_pem,
     size_t key_n, const void *ocsp_der, size_t ocsp_n, char *why,
@@ -80,7 +80,7 @@ void tls_cred_unref(struct tls_cred **);
 struct tls_cred_info {
 	uint8_t sha256[32];
 	char subject[256], issuer[256];
-	char names[512];			/* ", " between them */
+	char names[1024];			/* ", " between them */
 	int64_t not_before, not_after;			/* seconds since 1970 */
 	int64_t staple_until;		/* of the OCSP response; 0: none */
 	bool self_signed, external;

@@ -16,6 +16,8 @@
 #include <gnutls/x509.h>
 
 #include "base/mem.h"
+#include "cert/describe.h"
+#include "tls/cred_check.h"
 #include "tls/digest.h"
 #include "../lib/certs.h"
 
@@ -126,6 +128,51 @@ test_chain_in_any_order(void **state)
 	free(all);
 }
 
+/* What is told of it is what is sent. */
+static void
+test_chain_facts(void **state)
+{
+	struct cert_facts *facts = NULL;
+	struct tls_cred *c = NULL;
+	unsigned long nth;
+	char *all = NULL;
+	size_t n = 0;
+	int r = -ENOMEM;
+
+	(void)state;
+	assert_true(asprintf(&all, "%s%s%s", inter.pem, leaf.pem, ca.pem) > 0);
+	assert_int_equal(load(all, leaf.key_pem, &c), 0);
+	for (nth = 1; r == -ENOMEM; nth++) {
+		mem_fail_nth(nth);
+		r = tls_cred_chain(c, &facts, &n);
+		mem_fail_nth(0);
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(n, 3);
+	assert_string_equal(facts[0].subject.dn, "CN=a.test");
+	assert_string_equal(facts[1].subject.dn, "CN=Inter");
+	assert_string_equal(facts[1].issuer.dn, "CN=CA");
+	assert_true(facts[2].self_signed);
+	mem_free(facts);
+	tls_cred_unref(&c);
+	free(all);
+}
+
+/* A key in the chain's text is not the one that was given. */
+static void
+test_key_in_the_chain(void **state)
+{
+	struct tls_cred *c = NULL;
+	char *text = NULL;
+
+	(void)state;
+	assert_true(asprintf(&text, "%s%s%s", inter.key_pem, leaf.pem,
+	    inter.pem) > 0);
+	assert_int_equal(load(text, leaf.key_pem, &c), 0);
+	tls_cred_unref(&c);
+	free(text);
+}
+
 static void
 test_bad_input(void **state)
 {
@@ -138,7 +185,7 @@ test_bad_input(void **state)
 	expect_refused(leaf.pem, "", "empty");
 	expect_refused("nothing", leaf.key_pem, "chain");
 	expect_refused(leaf.pem, "nothing", "key");
-	expect_refused(leaf.key_pem, leaf.key_pem, "chain");
+	expect_refused(leaf.key_pem, leaf.key_pem, "no certificate");
 	expect_refused(leaf.pem, leaf.pem, "key");
 	expect_refused(leaf.pem, inter.key_pem, "belongs to no certificate");
 	cut[strlen(cut) / 2] = '!';
@@ -289,6 +336,8 @@ main(void)
 		cmocka_unit_test(test_facts),
 		cmocka_unit_test(test_every_key_type),
 		cmocka_unit_test(test_chain_in_any_order),
+		cmocka_unit_test(test_chain_facts),
+		cmocka_unit_test(test_key_in_the_chain),
 		cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_encrypted_key),
 		cmocka_unit_test(test_what_clients_would_refuse),
