@@ -453,7 +453,8 @@ check_staple(struct checking *c)
 		if (c->leaf.must_staple)
 			found(c, "staple", CERT_ERROR, c->ch->crt[0], "must "
 			    "be sent with an OCSP response (Must-Staple), and "
-			    "there is none: name its file");
+			    "there is none: name its file (ocsp of cert-file, "
+			    "-ocsp of cleat-certmgr)");
 		return;
 	}
 	if (gnutls_ocsp_resp_init(&resp) < 0)

@@ -307,6 +307,9 @@ publish(struct inst *in, const struct config *c, const struct material *m)
 	in->refused = false;
 	in->tried_ms = in->host->mono_ms(in->self);
 	warn_open_key(in, m);
+	if (m->no_staple[0] != '\0')
+		in->host->log(in->self, CLEAT_LOG_WARNING, "%s: is not there: "
+		    "no OCSP response of it is sent", m->no_staple);
 	if (m->skipped_n > 0)
 		in->host->log(in->self, CLEAT_LOG_INFO, "passed over %u "
 		    "files, the last one because %s", m->skipped_n,

@@ -165,6 +165,12 @@ read_staples(struct material *m, char *const *path, char *why)
 		    NULL);
 		if (err == 0)
 			m->staple_n++;
+		if (err != -ENOENT)
+			continue;
+		/* Whether it is needed is the certificate's to say. */
+		(void)snprintf(m->no_staple, sizeof(m->no_staple), "%s",
+		    *path);
+		err = 0;
 	}
 	return err;
 }

@@ -21,6 +21,7 @@ struct material {
 	char open_key[256];		/* a key file that everybody may read */
 	char skipped[CERT_WHY_SIZE];	/* directory: the last bad file */
 	unsigned skipped_n;
+	char no_staple[256];		/* a file of ocsp that is not there */
 };
 
 /* Reads all files.  why[CERT_WHY_SIZE] and negative errno. */

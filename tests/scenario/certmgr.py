@@ -21,6 +21,8 @@ sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
 from harness import (BUILDDIR, LOCAL_SANS, PATIENCE, PING, PONG,  # noqa: E402
                      Device, Pki, Skip, check, equal, main, need,
                      obey_modes)
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import stapling  # noqa: E402
 
 PROGRAM = os.path.join(BUILDDIR, 'cleat-certmgr')
 REFUSED, USAGE, NOTHING, FILES, NOT_LIVE, UNREACHABLE = range(1, 7)
@@ -353,6 +355,55 @@ def test_check(scene):
     before = sorted(os.listdir(p.dir))
     p.run('--check')
     equal(sorted(os.listdir(p.dir)), before)
+
+
+def test_ocsp(scene):
+    """-ocsp installs the response that a Must-Staple certificate needs"""
+    if stapling.x509 is None:
+        raise Skip('python3-cryptography is not installed')
+    p = Place(scene)
+    crt, key = stapling.must_staple(scene)
+    given = ('-cert', crt, '-cert', scene.pki.ca, '-key', key)
+    said = p.run(*given, status=REFUSED).err
+    check('Must-Staple' in said and '-ocsp' in said, said)
+    response = scene.path('response.der')
+    for how, text in (({'since': -7200, 'until': -3600}, 'out of date'),
+                      ({'good': False}, 'does not say')):
+        stapling.respond(scene, crt, response, **how)
+        said = p.run(*given, '-ocsp', response, status=REFUSED).err
+        check(text in said, said)
+    stapling.respond(scene, scene.pki.ca, response)
+    said = p.run(*given, '-ocsp', response, status=REFUSED).err
+    check('for another certificate' in said, said)
+    p.run(*given, '-ocsp', scene.path('none'), status=FILES)
+    check('add -cert' in p.run('-show', '-ocsp', response, status=USAGE).err,
+          'alone')
+    stapling.respond(scene, crt, response)
+    p.run(*given, '--check', '--ocsp', response)
+    p.run(*given, '-ocsp', response)
+    with open(response, 'rb') as f, open(
+            os.path.join(p.dir, 'current', 'staple.der'), 'rb') as g:
+        equal(f.read(), g.read())
+    p.run('--check')
+    # The way to a new one that the man page tells; the daemon sends it.
+    current = os.path.join(p.dir, 'current')
+    d = scene.daemon(conf={'plugin.cert': {
+        'chain': current + '/chain.pem', 'key': current + '/key.pem',
+        'ocsp': current + '/staple.der', 'poll': '1s'}})
+    d.start()
+    check(stapling.stapled(scene, d), 'it is not sent')
+    stapling.respond(scene, crt, response, since=-30)
+    p.run('-cert', current + '/chain.pem', '-key', current + '/key.pem',
+          '-ocsp', response, '--wait-live', '--socket',
+          os.path.join(d.runtime, 'control.sock'))
+    # One that needs none takes its place, without a response.
+    other, other_key = scene.pki.issue('localhost', sans=LOCAL_SANS)
+    p.run('-cert', other, '-cert', scene.pki.ca, '-key', other_key,
+          '--wait-live', '--socket', os.path.join(d.runtime, 'control.sock'))
+    check(not os.path.exists(current + '/staple.der'), 'an old one is there')
+    d.expect_log('staple.der: is not there')
+    check(not stapling.stapled(scene, d), 'it is sent')
+    d.stop()
 
 
 def test_certtool(scene):

@@ -45,6 +45,7 @@ static const struct opt {
 	{ "pass-credential", TEXT, AT(pass_credential), 0 },
 	{ "name", LIST, AT(name), NAMES_MAX },
 	{ "anchors", TEXT, AT(anchors), 0 },
+	{ "ocsp", LIST, AT(ocsp), CHAINS_MAX },
 	{ "directory", TEXT, AT(directory), 0 },
 	{ "owner", TEXT, AT(owner), 0 },
 	{ "socket", TEXT, AT(socket), 0 },
@@ -88,6 +89,7 @@ args_help(void)
 	    "    --json           answer in JSON\n"
 	    "    --name NAME      that it has to cover (again for more)\n"
 	    "    --anchors FILE   authorities that it has to lead to\n"
+	    "    --ocsp FILE      OCSP response to staple (DER)\n"
 	    "    --directory DIR  where it is installed, below current/\n"
 	    "    --owner USER[:GROUP], --socket PATH, --slot NAME,\n"
 	    "    --timeout SECONDS, --version\n"
@@ -228,9 +230,11 @@ judge(struct asked *a)
 	}
 	if (ca)
 		return a->cert[0] != NULL || a->key != NULL || a->self ||
-		    a->show || a->check || a->rollback || a->wait_live ?
+		    a->show || a->check || a->rollback || a->wait_live ||
+		    a->ocsp[0] != NULL ?
 		    refuse("ca does not go together with -cert, -key, -self, "
-		    "-show, --check, --rollback, --wait-live") : STATUS_OK;
+		    "-show, --check, --ocsp, --rollback, --wait-live") :
+		    STATUS_OK;
 	if (a->cn != NULL || a->o != NULL || a->ou != NULL ||
 	    a->days != NULL || a->out != NULL || a->reason != NULL ||
 	    a->out_pass_file != NULL)
@@ -245,6 +249,9 @@ judge(struct asked *a)
 	if (given + a->self + a->show + a->rollback > 1)
 		return refuse("only one of -cert (with -key), -pkcs12, -self, "
 		    "-show and --rollback at a time");
+	if (a->ocsp[0] != NULL && !given)
+		return refuse("--ocsp needs the certificate that it is for: "
+		    "add -cert or -pkcs12");
 	if (a->check && (a->self || a->rollback || a->show || a->wait_live))
 		return refuse("--check changes nothing: it goes together with "
 		    "-cert, -key and -pkcs12 only");

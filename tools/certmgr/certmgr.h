@@ -41,6 +41,7 @@ struct asked {
 	bool pass_stdin;
 	bool self, show, help, version, json, check, rollback, wait_live;
 	const char *name[NAMES_MAX + 1];
+	const char *ocsp[CHAINS_MAX + 1];
 	const char *anchors;
 	const char *directory, *owner, *socket, *slot;
 	const char *timeout;
@@ -81,16 +82,25 @@ struct material {
 	struct cert_chain chain[CHAINS_MAX];
 	size_t n;
 	struct cert_findings found[CHAINS_MAX];
+	struct cert_blob staple[CHAINS_MAX];	/* OCSP responses, DER */
+	size_t staples_n;
 	bool self_signed;		/* made by cleat-certmgr */
 	char generation[CERT_GENERATION_SIZE];
 };
 
-/* material.c */
+/* material.c.  The nth response that fits a chain is in a file of that name. */
+extern const char *const staple_file[CHAINS_MAX];
 enum status material_given(struct asked *, struct material *ret);
 enum status material_current(struct asked *, struct material *ret);
 /* All checks; STATUS_REFUSED if one found an error, which is not said yet. */
 enum status material_check(const struct asked *, const struct material *now,
     struct material *);
+/* The response that belongs to a chain; or, when it belongs to none, one to hear
+ * why.  NULL: none. */
+const struct cert_blob *material_staple(const struct material *,
+    const struct cert_chain *);
+/* Whether it is one of the chains'. */
+bool material_fits(const struct material *, const struct cert_blob *staple);
 void material_free(struct material *);
 
 /* show.c */

@@ -6,10 +6,25 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const staple_file[CHAINS_MAX] = { "staple.der", "staple-2.der" };
+
 void
 material_free(struct material *m)
 {
 	cert_bundle_free(&m->bundle);
+	for (size_t i = 0; i < m->staples_n; i++)
+		cert_blob_free(&m->staple[i]);
+	m->staples_n = 0;
+}
+
+static int
+add_staple(struct material *m, const char *path, char *why)
+{
+	int r = cert_file_read(path, why, &m->staple[m->staples_n], NULL,
+	    NULL);
+
+	m->staples_n += r == 0;
+	return r;
 }
 
 static int
@@ -54,6 +69,8 @@ material_given(struct asked *a, struct material *ret)
 		r = add(&m, a->cert[i], a, why);
 	if (a->key != NULL && r == 0)
 		r = add(&m, a->key, a, why);
+	for (size_t i = 0; r == 0 && a->ocsp[i] != NULL; i++)
+		r = add_staple(&m, a->ocsp[i], why);
 	if (r == 0)
 		r = build(&m, a, why);
 	if (r < 0) {
@@ -107,6 +124,13 @@ material_current(struct asked *a, struct material *ret)
 		r = cert_bundle_add_file(m.bundle, path, NULL, why, NULL,
 		    NULL);
 	}
+	for (size_t i = 0; r == 0 && i < CHAINS_MAX; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", a->directory,
+		    m.generation, staple_file[i]);
+		r = add_staple(&m, path, why);
+		if (r == -ENOENT)
+			r = 0;		/* none was given */
+	}
 	if (r == 0)
 		r = cert_chain_all(m.bundle, a->now_s, CHAINS_MAX, why,
 		    m.chain, &m.n);
@@ -140,6 +164,32 @@ read_anchors(const struct asked *a, char *why, struct cert_bundle **ret)
 	return r;
 }
 
+bool
+material_fits(const struct material *m, const struct cert_blob *staple)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		if (cert_staple_fits(&m->chain[i], staple->p, staple->n))
+			return true;
+	}
+	return false;
+}
+
+const struct cert_blob *
+material_staple(const struct material *m, const struct cert_chain *ch)
+{
+	const struct cert_blob *none = NULL;
+
+	for (size_t i = 0; i < m->staples_n; i++) {
+		const struct cert_blob *b = &m->staple[i];
+
+		if (cert_staple_fits(ch, b->p, b->n))
+			return b;
+		if (!material_fits(m, b))
+			none = b;
+	}
+	return none;
+}
+
 /* As the daemon does: what replaces a chain that was whole has to be whole. */
 static bool
 has_to_be_whole(const struct material *now, const struct cert_chain *ch)
@@ -164,6 +214,7 @@ material_check(const struct asked *a, const struct material *now,
 		.all_n = m->n
 	};
 	char why[CERT_WHY_SIZE] = "out of memory";
+	const struct cert_blob *staple;
 	struct cert_bundle *anchors = NULL;
 	bool refused = false;
 	int r = 0;
@@ -173,6 +224,9 @@ material_check(const struct asked *a, const struct material *now,
 	spec.anchors = anchors;
 	for (size_t i = 0; r == 0 && i < m->n; i++) {
 		spec.complete = has_to_be_whole(now, &m->chain[i]);
+		staple = material_staple(m, &m->chain[i]);
+		spec.staple = staple == NULL ? NULL : staple->p;
+		spec.staple_n = staple == NULL ? 0 : staple->n;
 		r = cert_check(&m->chain[i], &spec, &m->found[i]);
 		refused = refused || m->found[i].errors > 0;
 		spec.strays = NULL;	/* said once is enough */

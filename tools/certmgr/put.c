@@ -112,13 +112,31 @@ as_pem(const struct material *m, struct cert_blob *chain,
 	return r;
 }
 
+/* What belongs to no chain has been told. */
+static size_t
+add_staples(const struct material *m, struct cert_install_file *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->staples_n; i++) {
+		const struct cert_blob *b = &m->staple[i];
+
+		if (material_fits(m, b)) {
+			to[n] = (struct cert_install_file){ staple_file[n],
+			    b->p, b->n };
+			n++;
+		}
+	}
+	return n;
+}
+
 static enum status
 put(const struct asked *a, struct material *m)
 {
 	struct cert_blob chain = { NULL, 0 }, key = { NULL, 0 };
 	const char *kind = m->self_signed ? "self-signed\n" : "company\n";
 	char why[CERT_WHY_SIZE] = "out of memory";
-	struct cert_install_spec spec = { .dir = a->directory, .files_n = 3 };
+	struct cert_install_spec spec = { .dir = a->directory };
 	enum status s;
 	int r;
 
@@ -127,13 +145,14 @@ put(const struct asked *a, struct material *m)
 		return s;
 	r = as_pem(m, &chain, &key);
 	if (r == 0) {
-		const struct cert_install_file files[] = {
+		struct cert_install_file files[3 + CHAINS_MAX] = {
 			{ "chain.pem", chain.p, chain.n },
 			{ "key.pem", key.p, key.n },
 			{ "kind", kind, strlen(kind) }
 		};
 
 		spec.files = files;
+		spec.files_n = 3 + add_staples(m, &files[3]);
 		r = cert_install(&spec, why, m->generation);
 	}
 	cert_blob_free(&chain);
