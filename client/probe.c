@@ -29,7 +29,7 @@ static void __attribute__((format(printf, 4, 5)))
 say_step(struct probe *p, const char *check, enum probe_level level,
     const char *fmt, ...)
 {
-	char text[LINK_WHY_SIZE + 128];
+	char text[PROBE_WHY_SIZE + 512];
 	uint64_t now = client_now_ms();
 	struct probe_line line = {
 		.check = check, .level = level, .text = text,
@@ -48,7 +48,7 @@ void
 probe_say(struct probe *p, const char *check, enum probe_level level,
     const char *fmt, ...)
 {
-	char text[LINK_WHY_SIZE + 512];
+	char text[PROBE_WHY_SIZE + 512];
 	struct probe_line line = {
 		.check = check, .level = level, .text = text, .took_ms = -1
 	};
@@ -64,7 +64,7 @@ void
 probe_fail(struct probe *p, enum probe_result result, const char *check,
     const char *fmt, ...)
 {
-	char text[LINK_WHY_SIZE + 512];
+	char text[PROBE_WHY_SIZE + 512];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -200,8 +200,10 @@ talk_until(struct probe *p, bool (*done)(const struct probe *))
 }
 
 static const char *
-reason(const struct probe *p, int r, char *to, size_t n)
+reason(const struct probe *p, int r, char to[PROBE_WHY_SIZE])
 {
+	const size_t n = PROBE_WHY_SIZE;
+
 	if (r == -ETIMEDOUT)
 		(void)snprintf(to, n, "no answer within %u.%u s",
 		    p->spec->timeout_ms / 1000,
@@ -406,10 +408,10 @@ static void
 fail_tls(struct probe *p, int r)
 {
 	struct cleat_client *c = p->c;
-	char text[LINK_WHY_SIZE];
+	char text[PROBE_WHY_SIZE];
 	bool judged = p->review.judged && c->link.tls != NULL;
 
-	(void)reason(p, r, text, sizeof(text));
+	(void)reason(p, r, text);
 	/* The second visit tells more: this handshake was not completed. */
 	if (judged && !p->second && p->review.error == -EACCES) {
 		p->refused = true;
@@ -430,13 +432,13 @@ static void
 fail_step(struct probe *p, int r)
 {
 	enum link_step step = p->c->link.step;
-	char text[LINK_WHY_SIZE];
+	char text[PROBE_WHY_SIZE];
 
 	if (step == LINK_TLS) {
 		fail_tls(p, r);
 		return;
 	}
-	(void)reason(p, r, text, sizeof(text));
+	(void)reason(p, r, text);
 	probe_fail(p, PROBE_UNREACHED, step == LINK_RESOLVE ? "names" :
 	    step == LINK_CONNECT ? "tcp" : step == LINK_UP ? "upgrade" :
 	    "proxy", "%s", text);
@@ -473,10 +475,10 @@ reach(struct probe *p)
 static void
 fail_upgrade(struct probe *p, int r)
 {
-	char text[LINK_WHY_SIZE];
+	char text[PROBE_WHY_SIZE];
 	bool alert = r == -ECONNABORTED;
 
-	(void)reason(p, r, text, sizeof(text));
+	(void)reason(p, r, text);
 	if (alert && p->second)
 		probe_say(p, "upgrade", PROBE_SKIP, UNSEEN, text);
 	else if (alert)			/* TLS 1.3 judges us so late */
@@ -498,7 +500,7 @@ say_goodbye(struct probe *p)
 static void
 say_hello(struct probe *p)
 {
-	char text[LINK_WHY_SIZE];
+	char text[PROBE_WHY_SIZE];
 	int r;
 
 	if (!p->may_hello) {
@@ -511,8 +513,7 @@ say_hello(struct probe *p)
 	}
 	r = talk_until(p, is_online);
 	if (r != 0) {
-		probe_fail(p, PROBE_REFUSED, "hello", "%s", reason(p, r, text,
-		    sizeof(text)));
+		probe_fail(p, PROBE_REFUSED, "hello", "%s", reason(p, r, text));
 		return;
 	}
 	p->c->stopping = true;
@@ -524,7 +525,7 @@ say_hello(struct probe *p)
 static void
 speak(struct probe *p)
 {
-	char text[LINK_WHY_SIZE];
+	char text[PROBE_WHY_SIZE];
 	int r = client_start_upgrade(p->c);
 
 	p->c->phase = CLIENT_UPGRADE;
@@ -539,7 +540,7 @@ speak(struct probe *p)
 		r = talk_until(p, is_challenged);
 	if (!p->challenged) {
 		probe_fail(p, PROBE_OTHER, "challenge", "%s", reason(p, r,
-		    text, sizeof(text)));
+		    text));
 		return;
 	}
 	if (!p->second)

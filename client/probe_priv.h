@@ -8,6 +8,9 @@
 #include "tls/client.h"
 #include "tls/review.h"
 
+/* Whatever the client or its link says. */
+#define PROBE_WHY_SIZE (LINK_WHY_SIZE + 64)
+
 struct probe {
 	const struct probe_spec *spec;
 	struct cleat_client_opts opts;	/* borrowed texts */
