@@ -12,7 +12,9 @@
 
 #include "base/mem.h"
 
-#define KEY_BITS_MAX 16384		/* checking more takes seconds */
+/* DSA keys are of no use, but may be an issuer's. */
+#define DSA_BITS_MAX 3072
+#define DSA_ORDER_BITS_MAX 256
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -123,15 +125,13 @@ gather_vendor(struct gather *g, const char *what, int r)
 }
 
 int
-gather_rounds(struct gather *g, unsigned rounds)
+gather_cipher(struct gather *g, const char *what, const char *oid, int r)
 {
-	if (rounds > CERT_ROUNDS_MAX - g->b->rounds)
-		return gather_fail(g, -E2BIG, "wants its password hashed %u "
-		    "times, more than is done here (%u for all files "
-		    "together): write the file anew with fewer iterations",
-		    rounds, CERT_ROUNDS_MAX);
-	g->b->rounds += rounds;
-	return 0;
+	if (errno_of(r) == -ENOTSUP)
+		return gather_fail(g, -ENOTSUP, "%s is encrypted with %.60s, "
+		    "which is not supported: write it anew with AES-256-CBC",
+		    what, oid != NULL ? oid : "an unknown cipher");
+	return gather_vendor(g, what, r);
 }
 
 int
@@ -141,6 +141,40 @@ gather_password_wrong(struct gather *g, const char *what)
 	    "%s is encrypted, and no password was given" :
 	    "the password does not open %s (it is wrong, or the file is "
 	    "damaged)", what);
+}
+
+static unsigned
+bits_of(const gnutls_datum_t *number)
+{
+	unsigned i = 0;
+
+	while (i < number->size && number->data[i] == 0)
+		i++;
+	return (number->size - i) * 8;
+}
+
+/* Whether the numbers of a public key are so long that verifying one signature
+ * takes more than some milliseconds. */
+static bool
+is_too_long(gnutls_x509_crt_t crt)
+{
+	gnutls_datum_t n[4];
+	unsigned bits = 0;
+	bool too_long = false;
+	int pk = gnutls_x509_crt_get_pk_algorithm(crt, &bits);
+
+	memset(n, 0, sizeof(n));
+	if (pk == GNUTLS_PK_RSA || pk == GNUTLS_PK_RSA_PSS)
+		too_long = bits > CERT_RSA_BITS_MAX ||
+		    (gnutls_x509_crt_get_pk_rsa_raw(crt, &n[0], &n[1]) >= 0 &&
+		    bits_of(&n[1]) > CERT_RSA_EXPONENT_BITS_MAX);
+	else if (pk == GNUTLS_PK_DSA)
+		too_long = gnutls_x509_crt_get_pk_dsa_raw(crt, &n[0], &n[1],
+		    &n[2], &n[3]) >= 0 && (bits_of(&n[0]) > DSA_BITS_MAX ||
+		    bits_of(&n[1]) > DSA_ORDER_BITS_MAX);
+	for (size_t i = 0; i < 4; i++)
+		gnutls_free(n[i].data);
+	return too_long;
 }
 
 static int
@@ -165,6 +199,12 @@ cert_put(struct gather *g, gnutls_x509_crt_t crt, const char *format)
 	if (b->certs_n == CERT_BUNDLE_CERTS)
 		return gather_fail(g, -E2BIG, "there are more than %d "
 		    "certificates", CERT_BUNDLE_CERTS);
+	if (is_too_long(crt))
+		return gather_fail(g, -E2BIG, "certificate %u has a key that "
+		    "takes too long to use (RSA of more than %d bits, or with "
+		    "an exponent of more than %d): ask for one with another "
+		    "key", g->certs, CERT_RSA_BITS_MAX,
+		    CERT_RSA_EXPONENT_BITS_MAX);
 	memcpy(to->sha256, sha256, sizeof(sha256));
 	to->crt = crt;
 	to->from = (struct cert_origin){ g->file, format, g->certs };
@@ -195,9 +235,11 @@ key_put(struct gather *g, gnutls_x509_privkey_t key, bool was_encrypted,
 
 	g->keys++;
 	r = gnutls_x509_privkey_get_pk_algorithm2(key, &bits);
-	if (r >= 0 && bits > KEY_BITS_MAX)
+	if (r >= 0 && bits > CERT_RSA_BITS_MAX)
 		return gather_fail(g, -E2BIG, "the private key has %u bits, "
-		    "more than %d", bits, KEY_BITS_MAX);
+		    "more than %d, and would make every handshake slow: make "
+		    "one of ECDSA P-256, or of RSA with 3072", bits,
+		    CERT_RSA_BITS_MAX);
 	if (r >= 0)
 		r = gnutls_x509_privkey_verify_params(key);
 	if (r >= 0)
@@ -306,7 +348,8 @@ cert_bundle_add(struct cert_bundle *b, const char *file, const void *p,
     size_t n, const char *password, char *why)
 {
 	struct gather g = {
-		.b = b, .file = file, .password = password, .why = why
+		.b = b, .file = file, .password = password, .why = why,
+		.attempt = -1
 	};
 	size_t certs = b->certs_n, keys = b->keys_n, files = b->files_n;
 	size_t duplicates = b->duplicates;

@@ -7,7 +7,8 @@
  * (DEK-Info).
  *
  * No file costs more than a few seconds, whatever it asks for: how often a
- * password is to be hashed is read and limited before it is tried.  Blocking:
+ * password is to be hashed, and how, is read and limited before it is tried, and
+ * keys with which a signature takes long are refused.  Blocking:
  * never on a worker.  Thread: one at a time.
  */
 #ifndef CT_CERT_BUNDLE_H
@@ -22,8 +23,12 @@
 #define CERT_BUNDLE_CERTS 1024		/* of all files together */
 #define CERT_BUNDLE_KEYS 128
 #define CERT_BUNDLE_FILES 256
-/* Rounds of password hashing, for all files together. */
-#define CERT_ROUNDS_MAX 10000000u
+/* For the passwords of one file: rounds of PBKDF2 with HMAC-SHA256, or what
+ * takes as long, one or two seconds. */
+#define CERT_WORK_MAX 8000000u
+/* Signatures by a longer RSA key, or a longer exponent, take too long. */
+#define CERT_RSA_BITS_MAX 8192
+#define CERT_RSA_EXPONENT_BITS_MAX 64
 
 /* These are GnuTLS's gnutls_x509_crt_t and gnutls_x509_privkey_t. */
 struct gnutls_x509_crt_int;
@@ -58,7 +63,6 @@ struct cert_bundle {
 	/* private to bundle*.c */
 	char *files[CERT_BUNDLE_FILES];
 	size_t files_n;
-	unsigned rounds;
 };
 
 int cert_bundle_new(struct cert_bundle **ret);	/* -ENOMEM */

@@ -9,24 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define SEQUENCE 0x30
-#define INTEGER 0x02
-#define BIT_STRING 0x03
-#define OCTETS 0x04
-#define OID 0x06
-#define VERSION 0xa0			/* [0] of a certificate */
-
-struct tlv {
-	uint8_t tag;
-	bool open;			/* indefinite length (BER) */
-	const uint8_t *p;
-	size_t n;			/* what there is of it */
-	size_t missing;			/* of what was announced */
-	const uint8_t *next;
-};
-
-/* The element at p; one of indefinite length goes to the end. */
-static bool
+bool
 tlv_read(const uint8_t *p, const uint8_t *end, struct tlv *ret)
 {
 	size_t n, octets, there;
@@ -59,9 +42,10 @@ der_is(const uint8_t *p, size_t n)
 {
 	struct tlv out, in;
 
-	return tlv_read(p, p + n, &out) && out.tag == SEQUENCE &&
+	return tlv_read(p, p + n, &out) && out.tag == DER_SEQUENCE &&
 	    tlv_read(out.p, out.p + out.n, &in) &&
-	    (in.tag == SEQUENCE || in.tag == INTEGER || in.tag == OID);
+	    (in.tag == DER_SEQUENCE || in.tag == DER_INTEGER ||
+	    in.tag == DER_OID);
 }
 
 enum kind {
@@ -74,8 +58,8 @@ has_oid(const struct tlv *in)
 {
 	struct tlv oid;
 
-	return in->tag == SEQUENCE && tlv_read(in->p, in->p + in->n, &oid) &&
-	    oid.tag == OID;
+	return in->tag == DER_SEQUENCE &&
+	    tlv_read(in->p, in->p + in->n, &oid) && oid.tag == DER_OID;
 }
 
 /* PKCS#7 content types: 1.2.840.113549.1.7.x */
@@ -86,7 +70,7 @@ is_pkcs7_oid(const struct tlv *oid)
 		0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07
 	};
 
-	return oid->tag == OID && oid->n == sizeof(arc) + 1 &&
+	return oid->tag == DER_OID && oid->n == sizeof(arc) + 1 &&
 	    memcmp(oid->p, arc, sizeof(arc)) == 0;
 }
 
@@ -95,7 +79,7 @@ kind_by_integer(const struct tlv *version, const struct tlv *second)
 {
 	struct tlv oid;
 
-	if (second->tag == INTEGER || second->tag == OCTETS)
+	if (second->tag == DER_INTEGER || second->tag == DER_OCTETS)
 		return KEY;
 	if (!has_oid(second))
 		return UNKNOWN;
@@ -112,19 +96,19 @@ kind_of(const struct tlv *all)
 	const uint8_t *end = all->p + all->n;
 	struct tlv first, second;
 
-	if (all->tag != SEQUENCE || !tlv_read(all->p, end, &first))
+	if (all->tag != DER_SEQUENCE || !tlv_read(all->p, end, &first))
 		return UNKNOWN;
 	if (is_pkcs7_oid(&first))
 		return PKCS7;
 	if (!tlv_read(first.next, end, &second))
-		return first.tag == SEQUENCE && !has_oid(&first) ?
+		return first.tag == DER_SEQUENCE && !has_oid(&first) ?
 		    CERTIFICATE : UNKNOWN;
-	if (first.tag == INTEGER)
+	if (first.tag == DER_INTEGER)
 		return kind_by_integer(&first, &second);
 	if (!has_oid(&first))
-		return first.tag == SEQUENCE ? CERTIFICATE : UNKNOWN;
-	return second.tag == OCTETS ? ENCRYPTED_PKCS8 :
-	    second.tag == BIT_STRING ? PUBLIC_KEY : UNKNOWN;
+		return first.tag == DER_SEQUENCE ? CERTIFICATE : UNKNOWN;
+	return second.tag == DER_OCTETS ? ENCRYPTED_PKCS8 :
+	    second.tag == DER_BITS ? PUBLIC_KEY : UNKNOWN;
 }
 
 /* Requests and revocation lists look alike at first. */

@@ -8,11 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* id-scrypt, 1.3.6.1.4.1.11591.4.11 (RFC 7914), which GnuTLS takes for damage */
-static const uint8_t scrypt_oid[] = {
-	0x06, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x04, 0x0b
-};
-
 /*
  * Ends what an import of `key` answered.  What a wrong password makes of a key
  * sometimes looks deciphered and is then only damaged.
@@ -54,18 +49,21 @@ gather_key_pkcs8(struct gather *g, const uint8_t *p, size_t n,
 	gnutls_x509_privkey_t key = NULL;
 	unsigned schema, cipher, rounds = 0;
 	char *oid = NULL;
+	unsigned before = g->work;
 	int r;
 
-	if (memmem(p, n, scrypt_oid, sizeof(scrypt_oid)) != NULL)
-		return gather_fail(g, -ENOTSUP, "the private key is encrypted "
-		    "with scrypt, which is not supported: convert it with "
-		    "\"openssl pkcs8 -topk8 -v2 aes-256-cbc\"");
+	r = gather_work(g, p, n, 1);
+	if (r < 0)
+		return r;
 	r = gnutls_pkcs8_info(&d, GNUTLS_X509_FMT_DER, &schema, &cipher, NULL,
 	    NULL, &rounds, &oid);
+	if (r < 0)
+		r = gather_cipher(g, "the private key", oid, r);
 	gnutls_free(oid);
 	if (r < 0)
-		return gather_vendor(g, "the private key's encryption", r);
-	r = gather_rounds(g, rounds);
+		return r;
+	if (g->work == before)		/* hidden by how it is encoded */
+		r = gather_rounds(g, rounds);
 	if (r < 0)
 		return r;
 	r = gnutls_x509_privkey_init(&key);

@@ -18,6 +18,8 @@ struct gather {
 	const char *other;		/* what was passed over; NULL: nothing */
 	char *why;
 	unsigned certs, keys;		/* found, also those known before */
+	unsigned work;			/* of CERT_WORK_MAX, spent */
+	int attempt;			/* which password its MAC told; -1 */
 };
 
 /* GnuTLS has no const datum: bytes that it only reads. */
@@ -36,13 +38,26 @@ int gather_fail(struct gather *, int error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same for what GnuTLS answered about `what`. */
 int gather_vendor(struct gather *, const char *what, int gnutls_error);
+/* … about how it is encrypted; oid: of what it does not know, or NULL. */
+int gather_cipher(struct gather *, const char *what, const char *oid,
+    int gnutls_error);
 
 /* Take the object in any case. */
 int gather_cert(struct gather *, gnutls_x509_crt_t, const char *format);
 int gather_key(struct gather *, gnutls_x509_privkey_t, bool was_encrypted,
     const char *format);
 
-/* Before a password is hashed `rounds` times: -E2BIG when that is too much. */
+/*
+ * bundle_pbe.c: before a password is tried.  -E2BIG when that takes too long,
+ * -ENOTSUP for a hash that nobody here knows the price of.  gather_work() is for
+ * every encryption that stands in the bytes, each tried `times` times;
+ * gather_work_mac() for the MAC of a whole PKCS#12 (`rounds`: what GnuTLS has
+ * read, SHA-384 and SHA-512 are long); gather_rounds() for one that the bytes
+ * may have hidden.
+ */
+int gather_work(struct gather *, const uint8_t *, size_t n, unsigned times);
+int gather_work_mac(struct gather *, const uint8_t *, size_t n, bool is_long,
+    unsigned rounds, unsigned times);
 int gather_rounds(struct gather *, unsigned rounds);
 int gather_password_wrong(struct gather *, const char *what);
 
@@ -54,6 +69,23 @@ bool base64_is(const uint8_t *, size_t n);
 int gather_base64(struct gather *, const uint8_t *, size_t n);
 
 /* bundle_der.c: one DER (or BER) object of any kind. */
+#define DER_SEQUENCE 0x30
+#define DER_INTEGER 0x02
+#define DER_BITS 0x03
+#define DER_OCTETS 0x04
+#define DER_OID 0x06
+
+struct tlv {
+	uint8_t tag;
+	bool open;			/* indefinite length (BER) */
+	const uint8_t *p;
+	size_t n;			/* what there is of it */
+	size_t missing;			/* of what was announced */
+	const uint8_t *next;
+};
+
+/* The element at p; one of indefinite length goes to the end. */
+bool tlv_read(const uint8_t *p, const uint8_t *end, struct tlv *ret);
 bool der_is(const uint8_t *, size_t n);
 int gather_der(struct gather *, const uint8_t *, size_t n, bool in_pem);
 

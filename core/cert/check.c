@@ -23,7 +23,7 @@
 
 #define DAY_S 86400
 #define RSA_BITS_MIN 2048
-#define RSA_BITS_SLOW 8192
+#define RSA_BITS_SLOW 4096
 #define EC_BITS_MIN 256
 /* As core/tls sends them. */
 #define STAPLE_SKEW_S 300

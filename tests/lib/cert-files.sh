@@ -206,6 +206,7 @@ run openssl pkcs12 -export -inkey $e.key -in chain-P-256.pem -nomac \
 run openssl pkcs12 -export -inkey $e.key -in chain-P-256.pem -keypbe NONE \
 	-certpbe NONE -macalg sha256 -passout pass:secret -out count-mac.p12
 cp count.pk8 count2.pk8
+cp count.pk8 count3.pk8
 cat >recount.py <<'P'
 """Writes DER files anew with another count in place of each 2048."""
 import sys
@@ -266,10 +267,35 @@ run "${PYTHON3:-python3}" recount.py 2147483646 count.pk8 count-key.p12 \
 	count-mac.p12
 run "${PYTHON3:-python3}" recount.py 2147483647 count2.pk8
 say bad "an absurd PBKDF2 count" secret chain-P-256.pem,count2.pk8 \
-	"iterations"
-say bad "PBKDF2 count of a key" secret chain-P-256.pem,count.pk8 "iterations"
-say bad "PBKDF2 count in pkcs12" secret count-key.p12 "iterations"
-say bad "MAC count of pkcs12" secret count-mac.p12 "iterations"
+	"times"
+say bad "PBKDF2 count of a key" secret chain-P-256.pem,count.pk8 "times"
+say bad "PBKDF2 count in pkcs12" secret count-key.p12 "times"
+say bad "MAC count of pkcs12" secret count-mac.p12 "times"
+
+run "${PYTHON3:-python3}" recount.py 4294967294 count3.pk8
+say bad "a count of 32 bits" secret chain-P-256.pem,count3.pk8 "times"
+run openssl pkcs8 -topk8 -in $e.key -outform DER -passout pass:secret \
+	-v2prf hmacWithSHA512 -iter 1700000 -out slow.pk8
+say bad "a slow hash counts more" secret chain-P-256.pem,slow.pk8 "times"
+run openssl pkcs8 -topk8 -in $e.key -outform DER -passout pass:secret \
+	-v2prf hmacWithSHA512 -iter 200000 -out slow2.pk8
+say good "a usual count of a slow hash" secret chain-P-256.pem,slow2.pk8
+run openssl pkcs8 -topk8 -in $e.key -outform DER -passout pass:secret \
+	-v2prf hmacWithMD5 -out md5.pk8
+say bad "a hash of unknown price" secret chain-P-256.pem,md5.pk8 "HMAC-SHA256"
+run openssl pkcs12 -export -inkey $e.key -in chain-P-256.pem -macalg md5 \
+	-passout pass:secret -out md5.p12
+say bad "MAC of MD5" secret md5.p12 "MD5, which is not supported"
+run openssl pkcs8 -topk8 -in $e.key -passout pass:secret -v2 aes-256-cfb \
+	-out cfb.pk8
+say bad "unknown cipher" secret chain-P-256.pem,cfb.pk8 "is encrypted with"
+say bad "password is not UTF-8" "$(printf 'p\344ss')" all-P-256.pfx "UTF-8"
+
+# ---- refused: keys that would take for ever
+run openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 \
+	-pkeyopt rsa_keygen_pubexp:73786976294838206465 -out odd.key
+run openssl req -x509 -new -key odd.key -subj "/CN=odd" -days 100 -out odd.pem
+say bad "a long exponent" - odd.pem,odd.key "takes too long to use"
 
 # ---- refused: what the library would let pass
 key past P-256
