@@ -11,10 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-
-/* DSA keys are of no use, but may be an issuer's. */
-#define DSA_BITS_MAX 3072
-#define DSA_ORDER_BITS_MAX 256
+#include "cert/limit.h"
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -143,38 +140,14 @@ gather_password_wrong(struct gather *g, const char *what)
 	    "damaged)", what);
 }
 
-static unsigned
-bits_of(const gnutls_datum_t *number)
-{
-	unsigned i = 0;
-
-	while (i < number->size && number->data[i] == 0)
-		i++;
-	return (number->size - i) * 8;
-}
-
-/* Whether the numbers of a public key are so long that verifying one signature
- * takes more than some milliseconds. */
+/* Another kind than RSA is no danger here; its own check speaks of it. */
 static bool
-is_too_long(gnutls_x509_crt_t crt)
+is_too_dear(gnutls_x509_crt_t crt)
 {
-	gnutls_datum_t n[4];
-	unsigned bits = 0;
-	bool too_long = false;
-	int pk = gnutls_x509_crt_get_pk_algorithm(crt, &bits);
+	int pk = gnutls_x509_crt_get_pk_algorithm(crt, NULL);
 
-	memset(n, 0, sizeof(n));
-	if (pk == GNUTLS_PK_RSA || pk == GNUTLS_PK_RSA_PSS)
-		too_long = bits > CERT_RSA_BITS_MAX ||
-		    (gnutls_x509_crt_get_pk_rsa_raw(crt, &n[0], &n[1]) >= 0 &&
-		    bits_of(&n[1]) > CERT_RSA_EXPONENT_BITS_MAX);
-	else if (pk == GNUTLS_PK_DSA)
-		too_long = gnutls_x509_crt_get_pk_dsa_raw(crt, &n[0], &n[1],
-		    &n[2], &n[3]) >= 0 && (bits_of(&n[0]) > DSA_BITS_MAX ||
-		    bits_of(&n[1]) > DSA_ORDER_BITS_MAX);
-	for (size_t i = 0; i < 4; i++)
-		gnutls_free(n[i].data);
-	return too_long;
+	return (pk == GNUTLS_PK_RSA || pk == GNUTLS_PK_RSA_PSS) &&
+	    cert_key_too_dear(crt);
 }
 
 static int
@@ -199,12 +172,12 @@ cert_put(struct gather *g, gnutls_x509_crt_t crt, const char *format)
 	if (b->certs_n == CERT_BUNDLE_CERTS)
 		return gather_fail(g, -E2BIG, "there are more than %d "
 		    "certificates", CERT_BUNDLE_CERTS);
-	if (is_too_long(crt))
+	if (is_too_dear(crt))
 		return gather_fail(g, -E2BIG, "certificate %u has a key that "
 		    "takes too long to use (RSA of more than %d bits, or with "
 		    "an exponent of more than %d): ask for one with another "
-		    "key", g->certs, CERT_RSA_BITS_MAX,
-		    CERT_RSA_EXPONENT_BITS_MAX);
+		    "key", g->certs, CERT_KEY_BITS_MAX,
+		    CERT_KEY_EXPONENT_BITS_MAX);
 	memcpy(to->sha256, sha256, sizeof(sha256));
 	to->crt = crt;
 	to->from = (struct cert_origin){ g->file, format, g->certs };
@@ -235,11 +208,11 @@ key_put(struct gather *g, gnutls_x509_privkey_t key, bool was_encrypted,
 
 	g->keys++;
 	r = gnutls_x509_privkey_get_pk_algorithm2(key, &bits);
-	if (r >= 0 && bits > CERT_RSA_BITS_MAX)
+	if (r >= 0 && bits > CERT_KEY_BITS_MAX)
 		return gather_fail(g, -E2BIG, "the private key has %u bits, "
 		    "more than %d, and would make every handshake slow: make "
 		    "one of ECDSA P-256, or of RSA with 3072", bits,
-		    CERT_RSA_BITS_MAX);
+		    CERT_KEY_BITS_MAX);
 	if (r >= 0)
 		r = gnutls_x509_privkey_verify_params(key);
 	if (r >= 0)

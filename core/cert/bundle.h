@@ -26,9 +26,6 @@
 /* For the passwords of one file: rounds of PBKDF2 with HMAC-SHA256, or what
  * takes as long, one or two seconds. */
 #define CERT_WORK_MAX 8000000u
-/* Signatures by a longer RSA key, or a longer exponent, take too long. */
-#define CERT_RSA_BITS_MAX 8192
-#define CERT_RSA_EXPONENT_BITS_MAX 64
 
 /* These are GnuTLS's gnutls_x509_crt_t and gnutls_x509_privkey_t. */
 struct gnutls_x509_crt_int;
