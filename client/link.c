@@ -13,6 +13,7 @@
 
 #include <ares.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "proxy.h"
 #include "resolve.h"
@@ -47,11 +48,31 @@ drop_socket(struct link *l)
 	l->head_n = l->sent_n = 0;
 }
 
+/* How long an address is waited for, with these behind it. */
+static uint64_t
+turn_of(const struct ares_addrinfo_node *left, uint64_t until_ms, uint64_t now)
+{
+	uint64_t n = 1, ms = until_ms > now ? until_ms - now : 0;
+
+	for (; left != NULL; left = left->ai_next)
+		n++;
+	return ms / n < LINK_ADDRESS_MS ? ms / n : LINK_ADDRESS_MS;
+}
+
+/* All of them are to be tried, from now on. */
+static void
+rewind_addresses(struct link *l)
+{
+	l->next = resolve_answer(l->names)->nodes;
+	l->until_ms = clock_mono_ms() + LINK_CONNECT_MS;
+}
+
 /* Starts with the next address; 0: under way. */
 static int
 try_next(struct link *l, int last_error)
 {
 	const struct ares_addrinfo_node *a;
+	uint64_t now = clock_mono_ms();
 	int one = 1;
 
 	l->step = LINK_CONNECT;
@@ -63,6 +84,7 @@ try_next(struct link *l, int last_error)
 		if (l->fd >= 0) {
 			(void)setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one,
 			    sizeof(one));
+			l->next_ms = now + turn_of(l->next, l->until_ms, now);
 			if (connect(l->fd, a->ai_addr, a->ai_addrlen) == 0 ||
 			    errno == EINPROGRESS)
 				return 0;
@@ -99,11 +121,18 @@ finish_resolve(struct link *l)
 		    target(l)->host, resolve_why(l->names));
 		return r;
 	}
-	l->next = resolve_answer(l->names)->nodes;
+	rewind_addresses(l);
 	return try_next(l, -EHOSTUNREACH);
 }
 
-/* Whether TCP is up; on failure the next address is tried. */
+static bool
+may_wait(const struct link *l)
+{
+	return l->next == NULL || clock_mono_ms() < l->next_ms;
+}
+
+/* Whether TCP is up; on failure, and when one that answers nothing has had its
+ * turn, the next address is tried. */
 static int
 finish_connect(struct link *l)
 {
@@ -112,7 +141,7 @@ finish_connect(struct link *l)
 	int e = 0;
 
 	if (poll(&p, 1, 0) <= 0)
-		return -EAGAIN;
+		return may_wait(l) ? -EAGAIN : try_next(l, -ETIMEDOUT);
 	if (getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0)
 		e = errno;
 	if (e != 0)
@@ -177,7 +206,7 @@ hear_proxy(struct link *l)
 	r = proxy_answer(l->proxy, l->head, why);
 	if (r == -EAGAIN) {
 		/* Another connection: this one may be closed behind the 407. */
-		l->next = resolve_answer(l->names)->nodes;
+		rewind_addresses(l);
 		return try_next(l, -ECONNREFUSED);
 	}
 	if (r != 0) {
@@ -257,8 +286,13 @@ link_fd(const struct link *l)
 int
 link_timeout_ms(const struct link *l)
 {
-	return l->step == LINK_RESOLVE && l->names != NULL ?
-	    resolve_timeout_ms(l->names) : -1;
+	uint64_t now = clock_mono_ms();
+
+	if (l->step == LINK_RESOLVE && l->names != NULL)
+		return resolve_timeout_ms(l->names);
+	if (l->step != LINK_CONNECT || l->next == NULL)
+		return -1;
+	return l->next_ms > now ? (int)(l->next_ms - now) : 0;
 }
 
 short

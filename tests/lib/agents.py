@@ -14,7 +14,7 @@ import time
 
 import harness
 from harness import (BUILDDIR, CLOSE, PATIENCE, PING, PONG, TEXT, Closed,
-                     Failure, WebSocket, check, equal, wait_until)
+                     Failure, Skip, WebSocket, check, equal, wait_until)
 
 NONCE = '5a' * 32
 
@@ -188,6 +188,12 @@ class Agent:
         self.process.send_signal(signal.SIGTERM)
         equal(self.process.wait(PATIENCE), 0, 'exit status of the agent:\n' +
               '\n'.join(self.log[-30:]))
+
+
+def need_mounts(log):
+    """For who was started by unshare and mount, and did not do as it should."""
+    if re.search('^(unshare|mount): ', '\n'.join(log), re.M):
+        raise Skip('nothing can be mounted here')
 
 
 def script(scene, name, text):

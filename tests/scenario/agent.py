@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -17,7 +18,7 @@ sys.path.insert(0, os.path.join(os.environ['CLEAT_SRCDIR'], 'tests/lib'))
 import harness  # noqa: E402
 from control import Control  # noqa: E402
 from agents import (NONCE, Agent, Proxy, Server, command, feed,  # noqa: E402
-                    outcome, script, spki)
+                    need_mounts, outcome, script, spki)
 from harness import check, equal, wait_until  # noqa: E402
 
 
@@ -492,6 +493,39 @@ def test_failover(scene):
     a.kill()
     a.start()                       # the latest list is kept, too
     second.accept().hello()
+    a.says('online')
+    a.stop()
+
+
+HOSTS = ('unshare', '--user', '--map-root-user', '--mount', 'sh', '-c',
+         'mount --bind "$0" /etc/hosts || exit\nexec "$@"')
+
+
+def test_second_address(scene):
+    """an address that swallows everything: the server's next one is tried"""
+    server = Server()
+    hole = socket.socket()
+    hole.bind(('127.0.0.2', server.port))
+    hole.listen(0)
+    full = []                           # its queue, so that it answers nobody
+    for _ in range(4):
+        s = socket.socket()
+        s.setblocking(False)
+        s.connect_ex(('127.0.0.2', server.port))
+        full.append(s)
+    hosts = scene.path('hosts')
+    with open(hosts, 'w') as f:
+        f.write('127.0.0.2 twohost\n127.0.0.1 twohost\n')
+    a = Agent(scene, f'ws://twohost:{server.port}')
+    a.kill()
+    a.args = [*HOSTS, hosts, *a.args]
+    a.start()
+    try:
+        peer = server.accept()
+    except TimeoutError:
+        need_mounts(a.log)
+        raise
+    peer.hello()
     a.says('online')
     a.stop()
 

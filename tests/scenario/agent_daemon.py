@@ -12,9 +12,10 @@ import time
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
 import harness  # noqa: E402
-from agents import Agent, Proxy, feed, script, spki  # noqa: E402
+from agents import (Agent, Proxy, feed, need_mounts,  # noqa: E402
+                    script, spki)
 from control import Control  # noqa: E402
-from harness import Skip, check, equal, wait_until  # noqa: E402
+from harness import check, equal, wait_until  # noqa: E402
 
 
 def start(scene, name='d', like=None, **conf):
@@ -277,11 +278,6 @@ def on_small_disk(kib, directory, args):
     it below /proc/PID/root."""
     os.makedirs(directory, exist_ok=True)
     return [*SMALL, str(kib), directory, *args]
-
-
-def need_mounts(log):
-    if re.search('^(unshare|mount): ', '\n'.join(log), re.M):
-        raise Skip('no file system can be mounted here')
 
 
 def fill(path):
