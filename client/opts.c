@@ -75,7 +75,7 @@ check(const struct cleat_client_opts *o, char *why)
 	return -EINVAL;
 }
 
-/* ---- the files --------------------------------------------------------------------- */
+/* ---- the files ----------------------------------------------------------- */
 
 static int
 take_servers(struct cleat_client *c, char *why)

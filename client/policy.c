@@ -130,7 +130,7 @@ make(const struct cleat_client *c, char *why, bool first,
 	return r;
 }
 
-/* ---- the files --------------------------------------------------------------------- */
+/* ---- the files ----------------------------------------------------------- */
 
 /* NULL: not used. */
 static const char *

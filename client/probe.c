@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way of a probe: settings, names, TCP, proxy, TLS, upgrade, challenge and,
- * if that is wanted, hello. */
+/* A probe from its settings to its end, and what it says of them. */
 #include "probe_priv.h"
 
 #include <errno.h>
@@ -11,12 +10,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "probe_text.h"
-#include "tls/digest.h"
 
-#define UNSEEN "cannot be looked at: no certificate of ours is shown here (%s)"
-
-/* ---- lines ------------------------------------------------------------------------ */
+/* ---- lines --------------------------------------------------------------- */
 
 static void
 emit(struct probe *p, const struct probe_line *line)
@@ -24,9 +19,8 @@ emit(struct probe *p, const struct probe_line *line)
 	p->spec->line(p->spec->ctx, line);
 }
 
-/* With the time since the last one of these. */
-static void __attribute__((format(printf, 4, 5)))
-say_step(struct probe *p, const char *check, enum probe_level level,
+void
+probe_step(struct probe *p, const char *check, enum probe_level level,
     const char *fmt, ...)
 {
 	char text[PROBE_WHY_SIZE + 512];
@@ -87,7 +81,7 @@ probe_cert_line(struct probe *p, enum probe_level level,
 	emit(p, &line);
 }
 
-/* ---- what the client tells --------------------------------------------------------- */
+/* ---- what the client tells ----------------------------------------------- */
 
 static void
 on_log(void *ctx, enum cleat_client_level level, const char *text)
@@ -100,45 +94,13 @@ static void
 on_state(void *ctx, enum cleat_client_state state, const char *why)
 {
 	if (state == CLEAT_CLIENT_ONLINE)
-		say_step(ctx, "hello", PROBE_OK, "accepted: %s", why);
+		probe_step(ctx, "hello", PROBE_OK, "accepted: %s", why);
 }
 
-/* It may have been read together with what follows it. */
-static void
-say_upgraded(struct probe *p)
-{
-	if (!p->upgraded)
-		say_step(p, "upgrade", PROBE_OK, "a WebSocket for "
-		    CLIENT_SUBPROTOCOL);
-	p->upgraded = true;
-}
+/* ---- waiting ------------------------------------------------------------- */
 
-/* Stands for client_send_hello(). */
-static int
-on_challenge(struct cleat_client *c, const json_t *challenge)
-{
-	struct probe *p = c->opts.ctx;
-	const char *text = json_string_value(json_object_get(challenge,
-	    "nonce"));
-	uint8_t nonce[32];
-
-	say_upgraded(p);
-	if (text == NULL || digest_hex_decode(text, nonce,
-	    sizeof(nonce)) != 0) {
-		(void)snprintf(c->why, sizeof(c->why),
-		    "the server's challenge has no nonce");
-		return -EPROTO;
-	}
-	p->challenged = true;
-	say_step(p, "challenge", PROBE_OK, "the server asks who we are");
-	return p->may_hello ? client_send_hello(c, challenge) : 0;
-}
-
-/* ---- waiting ----------------------------------------------------------------------- */
-
-/* Until something may have happened: 0, or -ETIMEDOUT. */
-static int
-wait_for(struct probe *p)
+int
+probe_wait(struct probe *p)
 {
 	uint64_t now = client_now_ms();
 	uint64_t end = p->start_ms + p->spec->timeout_ms;
@@ -157,50 +119,8 @@ wait_for(struct probe *p)
 	return 0;
 }
 
-static bool
-is_challenged(const struct probe *p)
-{
-	return p->challenged;
-}
-
-static bool
-is_upgraded(const struct probe *p)
-{
-	return p->c->phase >= CLIENT_HELLO;
-}
-
-static bool
-is_online(const struct probe *p)
-{
-	return p->c->phase == CLIENT_UP;
-}
-
-static bool
-never(const struct probe *p)
-{
-	(void)p;
-	return false;
-}
-
-static int
-talk_until(struct probe *p, bool (*done)(const struct probe *))
-{
-	int r = 0;
-
-	while (r == 0 && !done(p)) {
-		r = client_read(p->c);
-		if (r == 0)
-			r = client_flush(p->c);
-		if (done(p))
-			return 0;
-		if (r == 0)
-			r = wait_for(p);
-	}
-	return r;
-}
-
-static const char *
-reason(const struct probe *p, int r, char to[PROBE_WHY_SIZE])
+const char *
+probe_reason(const struct probe *p, int r, char to[PROBE_WHY_SIZE])
 {
 	const size_t n = PROBE_WHY_SIZE;
 
@@ -216,7 +136,7 @@ reason(const struct probe *p, int r, char to[PROBE_WHY_SIZE])
 	return to;
 }
 
-/* ---- settings ---------------------------------------------------------------------- */
+/* ---- settings ------------------------------------------------------------ */
 
 /* Without what cannot be used, to see at least the server.  -errno: not even
  * so. */
@@ -298,7 +218,7 @@ make_client(struct probe *p)
 		return -ENOMEM;
 	p->c = c;
 	c->link.fd = -1;
-	c->challenged = on_challenge;
+	c->challenged = probe_challenged;
 	c->opts = p->opts;
 	backoff_init(&c->backoff, 0, 0);
 	r = servers_init(&c->servers, p->opts.server, NULL);
@@ -335,221 +255,7 @@ free_client(struct probe *p)
 	p->c = NULL;
 }
 
-/* ---- names to TLS -------------------------------------------------------------------- */
-
-static void
-say_own_shown(struct probe *p, const struct tls_client_facts *f)
-{
-	bool only = p->spec->cert_is_all;
-
-	if (p->opts.cert_file != NULL && f->asked)
-		probe_say(p, "own-cert", PROBE_OK, "shown, the server has "
-		    "asked for one");
-	else if (p->opts.cert_file != NULL)
-		probe_say(p, "own-cert", only ? PROBE_WARNING : PROBE_SKIP,
-		    "not shown, the server does not ask for one%s", only ?
-		    ", and this device has nothing else to prove who it is" :
-		    "");
-	else if (f->asked)
-		probe_say(p, "own-cert", PROBE_SKIP, "the server asks for a "
-		    "certificate, and none is configured (--cert)");
-}
-
-/* `done`: the handshake. */
-static void
-say_tls(struct probe *p, bool done)
-{
-	struct tls_client_facts f;
-
-	tls_client_facts(p->c->link.tls, &f);
-	say_step(p, "tls", PROBE_OK, "%s%s%s%s%s%s", f.version,
-	    f.suite[0] == '\0' ? "" : ", ", f.suite,
-	    f.group[0] == '\0' ? "" : ", ", f.group, p->refused ?
-	    ", looked at unverified" : "");
-	if (p->review.judged)
-		probe_certificates(p);
-	if (done && !p->second)
-		say_own_shown(p, &f);
-}
-
-static void
-say_done(struct probe *p, enum link_step step)
-{
-	struct cleat_client *c = p->c;
-	char text[400];
-
-	if ((p->told & 1u << step) != 0)
-		return;
-	p->told |= 1u << step;
-	switch (step) {
-	case LINK_RESOLVE:
-		say_step(p, "names", PROBE_OK, "%s", probe_addresses(&c->link,
-		    text, sizeof(text)));
-		break;
-	case LINK_CONNECT:
-		say_step(p, "tcp", PROBE_OK, "connected to %s%s",
-		    c->link.proxy != NULL ? "the proxy, " : "",
-		    probe_peer(c->link.fd, text, sizeof(text)));
-		break;
-	case LINK_HEAR_PROXY:
-		say_step(p, "proxy", PROBE_OK, "opens the way to %s port %s",
-		    c->url.host, c->url.port);
-		break;
-	case LINK_TLS:
-		say_tls(p, true);
-		break;
-	case LINK_ASK_PROXY:
-	case LINK_UP:
-		break;
-	}
-}
-
-static void
-fail_tls(struct probe *p, int r)
-{
-	struct cleat_client *c = p->c;
-	char text[PROBE_WHY_SIZE];
-	bool judged = p->review.judged && c->link.tls != NULL;
-
-	(void)reason(p, r, text);
-	/* The second visit tells more: this handshake was not completed. */
-	if (judged && !p->second && p->review.error == -EACCES) {
-		p->refused = true;
-		memcpy(p->refusal, p->review.why, sizeof(p->refusal));
-		return;
-	}
-	if (judged)
-		say_tls(p, false);
-	if (judged && p->second)
-		probe_say(p, "upgrade", PROBE_SKIP, UNSEEN, text);
-	else
-		probe_fail(p, PROBE_UNTRUSTED, "tls", "%s%s", text,
-		    r == -EPROTO && !judged ? " Does this port speak TLS?" :
-		    "");
-}
-
-static void
-fail_step(struct probe *p, int r)
-{
-	enum link_step step = p->c->link.step;
-	char text[PROBE_WHY_SIZE];
-
-	if (step == LINK_TLS) {
-		fail_tls(p, r);
-		return;
-	}
-	(void)reason(p, r, text);
-	probe_fail(p, PROBE_UNREACHED, step == LINK_RESOLVE ? "names" :
-	    step == LINK_CONNECT ? "tcp" : step == LINK_UP ? "upgrade" :
-	    "proxy", "%s", text);
-}
-
-static int
-reach(struct probe *p)
-{
-	struct cleat_client *c = p->c;
-	enum link_step step;
-	int r;
-
-	c->phase = CLIENT_LINK;
-	c->why[0] = '\0';
-	r = link_open(&c->link, &c->url, proxy_wanted(&c->proxy, &c->url) ?
-	    &c->proxy : NULL, c->url.tls ? c->policy : NULL);
-	c->link.review = &p->review;
-	c->link.go_on = p->second;
-	while (r == 0 && c->link.step != LINK_UP) {
-		step = c->link.step;
-		r = link_step(&c->link);
-		if (c->link.step > step)
-			say_done(p, step);
-		if (r == -EAGAIN)
-			r = wait_for(p);
-	}
-	if (r != 0)
-		fail_step(p, r);
-	return r;
-}
-
-/* ---- WebSocket and the protocol ------------------------------------------------------ */
-
-static void
-fail_upgrade(struct probe *p, int r)
-{
-	char text[PROBE_WHY_SIZE];
-	bool alert = r == -ECONNABORTED;
-
-	(void)reason(p, r, text);
-	if (alert && p->second)
-		probe_say(p, "upgrade", PROBE_SKIP, UNSEEN, text);
-	else if (alert)			/* TLS 1.3 judges us so late */
-		probe_fail(p, PROBE_UNTRUSTED, "own-cert", "%s", text);
-	else
-		probe_fail(p, PROBE_OTHER, "upgrade", "%s", text);
-}
-
-static void
-say_goodbye(struct probe *p)
-{
-	static const uint8_t normal[2] = { 1000 >> 8, 1000 & 255 };
-
-	/* It has heard all that it was asked: nobody waits for its answer. */
-	if (client_frame(p->c, WS_OP_CLOSE, normal, sizeof(normal)) == 0)
-		(void)client_flush(p->c);
-}
-
-static void
-say_hello(struct probe *p)
-{
-	char text[PROBE_WHY_SIZE];
-	int r;
-
-	if (!p->may_hello) {
-		if (!p->spec->hello)
-			probe_say(p, "hello", PROBE_SKIP, "not said: it would "
-			    "end the channel that this device may have; "
-			    "--hello says it");
-		say_goodbye(p);
-		return;
-	}
-	r = talk_until(p, is_online);
-	if (r != 0) {
-		probe_fail(p, PROBE_REFUSED, "hello", "%s", reason(p, r, text));
-		return;
-	}
-	p->c->stopping = true;
-	client_say_bye(p->c, "test");
-	if (p->c->phase == CLIENT_GOODBYE)
-		(void)talk_until(p, never);	/* ends with its close */
-}
-
-static void
-speak(struct probe *p)
-{
-	char text[PROBE_WHY_SIZE];
-	int r = client_start_upgrade(p->c);
-
-	p->c->phase = CLIENT_UPGRADE;
-	if (r == 0)
-		r = talk_until(p, is_upgraded);
-	if (!is_upgraded(p)) {
-		fail_upgrade(p, r);
-		return;
-	}
-	say_upgraded(p);
-	if (!p->challenged)
-		r = talk_until(p, is_challenged);
-	if (!p->challenged) {
-		probe_fail(p, PROBE_OTHER, "challenge", "%s", reason(p, r,
-		    text));
-		return;
-	}
-	if (!p->second)
-		say_hello(p);
-	else
-		say_goodbye(p);
-}
-
-/* ---- all of it ------------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------- */
 
 static int
 visit_again(struct probe *p)
@@ -568,7 +274,7 @@ visit_again(struct probe *p)
 	if (r != 0)
 		probe_say(p, "upgrade", PROBE_SKIP, "%s", why);
 	else
-		r = reach(p);
+		r = probe_reach(p);
 	/* Another server may have answered, or none. */
 	if (p->review.error != -EACCES)
 		probe_fail(p, PROBE_UNTRUSTED, "trust", "a device would refuse "
@@ -598,11 +304,11 @@ probe_run(const struct probe_spec *spec)
 	if (r == -ENOMEM)
 		probe_fail(&p, PROBE_SETTINGS, "settings", "out of memory");
 	if (r == 0)
-		r = reach(&p);
+		r = probe_reach(&p);
 	if (r != 0 && p.refused)
 		r = visit_again(&p);
 	if (r == 0)
-		speak(&p);
+		probe_speak(&p);
 	free_client(&p);
 	return p.result;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opens a channel as a device does, once, and tells every step: what was found,
- * and all that is wrong, not only what is wrong first.  It goes the client's own
- * way (attempt, link, TLS, upgrade) and judges by the client's own policy.
+ * Opens a channel as a device does, once, and tells every step: what was
+ * found, and all that is wrong, not only what is wrong first.  It goes the
+ * client's own way (link, TLS, upgrade) and judges by the client's own policy.
  *
  * A server that is refused is visited a second time, without a certificate of
  * ours and without any secret, to see what it speaks.  It never enrols, never

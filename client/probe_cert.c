@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates in lines.  Whether the server is believed has been decided by the
- * policy (tls/review.h); core/cert describes, and warns of what will be wrong
- * soon or elsewhere.
+ * Certificates in lines.  Whether the server is believed has been decided by
+ * the policy (tls/review.h); core/cert describes, and warns of what will be
+ * wrong soon or elsewhere.
  */
 #include "probe_priv.h"
 
@@ -21,7 +21,7 @@
 
 #define DAY_S 86400
 
-/* ---- describing ------------------------------------------------------------------ */
+/* ---- describing ---------------------------------------------------------- */
 
 static const char *
 left(int64_t not_after, char to[48])
@@ -60,7 +60,7 @@ describe(struct probe *p, const struct cert_item *it, size_t at, size_t of)
 	probe_cert_line(p, PROBE_OK, &f, text);
 }
 
-/* ---- what the policy says ------------------------------------------------------------ */
+/* ---- what the policy says ------------------------------------------------ */
 
 static void
 say_item(struct probe *p, enum tls_review_item i, const char *check,
@@ -127,7 +127,7 @@ say_revocation(struct probe *p)
 	    "have been replaced at %s; it counts all the same", when);
 }
 
-/* ---- what core/cert says --------------------------------------------------------------- */
+/* ---- what core/cert says ------------------------------------------------- */
 
 enum said { NOTHING, WARNED, FAILED };
 
@@ -206,7 +206,7 @@ check_chain(struct probe *p, const struct cert_bundle *b,
 	return r;
 }
 
-/* ---- the server's ------------------------------------------------------------------------ */
+/* ---- the server's -------------------------------------------------------- */
 
 static int
 gather(struct probe *p, struct cert_bundle *b, char *why)
@@ -273,7 +273,7 @@ probe_certificates(struct probe *p)
 		    p->review.why);
 }
 
-/* ---- our own ------------------------------------------------------------------------------ */
+/* ---- our own ------------------------------------------------------------- */
 
 void
 probe_own(struct probe *p)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cleat-agent test: one attempt, step by step, for a person or as JSON.  What is
- * found is the library's (client/probe.h); this chooses what is tried, and
+ * cleat-agent test: one attempt, step by step, for a person or as JSON.  What
+ * is found is the library's (client/probe.h); this chooses what is tried, and
  * writes.  It changes nothing on this device, and does not disturb an agent
  * that runs.
  */
@@ -34,7 +34,7 @@ struct test {
 
 static const char *const levels[] = { "ok", "skip", "warning", "fail" };
 
-/* ---- writing ----------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------- */
 
 static void
 put_hex(struct json_out *j, const char *key, const uint8_t *p, size_t n)
@@ -147,7 +147,7 @@ say(struct test *t, const char *check, enum probe_level level,
 	on_line(t, &line);
 }
 
-/* ---- what is tried ------------------------------------------------------------------- */
+/* ---- what is tried ------------------------------------------------------- */
 
 static const char *
 verdict(enum probe_result r)
@@ -219,10 +219,10 @@ try_all(struct test *t)
 	return r;
 }
 
-/* ---- hello ----------------------------------------------------------------------------- */
+/* ---- hello --------------------------------------------------------------- */
 
-/* NULL: nobody's channel is ended by our hello, as far as can be seen here.  The
- * lock is held until the end of the process. */
+/* NULL: nobody's channel is ended by our hello, as far as can be seen here.
+ * The lock is held until the end of the process. */
 static const char *
 may_say_hello(const struct agent_opts *o)
 {
