@@ -199,6 +199,44 @@ def test_usage(scene):
               args)
 
 
+def test_json(scene):
+    """with --json each end is one object that has the exit status"""
+    p = Place(scene)
+    crt, key = p.issue('one')
+    lost = write(scene, 'lost', '')
+    good = ('-cert', crt, '-cert', p.pki.ca, '-key', key)
+    other = p.issue('other')[1]
+    ca = ('ca', 'issue', 'client', 'x')
+    for args, status in (((), USAGE), (('-bogus',), USAGE),
+                         (('-cert',), USAGE), (('a', 'b', 'c', 'd', 'e'),
+                                               USAGE),
+                         (('-key', 'x'), USAGE), (('x' * 5000,), USAGE),
+                         (('-self', '-timeout', '0'), USAGE),
+                         ((*good, '--pass-file', lost + 'x'), FILES),
+                         ((*good, '--pass-credential', 'x'), FILES),
+                         ((*good, '--pass-credential', '/x'), USAGE),
+                         ((*good, '--owner', 'nobody-of-that-name'), USAGE),
+                         ((*good, '--check', '--anchors', lost), REFUSED),
+                         ((*good, '--anchors', lost), REFUSED),
+                         ((*good[:-1], other), REFUSED),
+                         ((*good, '--name', 'a.b'), REFUSED),
+                         (('--rollback',), NOTHING),
+                         (('ca',), USAGE), (('ca', 'init'), USAGE),
+                         (('ca', 'init', '--cn', 'x', '--days', 'x'), USAGE),
+                         (('ca', 'revoke'), USAGE), (ca[:3], USAGE),
+                         (ca, NOTHING), (('ca', 'crl', 'x'), USAGE),
+                         ((*good, '--check'), 0), (good, 0), (good, 0),
+                         (('-self',), 0),
+                         (('-self', '--name', 'a\udcff'), REFUSED),
+                         (('--wait-live', '--socket', lost), UNREACHABLE)):
+        for option in ('--json', '-json'):
+            told = p.run(option, *args, status=status).json()
+            equal((told['ok'], told['status']), (status == 0, status), args)
+            check(status == 0 or 'findings' in told or told['error'], told)
+    equal(p.run('-bogus', '--json', status=USAGE).json()['ok'], False)
+    equal(p.run('--rollback', '--json').json()['ok'], True)
+
+
 # ---- installing -------------------------------------------------------------
 
 def test_install(scene):

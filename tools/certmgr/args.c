@@ -105,7 +105,13 @@ args_help(void)
 }
 
 static enum status
-unknown(const char *given, size_t n)
+refuse(const struct asked *a, const char *text)
+{
+	return say_error(a, STATUS_USAGE, "%s", text);
+}
+
+static enum status
+unknown(const struct asked *a, const char *given, size_t n)
 {
 	char name[64];
 	struct nearest near = { .word = name };
@@ -115,12 +121,10 @@ unknown(const char *given, size_t n)
 	for (const struct opt *o = opts; o->name != NULL; o++)
 		nearest_try(&near, o->name);
 	if (near.best != NULL)
-		say("there is no option -%s (did you mean -%s?)", name,
-		    near.best);
-	else
-		say("there is no option -%s: cleat-certmgr -help lists them",
-		    name);
-	return STATUS_USAGE;
+		return say_error(a, STATUS_USAGE, "there is no option -%s "
+		    "(did you mean -%s?)", name, near.best);
+	return say_error(a, STATUS_USAGE, "there is no option -%s: "
+	    "cleat-certmgr -help lists them", name);
 }
 
 static enum status
@@ -131,10 +135,8 @@ take_text(const struct opt *o, char *value, struct asked *a)
 	if (o->kind == SECRET) {
 		size_t n = strlen(value);
 
-		if (n >= sizeof(a->password)) {
-			say("-pass: the password is too long");
-			return STATUS_USAGE;
-		}
+		if (n >= sizeof(a->password))
+			return refuse(a, "-pass: the password is too long");
 		memcpy(a->password, value, n + 1);
 		a->has_password = true;
 		*to = "";
@@ -150,17 +152,15 @@ take_text(const struct opt *o, char *value, struct asked *a)
 
 		while (to[n] != NULL)
 			n++;
-		if (n == o->max) {
-			say("-%s: at most %zu of them", o->name, o->max);
-			return STATUS_USAGE;
-		}
+		if (n == o->max)
+			return say_error(a, STATUS_USAGE, "-%s: at most %zu "
+			    "of them", o->name, o->max);
 		to[n] = value;
 		return STATUS_OK;
 	}
-	if (*to != NULL) {
-		say("-%s: once is enough", o->name);
-		return STATUS_USAGE;
-	}
+	if (*to != NULL)
+		return say_error(a, STATUS_USAGE, "-%s: once is enough",
+		    o->name);
 	*to = value;
 	return STATUS_OK;
 }
@@ -180,34 +180,24 @@ take_option(int argc, char **argv, int *at, struct asked *a)
 		if (strlen(o->name) == n && strncmp(o->name, given, n) == 0)
 			break;
 	if (o->name == NULL)
-		return unknown(given, n);
+		return unknown(a, given, n);
 	if (o->kind == SWITCH) {
-		if (value != NULL) {
-			say("-%s: takes no value", o->name);
-			return STATUS_USAGE;
-		}
+		if (value != NULL)
+			return say_error(a, STATUS_USAGE, "-%s: takes no "
+			    "value", o->name);
 		*(bool *)((char *)a + o->at) = true;
 		return STATUS_OK;
 	}
 	if (value == NULL) {
-		if (*at + 1 == argc) {
-			say("-%s: its value is missing", o->name);
-			return STATUS_USAGE;
-		}
+		if (*at + 1 == argc)
+			return say_error(a, STATUS_USAGE, "-%s: its value is "
+			    "missing", o->name);
 		value = argv[++*at];
 	}
-	if (value[0] == '\0' && o->kind != SECRET) {
-		say("-%s: its value is empty", o->name);
-		return STATUS_USAGE;
-	}
+	if (value[0] == '\0' && o->kind != SECRET)
+		return say_error(a, STATUS_USAGE, "-%s: its value is empty",
+		    o->name);
 	return take_text(o, value, a);
-}
-
-static enum status
-refuse(const char *text)
-{
-	say("%s", text);
-	return STATUS_USAGE;
 }
 
 /* What does not go together. */
@@ -222,45 +212,44 @@ judge(struct asked *a)
 		return STATUS_OK;
 	if (!!a->pass + !!a->pass_file + !!a->pass_credential +
 	    a->pass_stdin > 1)
-		return refuse("one password is enough");
-	if (ca && strcmp(a->word[0], "ca") != 0) {
-		say("%s: is no option (cleat-certmgr -help lists them)",
-		    a->word[0]);
-		return STATUS_USAGE;
-	}
+		return refuse(a, "one password is enough");
+	if (ca && strcmp(a->word[0], "ca") != 0)
+		return say_error(a, STATUS_USAGE, "%s: is no option "
+		    "(cleat-certmgr -help lists them)", a->word[0]);
 	if (ca)
 		return a->cert[0] != NULL || a->key != NULL || a->self ||
 		    a->show || a->check || a->rollback || a->wait_live ||
 		    a->ocsp[0] != NULL ?
-		    refuse("ca does not go together with -cert, -key, -self, "
-		    "-show, --check, --ocsp, --rollback, --wait-live") :
+		    refuse(a, "ca does not go together with -cert, -key, "
+		    "-self, -show, --check, --ocsp, --rollback, --wait-live") :
 		    STATUS_OK;
 	if (a->cn != NULL || a->o != NULL || a->ou != NULL ||
 	    a->days != NULL || a->out != NULL || a->reason != NULL ||
 	    a->out_pass_file != NULL)
-		return refuse("--cn, --o, --ou, --days, --out, --out-pass-file "
-		    "and --reason are for \"cleat-certmgr ca\"");
+		return refuse(a, "--cn, --o, --ou, --days, --out, "
+		    "--out-pass-file and --reason are for \"cleat-certmgr "
+		    "ca\"");
 	if (a->pkcs12 != NULL && (a->cert[0] != NULL || a->key != NULL))
-		return refuse("-pkcs12 holds certificate and key: leave -cert "
-		    "and -key out");
+		return refuse(a, "-pkcs12 holds certificate and key: leave "
+		    "-cert and -key out");
 	if (a->key != NULL && a->cert[0] == NULL)
-		return refuse("-key needs the certificate that belongs to it: "
-		    "add -cert");
+		return refuse(a, "-key needs the certificate that belongs to "
+		    "it: add -cert");
 	if (given + a->self + a->show + a->rollback > 1)
-		return refuse("only one of -cert (with -key), -pkcs12, -self, "
-		    "-show and --rollback at a time");
+		return refuse(a, "only one of -cert (with -key), -pkcs12, "
+		    "-self, -show and --rollback at a time");
 	if (a->ocsp[0] != NULL && !given)
-		return refuse("--ocsp needs the certificate that it is for: "
+		return refuse(a, "--ocsp needs the certificate that it is for: "
 		    "add -cert or -pkcs12");
 	if (a->check && (a->self || a->rollback || a->show || a->wait_live))
-		return refuse("--check changes nothing: it goes together with "
-		    "-cert, -key and -pkcs12 only");
+		return refuse(a, "--check changes nothing: it goes together "
+		    "with -cert, -key and -pkcs12 only");
 	if (!given && !a->self && !a->show && !a->rollback && !a->check &&
 	    !a->wait_live)
-		return refuse("nothing to do: cleat-certmgr -help lists what "
-		    "it does");
+		return refuse(a, "nothing to do: cleat-certmgr -help lists "
+		    "what it does");
 	if (a->show && a->wait_live)
-		return refuse("-show does not wait: leave --wait-live out");
+		return refuse(a, "-show does not wait: leave --wait-live out");
 	return STATUS_OK;
 }
 
@@ -277,7 +266,7 @@ read_timeout(struct asked *a)
 	v = strtoul(a->timeout, &end, 10);
 	if (errno != 0 || *end != '\0' || a->timeout[0] < '0' ||
 	    a->timeout[0] > '9' || v == 0 || v > TIMEOUT_MAX_S)
-		return refuse("--timeout: seconds from 1 to 86400 are "
+		return refuse(a, "--timeout: seconds from 1 to 86400 are "
 		    "expected");
 	a->timeout_ms = v * 1000;
 	return STATUS_OK;
@@ -302,14 +291,18 @@ args_read(int argc, char **argv, struct asked *a)
 
 	memset(a, 0, sizeof(*a));
 	a->now_s = clock_wall_ms() / 1000;
+	/* Also what is wrong with words before it is answered in JSON. */
+	for (int i = 1; i < argc; i++)
+		a->json = a->json || strcmp(argv[i], "-json") == 0 ||
+		    strcmp(argv[i], "--json") == 0;
 	for (int i = 1; s == STATUS_OK && i < argc; i++) {
 		if (argv[i][0] == '-' && argv[i][1] != '\0') {
 			s = take_option(argc, argv, &i, a);
 		} else if (a->words < WORDS_MAX) {
 			a->word[a->words++] = argv[i];
 		} else {
-			say("%s: is one word too many", argv[i]);
-			s = STATUS_USAGE;
+			s = say_error(a, STATUS_USAGE, "%s: is one word too "
+			    "many", argv[i]);
 		}
 	}
 	if (s == STATUS_OK)

@@ -46,7 +46,7 @@ ca_fault(const struct ca *c, enum status s, const char *path, const char *what,
 
 	(void)cert_why(why, error, "%s: %s%s%s", path, what,
 	    error == 0 ? "" : ": ", error == 0 ? "" : strerror(-error));
-	return say_error(c->a, s, why);
+	return say_error(c->a, s, "%s", why);
 }
 
 enum status
@@ -167,7 +167,7 @@ ca_read(struct ca *c)
 		r = cert_describe(c->chain.crt[0]->crt, &f);
 	if (r < 0)
 		return say_error(c->a, r == -ENOENT ? STATUS_NOTHING :
-		    status_of(r), why);
+		    status_of(r), "%s", why);
 	c->not_after = f.not_after;
 	if (f.not_after <= c->a->now_s)
 		return ca_fault(c, STATUS_REFUSED, ca_path(c, "ca.pem", path),
@@ -179,10 +179,9 @@ ca_read(struct ca *c)
 /* ---- what was asked ------------------------------------------------------ */
 
 enum status
-ca_usage(const char *text)
+ca_usage(const struct asked *a, const char *text)
 {
-	say("%s", text);
-	return STATUS_USAGE;
+	return say_error(a, STATUS_USAGE, "%s", text);
 }
 
 enum status
@@ -196,8 +195,8 @@ ca_days(const struct asked *a, unsigned long otherwise, int64_t *ret_s)
 		v = strtoul(a->days, &end, 10);
 		if (errno != 0 || *end != '\0' || !isdigit((unsigned char)
 		    a->days[0]) || v == 0 || v > DAYS_MAX)
-			return ca_usage("--days: a number from 1 to 36500 is "
-			    "expected");
+			return ca_usage(a, "--days: a number from 1 to 36500 "
+			    "is expected");
 	}
 	*ret_s = (int64_t)v * CA_DAY_S;
 	return STATUS_OK;
@@ -233,7 +232,7 @@ make_ca(struct ca *c, int64_t valid_s)
 	r = cert_make(&spec, a->has_password ? a->password : NULL, why, &crt,
 	    &key);
 	if (r < 0)
-		return say_error(a, status_of(r), why);
+		return say_error(a, status_of(r), "%s", why);
 	(void)ca_path(c, "ca.pem", crt_path);
 	(void)ca_path(c, "ca.key", key_path);
 	/* The key last: with it there is an authority. */
@@ -257,9 +256,9 @@ init(struct ca *c)
 	enum status s;
 
 	if (a->words != 2)
-		return ca_usage("ca init takes no words, but --cn NAME");
+		return ca_usage(a, "ca init takes no words, but --cn NAME");
 	if (a->cn == NULL)
-		return ca_usage("ca init: --cn is missing: the name of the "
+		return ca_usage(a, "ca init: --cn is missing: the name of the "
 		    "authority");
 	s = ca_days(a, CA_DAYS, &valid_s);
 	if (s != STATUS_OK)
@@ -328,14 +327,14 @@ put_pkcs12(const struct ca *c, const struct issued *i)
 	enum status s;
 	int r;
 
-	s = password_file(c->a->out_pass_file, password);
+	s = password_file(c->a, c->a->out_pass_file, password);
 	if (s != STATUS_OK)
 		return s;
 	r = cert_make_pkcs12(&i->chain, password, i->facts.subject.cn, why,
 	    &p12);
 	mem_wipe(password, sizeof(password));
 	if (r < 0)
-		return say_error(c->a, status_of(r), why);
+		return say_error(c->a, status_of(r), "%s", why);
 	s = ca_put_file(c, c->a->pkcs12, p12.p, p12.n, 0600);
 	cert_blob_free(&p12);
 	return s == STATUS_OK ? ca_done(c, "Issued a certificate",
@@ -356,7 +355,7 @@ put_pem(const struct ca *c, const struct issued *i, const char *prefix)
 	(void)snprintf(key_path, sizeof(key_path), "%s.key", prefix);
 	r = cert_chain_pem(&i->chain, &chain);
 	if (r < 0)
-		return say_error(c->a, status_of(r), why);
+		return say_error(c->a, status_of(r), "%s", why);
 	s = ca_put_file(c, key_path, i->key.p, i->key.n, 0600);
 	if (s == STATUS_OK)
 		s = ca_put_file(c, crt_path, chain.p, chain.n, 0644);
@@ -398,7 +397,7 @@ make_and_put(struct ca *c, struct cert_make_spec *spec, const char *prefix)
 	r = make(c, spec, why, &i);
 	if (r < 0) {
 		issued_free(&i);
-		return say_error(c->a, status_of(r), why);
+		return say_error(c->a, status_of(r), "%s", why);
 	}
 	text_printf(&c->index, "%s\tV\t%s\t%" PRId64 "\t\t\t%s\n",
 	    i.facts.serial, kind, i.facts.not_after, spec->cn);
@@ -422,20 +421,20 @@ issue(struct ca *c)
 
 	if (a->words != 4 || (strcmp(a->word[2], "server") != 0 &&
 	    strcmp(a->word[2], "client") != 0))
-		return ca_usage("ca issue server|client NAME is expected");
+		return ca_usage(a, "ca issue server|client NAME is expected");
 	spec.cn = a->word[3];
 	spec.kind = strcmp(a->word[2], "server") == 0 ? CERT_MAKE_SERVER :
 	    CERT_MAKE_CLIENT;
 	if (!ca_plain(spec.cn) || spec.cn[0] == '\0' || strlen(spec.cn) > 64)
-		return ca_usage("ca issue: a NAME has 1 to 64 bytes and no "
+		return ca_usage(a, "ca issue: a NAME has 1 to 64 bytes and no "
 		    "control characters");
 	prefix = a->out != NULL ? a->out : spec.cn;
 	if (a->out == NULL && a->pkcs12 == NULL && strchr(spec.cn, '/'))
-		return ca_usage("ca issue: with / in NAME, --out or -pkcs12 "
+		return ca_usage(a, "ca issue: with / in NAME, --out or -pkcs12 "
 		    "has to say where it goes");
 	if (a->pkcs12 != NULL && a->out_pass_file == NULL)
-		return ca_usage("ca issue -pkcs12: --out-pass-file is missing: "
-		    "the file with its password");
+		return ca_usage(a, "ca issue -pkcs12: --out-pass-file is "
+		    "missing: the file with its password");
 	if (spec.kind == CERT_MAKE_SERVER)
 		names[n++] = spec.cn;	/* clients look nowhere else */
 	for (size_t i = 0; a->name[i] != NULL; i++)
@@ -476,7 +475,8 @@ ca_run(struct asked *a)
 			break;
 	}
 	if (i == n || a->words < 2)
-		say("ca: init, issue, revoke or crl is expected");
+		(void)ca_usage(a, "ca: init, issue, revoke or crl is "
+		    "expected");
 	else
 		s = table[i].run(&c);
 	cert_bundle_free(&c.bundle);

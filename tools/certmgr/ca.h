@@ -38,7 +38,7 @@ enum status ca_lock(struct ca *);
 enum status ca_read(struct ca *);
 enum status ca_read_index(struct ca *);
 enum status ca_write_index(const struct ca *, const struct text *index);
-enum status ca_usage(const char *text);
+enum status ca_usage(const struct asked *, const char *text);
 /* --days in seconds. */
 enum status ca_days(const struct asked *, unsigned long otherwise,
     int64_t *ret_s);

@@ -114,7 +114,7 @@ write_crl(const struct ca *c, const struct text *index, const char *path)
 		    c->a->now_s + valid_s, why, &crl);
 	mem_free(list);
 	if (r < 0)
-		return say_error(c->a, status_of(r), why);
+		return say_error(c->a, status_of(r), "%s", why);
 	s = ca_put_file(c, ca_path(c, "crl.pem", own), crl.p, crl.n, 0644);
 	if (s == STATUS_OK && path != NULL)
 		s = ca_put_file(c, path, crl.p, crl.n, 0644);
@@ -153,7 +153,7 @@ serial_of(const struct ca *c, const char *word, char serial[65])
 	if (r == 0)
 		memcpy(serial, f.serial, sizeof(f.serial));
 	cert_bundle_free(&b);
-	return r < 0 ? say_error(c->a, status_of(r), why) : STATUS_OK;
+	return r < 0 ? say_error(c->a, status_of(r), "%s", why) : STATUS_OK;
 }
 
 /* The index with that line changed. */
@@ -197,9 +197,9 @@ ca_revoke(struct ca *c)
 	enum status s;
 
 	if (c->a->words != 3)
-		return ca_usage("ca revoke SERIAL|FILE is expected");
+		return ca_usage(c->a, "ca revoke SERIAL|FILE is expected");
 	if (!ca_plain(c->a->reason))
-		return ca_usage("--reason: no control characters");
+		return ca_usage(c->a, "--reason: no control characters");
 	s = ca_lock(c);
 	if (s == STATUS_OK)
 		s = ca_read(c);
@@ -228,7 +228,7 @@ ca_crl(struct ca *c)
 	enum status s;
 
 	if (c->a->words != 2)
-		return ca_usage("ca crl takes no words");
+		return ca_usage(c->a, "ca crl takes no words");
 	s = ca_lock(c);
 	if (s == STATUS_OK)
 		s = ca_read(c);

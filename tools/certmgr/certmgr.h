@@ -65,12 +65,13 @@ void args_help(void);
 /* password.c: into a->password, or the first line of a file into
  * to[PASSWORD_MAX].  STATUS_USAGE, STATUS_FILES. */
 enum status password_read(struct asked *a);
-enum status password_file(const char *path, char *to);
+enum status password_file(const struct asked *, const char *path, char *to);
 
-/* say.c.  A line to standard error; with --json also an object to standard
- * output, which say_error() alone does, once. */
+/* say.c.  A line to standard error.  say_error() is the end: with --json it is
+ * also the object on standard output, and who gets its status says no more. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-enum status say_error(const struct asked *, enum status, const char *why);
+enum status say_error(const struct asked *, enum status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* What the errno of a function with `why` means for the exit. */
 enum status status_of(int error);
 /* Puts a text out, all of it.  STATUS_BROKEN (said). */
@@ -84,6 +85,7 @@ struct material {
 	struct cert_findings found[CHAINS_MAX];
 	struct cert_blob staple[CHAINS_MAX];	/* OCSP responses, DER */
 	size_t staples_n;
+	bool refused;			/* a check found an error */
 	bool self_signed;		/* made by cleat-certmgr */
 	char generation[CERT_GENERATION_SIZE];
 };
@@ -91,8 +93,11 @@ struct material {
 /* material.c.  The nth response that fits a chain is in a file of that name. */
 extern const char *const staple_file[CHAINS_MAX];
 enum status material_given(struct asked *, struct material *ret);
-enum status material_current(struct asked *, struct material *ret);
-/* All checks; STATUS_REFUSED if one found an error, which is not said yet. */
+enum status material_current(const struct asked *, struct material *ret);
+/* The same; why[CERT_WHY_SIZE] is not said yet. */
+enum status material_installed(const struct asked *, char *why,
+    struct material *ret);
+/* All checks.  What they found is not said yet. */
 enum status material_check(const struct asked *, const struct material *now,
     struct material *);
 /* The response that belongs to a chain; or, when it belongs to none, one to hear

@@ -138,7 +138,7 @@ unreachable(const struct watch *w, int error)
 	    w->socket, strerror(-error), error == -EACCES || error == -EPERM ?
 	    "only its operators may, see [control] in cleat.conf(5)" :
 	    "start it, or name its socket with --socket or CLEAT_CONTROL");
-	return say_error(w->a, STATUS_UNREACHABLE, why);
+	return say_error(w->a, STATUS_UNREACHABLE, "%s", why);
 }
 
 static enum status
@@ -147,13 +147,13 @@ late(const struct watch *w)
 	char why[CERT_WHY_SIZE];
 
 	if (w->why[0] != '\0')
-		return say_error(w->a, STATUS_NOT_LIVE, w->why);
+		return say_error(w->a, STATUS_NOT_LIVE, "%s", w->why);
 	(void)cert_why(why, 0, "%s/current: not in service within %llu s "
 	    "(%s): point chain and key of cert-file at %.100s/current/, see "
 	    "cleat-certificates(7)", w->a->directory,
 	    (unsigned long long)w->a->timeout_ms / 1000, w->slots[0] == '\0' ?
 	    "there is no such slot" : w->slots, w->a->directory);
-	return say_error(w->a, STATUS_NOT_LIVE, why);
+	return say_error(w->a, STATUS_NOT_LIVE, "%s", why);
 }
 
 static enum status

@@ -38,10 +38,12 @@ check(struct asked *a)
 	if (s != STATUS_OK)
 		return s;
 	s = material_check(a, NULL, &m);
-	if (s == STATUS_OK || s == STATUS_REFUSED)
-		s = report(a, &m, s, s == STATUS_REFUSED ? NULL :
-		    m.chain[0].key == NULL ? "The checks that need no "
-		    "private key are passed." : "All checks are passed.");
+	if (s == STATUS_OK && m.refused)
+		s = report(a, &m, STATUS_REFUSED, NULL);
+	else if (s == STATUS_OK)
+		s = report(a, &m, s, m.chain[0].key != NULL ?
+		    "All checks are passed." : "The checks that need no "
+		    "private key are passed.");
 	material_free(&m);
 	return s;
 }

@@ -75,7 +75,7 @@ material_given(struct asked *a, struct material *ret)
 		r = build(&m, a, why);
 	if (r < 0) {
 		material_free(&m);
-		return say_error(a, status_of(r), why);
+		return say_error(a, status_of(r), "%s", why);
 	}
 	*ret = m;
 	return STATUS_OK;
@@ -98,25 +98,17 @@ is_own(const char *dir, const char *generation)
 }
 
 enum status
-material_current(struct asked *a, struct material *ret)
+material_installed(const struct asked *a, char *why, struct material *ret)
 {
 	static const char *const files[] = { "chain.pem", "key.pem" };
 	struct material m = { .bundle = NULL };
-	char why[CERT_WHY_SIZE] = "out of memory", path[4096];
+	char path[4096];
 	int r;
 
 	r = cert_install_current(a->directory, why, m.generation);
-	if (r < 0) {
-		if (r == -ENOENT) {
-			size_t n = strlen(why);
-
-			(void)snprintf(why + n, sizeof(why) - n, " (-self, "
-			    "-cert and -pkcs12 install; --directory names "
-			    "another place)");
-		}
-		return say_error(a, r == -ENOENT ? STATUS_NOTHING :
-		    STATUS_FILES, why);
-	}
+	if (r < 0)
+		return r == -ENOENT ? STATUS_NOTHING : STATUS_FILES;
+	(void)cert_why(why, 0, "out of memory");
 	r = cert_bundle_new(&m.bundle);
 	for (size_t i = 0; r == 0 && i < 2; i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s/%s", a->directory,
@@ -136,11 +128,22 @@ material_current(struct asked *a, struct material *ret)
 		    m.chain, &m.n);
 	if (r < 0) {
 		material_free(&m);
-		return say_error(a, status_of(r), why);
+		return status_of(r);
 	}
 	m.self_signed = is_own(a->directory, m.generation);
 	*ret = m;
 	return STATUS_OK;
+}
+
+enum status
+material_current(const struct asked *a, struct material *ret)
+{
+	char why[CERT_WHY_SIZE];
+	enum status s = material_installed(a, why, ret);
+
+	return s == STATUS_OK ? s : say_error(a, s, "%s%s", why,
+	    s != STATUS_NOTHING ? "" : " (-self, -cert and -pkcs12 install; "
+	    "--directory names another place)");
 }
 
 /* ---- checks -------------------------------------------------------------- */
@@ -216,7 +219,6 @@ material_check(const struct asked *a, const struct material *now,
 	char why[CERT_WHY_SIZE] = "out of memory";
 	const struct cert_blob *staple;
 	struct cert_bundle *anchors = NULL;
-	bool refused = false;
 	int r = 0;
 
 	if (a->anchors != NULL)
@@ -228,11 +230,11 @@ material_check(const struct asked *a, const struct material *now,
 		spec.staple = staple == NULL ? NULL : staple->p;
 		spec.staple_n = staple == NULL ? 0 : staple->n;
 		r = cert_check(&m->chain[i], &spec, &m->found[i]);
-		refused = refused || m->found[i].errors > 0;
+		m->refused = m->refused || m->found[i].errors > 0;
 		spec.strays = NULL;	/* said once is enough */
 	}
 	cert_bundle_free(&anchors);
 	if (r < 0)
-		return say_error(a, status_of(r), why);
-	return refused ? STATUS_REFUSED : STATUS_OK;
+		return say_error(a, status_of(r), "%s", why);
+	return STATUS_OK;
 }

@@ -14,7 +14,8 @@
 #define FILE_LIMIT 65536
 
 static enum status
-take(char *to, const char *from, const char *p, size_t n)
+take(const struct asked *a, char *to, const char *from, const char *p,
+    size_t n)
 {
 	const char *end = memchr(p, '\n', n);
 
@@ -22,30 +23,26 @@ take(char *to, const char *from, const char *p, size_t n)
 		n = (size_t)(end - p);
 	if (n > 0 && p[n - 1] == '\r')
 		n--;
-	if (n >= PASSWORD_MAX || memchr(p, '\0', n) != NULL) {
-		say("%s: its first line is too long for a password, or is no "
-		    "text", from);
-		return STATUS_USAGE;
-	}
+	if (n >= PASSWORD_MAX || memchr(p, '\0', n) != NULL)
+		return say_error(a, STATUS_USAGE, "%s: its first line is too "
+		    "long for a password, or is no text", from);
 	memcpy(to, p, n);
 	to[n] = '\0';
 	return STATUS_OK;
 }
 
 enum status
-password_file(const char *path, char *to)
+password_file(const struct asked *a, const char *path, char *to)
 {
 	enum status s;
 	uint8_t *p;
 	size_t n;
 	int r = file_read(path, FILE_LIMIT, &p, &n);
 
-	if (r < 0) {
-		say("%s: the password cannot be read: %s", path,
-		    strerror(-r));
-		return STATUS_FILES;
-	}
-	s = take(to, path, (const char *)p, n);
+	if (r < 0)
+		return say_error(a, STATUS_FILES, "%s: the password cannot be "
+		    "read: %s", path, strerror(-r));
+	s = take(a, to, path, (const char *)p, n);
 	mem_free_wiped(p, n);
 	return s;
 }
@@ -62,16 +59,15 @@ from_stdin(struct asked *a)
 		got = read(STDIN_FILENO, text + n, sizeof(text) - n);
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got < 0) {
-			say("standard input: the password cannot be read: %s",
+		if (got < 0)
+			return say_error(a, STATUS_FILES, "standard input: "
+			    "the password cannot be read: %s",
 			    strerror(errno));
-			return STATUS_FILES;
-		}
 		if (got == 0)
 			break;
 		n += (size_t)got;
 	}
-	s = take(a->password, "standard input", text, n);
+	s = take(a, a->password, "standard input", text, n);
 	mem_wipe(text, sizeof(text));
 	return s;
 }
@@ -83,19 +79,17 @@ from_credential(struct asked *a)
 	const char *dir = getenv("CREDENTIALS_DIRECTORY");
 	char path[4096];
 
-	if (strchr(a->pass_credential, '/') != NULL) {
-		say("--pass-credential: the name of a credential is expected, "
-		    "not a path (--pass-file takes one)");
-		return STATUS_USAGE;
-	}
-	if (dir == NULL) {
-		say("--pass-credential: there are no credentials: run it as a "
-		    "service with LoadCredential=%s:… (systemd-run -p does "
-		    "it)", a->pass_credential);
-		return STATUS_FILES;
-	}
+	if (strchr(a->pass_credential, '/') != NULL)
+		return say_error(a, STATUS_USAGE, "--pass-credential: the "
+		    "name of a credential is expected, not a path (--pass-file "
+		    "takes one)");
+	if (dir == NULL)
+		return say_error(a, STATUS_FILES, "--pass-credential: there "
+		    "are no credentials: run it as a service with "
+		    "LoadCredential=%s:… (systemd-run -p does it)",
+		    a->pass_credential);
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, a->pass_credential);
-	return password_file(path, a->password);
+	return password_file(a, path, a->password);
 }
 
 enum status
@@ -104,7 +98,7 @@ password_read(struct asked *a)
 	enum status s;
 
 	if (a->pass_file != NULL)
-		s = password_file(a->pass_file, a->password);
+		s = password_file(a, a->pass_file, a->password);
 	else if (a->pass_credential != NULL)
 		s = from_credential(a);
 	else if (a->pass_stdin)

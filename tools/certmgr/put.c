@@ -56,19 +56,17 @@ owner_find(const struct asked *a, bool *ret_has, uid_t *ret_uid,
 	(void)snprintf(user, sizeof(user), "%.*s", colon == NULL ? 63 :
 	    (int)(colon - a->owner), a->owner);
 	pw = getpwnam(user);
-	if (pw == NULL && !number(user, &n)) {
-		say("--owner: there is no user %s", user);
-		return STATUS_USAGE;
-	}
+	if (pw == NULL && !number(user, &n))
+		return say_error(a, STATUS_USAGE, "--owner: there is no user "
+		    "%s", user);
 	*ret_uid = pw != NULL ? pw->pw_uid : (uid_t)n;
 	*ret_gid = pw != NULL ? pw->pw_gid : (gid_t)n;
 	if (group == NULL)
 		return STATUS_OK;
 	gr = getgrnam(group);
-	if (gr == NULL && !number(group, &n)) {
-		say("--owner: there is no group %s", group);
-		return STATUS_USAGE;
-	}
+	if (gr == NULL && !number(group, &n))
+		return say_error(a, STATUS_USAGE, "--owner: there is no group "
+		    "%s", group);
 	*ret_gid = gr != NULL ? gr->gr_gid : (gid_t)n;
 	return STATUS_OK;
 }
@@ -159,7 +157,7 @@ put(const struct asked *a, struct material *m)
 	cert_blob_free(&key);
 	if (r < 0)
 		return say_error(a, r == -ENOMEM ? STATUS_BROKEN :
-		    STATUS_FILES, why);
+		    STATUS_FILES, "%s", why);
 	return STATUS_OK;
 }
 
@@ -172,15 +170,12 @@ check_and_put(const struct asked *a, struct material *m,
 	enum status s;
 
 	s = material_check(a, now, m);
-	if (s == STATUS_REFUSED)
-		return report(a, m, s, NULL);
+	if (s == STATUS_OK && m->refused)
+		return report(a, m, STATUS_REFUSED, NULL);
 	if (s == STATUS_OK)
 		s = put(a, m);
-	if (s == STATUS_OK && a->wait_live) {
+	if (s == STATUS_OK && a->wait_live)
 		s = live_wait(a, m);
-		if (s != STATUS_OK)
-			return s;
-	}
 	if (s != STATUS_OK)
 		return s;
 	(void)snprintf(done, sizeof(done), "%s %s in %s/current (%s)",
@@ -190,30 +185,18 @@ check_and_put(const struct asked *a, struct material *m,
 	return report(a, m, s, done);
 }
 
-/* What is installed now, if it can be read: nothing has to be. */
-static void
-present(const struct asked *a, struct material *ret)
-{
-	struct asked quiet = *a;
-	char why[CERT_WHY_SIZE], generation[CERT_GENERATION_SIZE];
-
-	memset(ret, 0, sizeof(*ret));
-	quiet.json = false;
-	if (cert_install_current(a->directory, why, generation) == 0)
-		(void)material_current(&quiet, ret);
-	mem_wipe(quiet.password, sizeof(quiet.password));
-}
-
 enum status
 put_given(struct asked *a)
 {
-	struct material m = { .bundle = NULL }, now;
+	struct material m = { .bundle = NULL }, now = m;
+	char why[CERT_WHY_SIZE];
 	enum status s;
 
 	s = material_given(a, &m);
 	if (s != STATUS_OK)
 		return s;
-	present(a, &now);
+	/* Nothing has to be there, or to be good. */
+	(void)material_installed(a, why, &now);
 	s = check_and_put(a, &m, &now);
 	material_free(&now);
 	material_free(&m);
@@ -312,7 +295,7 @@ make_directory(const struct asked *a)
 		return STATUS_OK;
 	(void)cert_why(why, -errno, "%s: cannot be made: %s", a->directory,
 	    strerror(errno));
-	return say_error(a, STATUS_FILES, why);
+	return say_error(a, STATUS_FILES, "%s", why);
 }
 
 enum status
@@ -347,7 +330,7 @@ put_self(struct asked *a)
 			r = cert_chain_all(m.bundle, a->now_s, 1, why,
 			    m.chain, &m.n);
 	}
-	s = r < 0 ? say_error(a, status_of(r), why) :
+	s = r < 0 ? say_error(a, status_of(r), "%s", why) :
 	    check_and_put(a, &m, NULL);
 	material_free(&m);
 	return s;
@@ -367,25 +350,20 @@ put_back(struct asked *a)
 	r = cert_install_rollback(a->directory, why, generation);
 	if (r < 0)
 		return say_error(a, r == -ENOENT ? STATUS_NOTHING :
-		    STATUS_FILES, why);
+		    STATUS_FILES, "%s", why);
 	s = material_current(a, &m);
 	/* It is in place whatever the checks say: they are told. */
 	if (s == STATUS_OK)
 		s = material_check(a, NULL, &m);
-	if (s == STATUS_REFUSED)
+	if (m.refused)
 		say("warning: the certificate that was gone back to does not "
 		    "pass all checks");
-	if (s == STATUS_OK && a->wait_live) {
+	else if (s == STATUS_OK && a->wait_live)
 		s = live_wait(a, &m);
-		if (s != STATUS_OK) {
-			material_free(&m);
-			return s;
-		}
-	}
 	(void)snprintf(done, sizeof(done), "Back to %s in %s/current",
 	    generation, a->directory);
-	if (m.bundle != NULL)
-		s = report(a, &m, s, done);
+	if (s == STATUS_OK)
+		s = report(a, &m, m.refused ? STATUS_REFUSED : s, done);
 	material_free(&m);
 	return s;
 }

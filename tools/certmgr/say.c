@@ -9,6 +9,8 @@
 
 #include "base/json_out.h"
 
+#define WHY_SIZE 1024
+
 void
 say(const char *fmt, ...)
 {
@@ -31,13 +33,18 @@ put_out(const char *p, size_t n)
 }
 
 enum status
-say_error(const struct asked *a, enum status s, const char *why)
+say_error(const struct asked *a, enum status s, const char *fmt, ...)
 {
-	uint8_t area[8192];
+	char why[WHY_SIZE];
+	uint8_t area[WHY_SIZE * 6 + 64];	/* with the longest escapes */
 	struct outbuf out = { .p = area, .cap = sizeof(area) - 1 };
 	struct json_out j;
 	enum status o;
+	va_list ap;
 
+	va_start(ap, fmt);
+	(void)vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
 	say("%s", why);
 	if (!a->json)
 		return s;

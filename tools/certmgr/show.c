@@ -105,10 +105,8 @@ put_json(const struct asked *a, const struct material *m, enum status s)
 	struct json_out j;
 	enum status o;
 
-	if (out.p == NULL) {
-		say("out of memory");
-		return STATUS_BROKEN;
-	}
+	if (out.p == NULL)
+		return say_error(a, STATUS_BROKEN, "out of memory");
 	jout_init(&j, &out);
 	jout_object(&j, NULL);
 	put_bool(&j, "ok", s == STATUS_OK);
@@ -130,8 +128,8 @@ put_json(const struct asked *a, const struct material *m, enum status s)
 	put_findings(&j, m);
 	jout_object_end(&j);
 	if (!jout_ok(&j)) {
-		say("the answer is too long, or out of memory");
-		o = STATUS_BROKEN;
+		o = say_error(a, STATUS_BROKEN, "the answer is too long, or "
+		    "out of memory");
 	} else {
 		out.p[out.n++] = '\n';
 		o = put_out((const char *)out.p, out.n);
@@ -152,15 +150,14 @@ print_name(const char *title, const struct cert_name *n)
 }
 
 static enum status
-print_chain(const struct cert_chain *ch)
+print_chain(const struct asked *a, const struct cert_chain *ch)
 {
 	char from[CERT_TIME_SIZE], to[CERT_TIME_SIZE];
 	struct cert_facts f;
 
-	if (cert_describe(ch->crt[0]->crt, &f) < 0) {
-		say("the certificate cannot be described");
-		return STATUS_BROKEN;
-	}
+	if (cert_describe(ch->crt[0]->crt, &f) < 0)
+		return say_error(a, STATUS_BROKEN, "the certificate cannot be "
+		    "described");
 	cert_time(f.not_before, from);
 	cert_time(f.not_after, to);
 	print_name("Subject", &f.subject);
@@ -183,7 +180,7 @@ show(const struct asked *a, const struct material *m)
 	else
 		(void)puts("TLS connector uses a company certificate");
 	for (size_t i = 0; s == STATUS_OK && !m->self_signed && i < m->n; i++)
-		s = print_chain(&m->chain[i]);
+		s = print_chain(a, &m->chain[i]);
 	return s == STATUS_OK ? put_out("", 0) : s;
 }
 
