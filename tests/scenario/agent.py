@@ -350,6 +350,27 @@ def test_power(scene):
     a.stop()
 
 
+def test_power_fails(scene):
+    """a reboot that fails is taken back: the device is on, and says why"""
+    bad = script(scene, 'bad', 'exit 3\n')
+    server = Server()
+    a = Agent(scene, server.url, '--command', 'reboot=' + bad, '--command',
+              'power-off=' + scene.path('none'))
+    peer = server.accept()
+    peer.hello()
+    for name, verb, power, why in (
+            ('c1', 'reboot', 'rebooting', 'exit status 3'),
+            ('c2', 'power-off', 'shutting-down', 'cannot be started')):
+        command(peer, name, verb)
+        equal(outcome(peer), {'command_id': name, 'outcome': 'ok'}, name)
+        for wanted in (power, 'on'):
+            m = peer.expect('state')
+            equal(m['params'], {'power': wanted}, 'state')
+            peer.result(m, {})
+        a.says(f'id={name}: {verb} failed: .*{why}')
+    a.stop()
+
+
 # ---- telemetry ---------------------------------------------------------------------
 
 def test_telemetry(scene):

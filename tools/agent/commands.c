@@ -270,6 +270,16 @@ start_power(struct agent *a, const struct command *c)
 	a->power_ms = clock_mono_ms() + POWER_MS;
 }
 
+/* The device stays, whatever it has announced. */
+static void
+power_failed(struct agent *a, const char *why)
+{
+	const struct command *c = &a->waiting[0];
+
+	log_error("command id=%s: %s failed: %s", c->id, c->verb, why);
+	(void)cleat_client_state(a->client, "on", NULL, NULL);
+}
+
 static void
 go_on_power(struct agent *a, uint64_t now)
 {
@@ -282,7 +292,7 @@ go_on_power(struct agent *a, uint64_t now)
 	(void)cleat_client_state(a->client, strcmp(a->waiting[0].verb,
 	    "reboot") == 0 ? "rebooting" : "shutting-down", NULL, NULL);
 	if (run(a, &a->waiting[0]) != 0) {
-		(void)cleat_client_state(a->client, "on", NULL, NULL);
+		power_failed(a, "the executable cannot be started");
 		drop_command(a, 0);
 		start_next(a);
 	}
@@ -375,9 +385,11 @@ ended(struct agent *a)
 	else
 		(void)snprintf(message, sizeof(message), "ended by signal %d",
 		    WTERMSIG(status));
-	if (is_power(c->verb))
+	if (is_power(c->verb)) {
 		json_decref(result);	/* it was told before */
-	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		if (status != 0)
+			power_failed(a, message);
+	} else if (status == 0)
 		record_outcome(a, c->id, "ok", result, NULL);
 	else if (c->cancelled)
 		record_outcome(a, c->id, "cancelled", result, NULL);
