@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The record layer under a peer that has the right keys and no manners.  The
- * input is a list of steps; records are sealed here, so that the fuzzer gets
- * behind the decryption.  Everything is read twice, at once and in pieces, with
- * the same result; data that arrives is a prefix of what was sent; what comes
- * out pleases the strict peer.
+ * input is a list of steps (record_steps.h), which the mutator works on as such
+ * (record_mutator.c); records are sealed here, so that the fuzzer gets behind
+ * the decryption.  Everything is read twice, at once and in pieces, with the
+ * same result; data that arrives is a prefix of what was sent; what comes out
+ * pleases the strict peer; what is refused is answered with a fatal alert.
  */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include "../lib/strict_tls.h"
 #include "base/check.h"
 #include "base/transport.h"
+#include "record_steps.h"
 #include "tls/aead.h"
 #include "tls/record.h"
 
@@ -29,7 +32,8 @@ static struct stage st[2];		/* read at once, and in pieces */
 static struct transport *t[2];
 static uint8_t wire[STAGE_IN_SIZE], sent[160 * 1024], zeros[17000];
 static size_t wire_n, sent_n, got_n, piece;
-static bool ended;
+static size_t last[2];			/* where the last two records begin */
+static bool ended, shut;
 
 static unsigned
 take(struct input *in)
@@ -57,6 +61,8 @@ record(uint8_t type, const uint8_t *p, size_t n, size_t pad)
 {
 	if (wire_n + n + pad + 64 > sizeof(wire) || sent_n + n > sizeof(sent))
 		return;
+	last[1] = last[0];
+	last[0] = wire_n;
 	wire_n += strict_seal(&peer, type, p, n, pad, wire + wire_n);
 	if (type == 23 && n > 0) {
 		memcpy(sent + sent_n, p, n);
@@ -82,8 +88,10 @@ feed(int which, size_t step)
 	}
 	/* what is left is a record that has not come whole */
 	memmove(wire, wire + start, which == 1 ? wire_n - start : 0);
-	if (which == 1)
+	if (which == 1) {
 		wire_n -= start;
+		last[0] = last[1] = wire_n;
+	}
 	return 0;
 }
 
@@ -111,6 +119,8 @@ read_both(void)
 	got_n += st[0].rx.n;
 	st[0].rx.n = st[1].rx.n = 0;
 	flush();
+	CT_ASSERT(a != -EPROTO || shut || peer.level == 2);
+	CT_ASSERT(a != -ENOMEM);
 	ended = a < 0;
 }
 
@@ -166,39 +176,158 @@ send_some(struct input *in)
 	flush();
 }
 
+/* A record whose header is any, and its inner plaintext as well. */
+static void
+shaped(struct input *in)
+{
+	static uint8_t inner[17000];
+	unsigned outer = take(in), version = take(in) << 8 | take(in);
+	unsigned type = take(in);
+	size_t pad = (take(in) << 8 | take(in)) % 16700, n = take(in);
+	const uint8_t *p = take_bytes(in, &n);
+	size_t all = n;
+
+	if (wire_n + n + pad + 64 > sizeof(wire) || sent_n + n > sizeof(sent))
+		return;
+	memset(inner, 0, n + 1 + pad);
+	memcpy(inner, p, n);
+	if (peer.suite->hash_n != 0) {
+		inner[n] = (uint8_t)type;
+		all += 1 + pad;
+	} else {
+		type = outer;
+	}
+	last[1] = last[0];
+	last[0] = wire_n;
+	wire_n += strict_seal_as(&peer, (uint8_t)outer, version, inner, all,
+	    wire + wire_n);
+	if (type == 0 && peer.suite->hash_n != 0)
+		while (n > 0 && p[n - 1] == 0)
+			n--;
+	if (type == 0 && peer.suite->hash_n != 0 && n > 0)
+		type = p[--n];
+	if (type == 23) {
+		memcpy(sent + sent_n, p, n);
+		sent_n += n;
+	}
+}
+
+/* What happens to records on their way. */
+static void
+disorder(unsigned how, unsigned by)
+{
+	static uint8_t tmp[STAGE_IN_SIZE];
+	size_t n0 = wire_n - last[0], n1 = last[0] - last[1];
+
+	if (last[0] >= wire_n)
+		return;
+	switch (how % 4) {
+	case 0:					/* the last two change places */
+		memcpy(tmp, wire + last[1], n1);
+		memmove(wire + last[1], wire + last[0], n0);
+		memcpy(wire + last[1] + n0, tmp, n1);
+		last[0] = last[1] + n0;
+		break;
+	case 1:					/* the last one once more */
+		if (wire_n + n0 > sizeof(wire))
+			return;
+		memcpy(wire + wire_n, wire + last[0], n0);
+		wire_n += n0;
+		break;
+	case 2:					/* it is lost */
+		wire_n = last[0];
+		last[0] = last[1];
+		break;
+	default:				/* its end is */
+		wire_n -= by < n0 ? by : n0;
+		break;
+	}
+}
+
+/* A message whose length may be a lie, in records of `cut` bytes. */
+static void
+message(struct input *in, size_t pad)
+{
+	uint8_t m[4 + 255];
+	unsigned type = take(in);
+	size_t said = take(in) << 8 | take(in), n = take(in);
+	size_t cut = take(in) + 1u;
+	const uint8_t *p = take_bytes(in, &n);
+
+	m[0] = (uint8_t)type;
+	m[1] = 0;
+	m[2] = (uint8_t)(said >> 8);
+	m[3] = (uint8_t)said;
+	memcpy(m + 4, p, n);
+	for (size_t at = 0; at < 4 + n; at += cut)
+		record(22, m + at, 4 + n - at < cut ? 4 + n - at : cut, pad);
+}
+
+/* One small record many times, for the limits. */
+static void
+many(struct input *in, unsigned what)
+{
+	unsigned count = take(in);
+
+	while (count-- > 0)
+		switch (what % 6) {
+		case 0:
+			record(23, NULL, 0, what);
+			break;
+		case 1:
+			record(21, (const uint8_t *)"\1\132", 2, 0);
+			break;
+		case 2:
+			record(22, (const uint8_t *)"\4\0\0\0", 4, 0);
+			break;
+		case 3:
+			record(22, (const uint8_t *)"\1\0\0\0", 4, 0);
+			break;
+		case 4:
+			record(22, (const uint8_t *)"\0\0\0\0", 4, 0);
+			break;
+		default:
+			if (peer.suite->hash_n == 0)
+				return;
+			record(22, (const uint8_t *)"\30\0\0\1\0", 5, 0);
+			strict_next_key(&peer.out, peer.suite);
+			break;
+		}
+}
+
 static void
 step(struct input *in)
 {
-	unsigned op = take(in), type;
+	unsigned op = take(in), arg = op / STEPS, type;
 	const uint8_t *p;
 	size_t n;
 
-	switch (op % 12) {
-	case 0:
+	switch (op % STEPS) {
+	case STEP_DATA:
 		n = take(in);
 		p = take_bytes(in, &n);
-		record(23, p, n, op / 12);
+		record(23, p, n, arg);
 		break;
-	case 1:
+	case STEP_ZEROS:
 		type = take(in);
 		n = (take(in) << 8 | take(in)) % sizeof(zeros);
 		if (type != 0)		/* 0 is padding in 1.3 */
-			record((uint8_t)type, zeros, n, op / 12 * 800);
+			record((uint8_t)type, zeros, n, arg * 1200);
 		break;
-	case 2:
+	case STEP_HANDSHAKE:
 		n = take(in);
 		p = take_bytes(in, &n);
-		record(22, p, n, op / 12);
+		record(22, p, n, arg);
 		break;
-	case 3:
-		n = op / 12 % 5;
+	case STEP_ALERT:
+		n = arg % 5;
 		p = take_bytes(in, &n);
 		record(21, p, n, 0);
 		break;
-	case 4:
+	case STEP_UPDATE:
 		key_update(in);
 		break;
-	case 5:
+	case STEP_RAW:
 		n = take(in);
 		p = take_bytes(in, &n);
 		if (wire_n + n <= sizeof(wire))
@@ -207,24 +336,37 @@ step(struct input *in)
 			n = 0;
 		wire_n += n;
 		break;
-	case 6:
+	case STEP_FLIP:
 		n = take(in) << 8 | take(in);
 		if (wire_n > 0)
 			wire[wire_n - 1 - n % wire_n] ^= (uint8_t)(op + 1);
 		break;
-	case 7:
+	case STEP_SEND:
 		send_some(in);
 		break;
-	case 8:
-		(void)tls_record_rekey(t[0], op / 12 % 2);
+	case STEP_REKEY:
+		(void)tls_record_rekey(t[0], arg % 2);
 		break;
-	case 9:
+	case STEP_SHUTDOWN:
 		(void)t[0]->ops->shutdown(t[0], &st[0]);
 		(void)t[1]->ops->shutdown(t[1], &st[1]);
 		flush();
+		shut = true;
 		break;
-	case 10:
-		move(op / 12 % 2);
+	case STEP_MOVE:
+		move(arg % 2);
+		break;
+	case STEP_SHAPED:
+		shaped(in);
+		break;
+	case STEP_DISORDER:
+		disorder(arg, take(in));
+		break;
+	case STEP_MESSAGE:
+		message(in, arg);
+		break;
+	case STEP_MANY:
+		many(in, arg);
 		break;
 	default:
 		read_both();
@@ -261,8 +403,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	if (d.limit > 16384)
 		d.limit = 16384;
 	peer.limit = d.limit;
-	wire_n = sent_n = got_n = 0;
-	ended = false;
+	d.take = (uint16_t)(63 + take(&in) * 64);
+	if (d.take > 16384)
+		d.take = 16384;
+	wire_n = sent_n = got_n = last[0] = last[1] = 0;
+	ended = shut = false;
 	for (int i = 0; i < 2; i++) {
 		CT_ASSERT(tls_record_new(&d, &t[i]) == 0);
 		st[i].rx.n = st[i].tx.n = 0;

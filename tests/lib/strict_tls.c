@@ -189,9 +189,9 @@ aad_of(const struct strict_peer *p, const struct strict_half *h,
 	return 13;
 }
 
-static size_t
-seal(struct strict_peer *p, uint8_t type, const uint8_t *in, size_t n,
-    uint8_t *to)
+size_t
+strict_seal_as(struct strict_peer *p, uint8_t type, unsigned version,
+    const uint8_t *in, size_t n, uint8_t *to)
 {
 	size_t skip = p->suite->explicit_nonce ? 8 : 0, len = skip + n + TAG;
 	size_t aad_n, out_n = n + TAG;
@@ -199,8 +199,8 @@ seal(struct strict_peer *p, uint8_t type, const uint8_t *in, size_t n,
 	gnutls_aead_cipher_hd_t hd = open_handle(p, &p->out);
 
 	to[0] = type;
-	to[1] = 3;
-	to[2] = 3;
+	to[1] = (uint8_t)(version >> 8);
+	to[2] = (uint8_t)version;
 	to[3] = (uint8_t)(len >> 8);
 	to[4] = (uint8_t)len;
 	/* Any unique value will do; not the sequence number, so that a reader
@@ -219,7 +219,7 @@ size_t
 strict_seal_inner(struct strict_peer *p, const uint8_t *inner, size_t n,
     uint8_t *to)
 {
-	return seal(p, 23, inner, n, to);
+	return strict_seal_as(p, 23, 0x0303, inner, n, to);
 }
 
 size_t
@@ -230,13 +230,13 @@ strict_seal(struct strict_peer *p, uint8_t type, const void *in, size_t n,
 	size_t k;
 
 	if (p->suite->hash_n == 0)
-		return seal(p, type, in, n, to);
+		return strict_seal_as(p, type, 0x0303, in, n, to);
 	inner = calloc(1, n + 1 + pad);
 	must(inner != NULL);
 	if (n > 0)
 		memcpy(inner, in, n);
 	inner[n] = type;
-	k = seal(p, 23, inner, n + 1 + pad, to);
+	k = strict_seal_as(p, 23, 0x0303, inner, n + 1 + pad, to);
 	free(inner);
 	return k;
 }

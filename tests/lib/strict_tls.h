@@ -56,6 +56,9 @@ size_t strict_seal(struct strict_peer *, uint8_t type, const void *p, size_t n,
 /* Like that, but the content of TLS 1.3 is taken as it is, type included. */
 size_t strict_seal_inner(struct strict_peer *, const uint8_t *inner, size_t n,
     uint8_t *to);
+/* Like that, with a header of the caller's choice, which is authenticated. */
+size_t strict_seal_as(struct strict_peer *, uint8_t type, unsigned version,
+    const uint8_t *inner, size_t n, uint8_t *to);
 /* A KeyUpdate message, sealed; the peer's next record has the new key. */
 size_t strict_key_update(struct strict_peer *, bool ask, uint8_t *to);
 /* The key change alone, after a KeyUpdate sealed by hand. */
