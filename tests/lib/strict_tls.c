@@ -140,6 +140,27 @@ strict_init(struct strict_peer *p, const struct strict_suite *s,
 	direction(&p->in, s, &d->wr);
 }
 
+static void
+adopt(struct strict_half *h, const struct tls_direction *d)
+{
+	memcpy(h->secret, d->secret, sizeof(h->secret));
+	memcpy(h->key, d->key, sizeof(h->key));
+	memcpy(h->iv, d->iv, sizeof(h->iv));
+	h->seq = d->seq;
+}
+
+void
+strict_adopt(struct strict_peer *p, const struct strict_suite *s,
+    const struct tls_detach *d)
+{
+	memset(p, 0, sizeof(*p));
+	p->suite = s;
+	p->limit = 16384;
+	p->alert = p->level = -1;
+	adopt(&p->out, &d->rd);
+	adopt(&p->in, &d->wr);
+}
+
 static gnutls_aead_cipher_hd_t
 open_handle(const struct strict_peer *p, struct strict_half *h)
 {

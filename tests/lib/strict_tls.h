@@ -49,6 +49,9 @@ struct strict_peer {
 /* Secrets and keys from `seed`; *ret_detach is what the other side needs. */
 void strict_init(struct strict_peer *, const struct strict_suite *,
     bool other_is_client, unsigned seed, struct tls_detach *ret_detach);
+/* The peer of whoever has d. */
+void strict_adopt(struct strict_peer *, const struct strict_suite *,
+    const struct tls_detach *d);
 /* Seals one record to `to`; for TLS 1.3 with `pad` zero bytes behind the type.
  * Returns its length. */
 size_t strict_seal(struct strict_peer *, uint8_t type, const void *p, size_t n,
