@@ -32,9 +32,10 @@ static struct pair pair;
 /* The client's handshake key; for TLS 1.2 its only one. */
 static struct strict_peer crafted;
 
-/* What becomes of the client's record_size_limit on its way; 0: nothing. */
+/* What becomes of the client's record_size_limit and of its legacy_version on
+ * their way; 0: nothing. */
 static struct {
-	unsigned id, value;
+	unsigned id, value, version;
 } change;
 
 static int
@@ -102,6 +103,10 @@ rewrite(gnutls_session_t s, unsigned type, unsigned when, unsigned incoming,
 	(void)s;
 	(void)type;
 	(void)when;
+	if (!incoming && change.version != 0) {
+		p[0] = (uint8_t)(change.version >> 8);
+		p[1] = (uint8_t)change.version;
+	}
 	if (incoming || change.id == 0)
 		return 0;
 	at += 1 + (size_t)p[at];				/* session */
@@ -122,10 +127,11 @@ rewrite(gnutls_session_t s, unsigned type, unsigned when, unsigned incoming,
 }
 
 static void
-change_extension(unsigned id, unsigned value)
+change_hello(unsigned id, unsigned value, unsigned version)
 {
 	change.id = id;
 	change.value = value;
+	change.version = version;
 	gnutls_handshake_set_hook_function(pair.client,
 	    GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE, rewrite);
 }
@@ -133,14 +139,13 @@ change_extension(unsigned id, unsigned value)
 static void
 change_record_size_limit(unsigned value)
 {
-	change_extension(RECORD_SIZE_LIMIT, value);
+	change_hello(RECORD_SIZE_LIMIT, value, 0);
 }
 
 static void
 begin(const struct pair_opts *o)
 {
 	memset(&crafted, 0, sizeof(crafted));
-	change.id = 0;
 	crafted.suite = &strict_suites[strstr(o->priority, "TLS1.3") != NULL ?
 	    0 : STRICT_SUITES_13];
 	pair_begin(&pair, snap, o);
@@ -446,6 +451,101 @@ the_version_of_unprotected_records_means_nothing(void **state)
 	}
 }
 
+/* RFC 8446 D.5, D.2: SSL 3.0 is told by the message, not by the record. */
+static void
+a_legacy_version_of_ssl_3_is_refused(void **state)
+{
+	(void)state;
+	for (unsigned version = 0x0200; version <= 0x0301; version++) {
+		if (version == 0x0201)
+			version = 0x0300;
+		for (int i = 0; i < 2; i++) {
+			/* 1.3 goes by supported_versions from 0x0301 on */
+			if (version == 0x0301 && i == 0)
+				continue;
+			begin(i ? &v12 : &v13);
+			change_hello(0, 0, version);
+			pair_client_step(&pair, i ? &v12 : &v13);
+			refused(GNUTLS_A_PROTOCOL_VERSION);
+		}
+	}
+}
+
+/*
+ * RFC 8446 D.4 and 4.1.4: the server asks for another key share; the client's
+ * change_cipher_spec then comes before a ClientHello, which is plain.
+ */
+static void
+a_second_client_hello_is_held_to_the_same(void **state)
+{
+	static const struct pair_opts o = {.priority = PAIR_TLS13 CIPHER
+	    ":-GROUP-ALL:+GROUP-X448:+GROUP-SECP256R1",
+	    .client_flags = GNUTLS_KEY_SHARE_TOP};
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		size_t n, second;
+
+		begin(&o);
+		pair_client_step(&pair, &o);
+		assert_int_equal(pair_server_step(&pair, 0), TLS_HS_MORE);
+		assert_int_equal(pair.down[0], 22);
+		assert_int_equal(pair.down[5], 2);
+		n = 5 + ((size_t)pair.down[3] << 8 | pair.down[4]);
+		assert_int_equal(pair.down[n], 20);	/* ours (D.4) */
+		assert_int_equal(pair.down_n, n + 6);
+		pair_client_step(&pair, &o);
+		/* GnuTLS's client keeps its own for later; either will do */
+		assert_int_equal(pair.up[0], 22);
+		memmove(pair.up + 6, pair.up, pair.up_n);
+		memcpy(pair.up, "\24\3\3\0\1\1", 6);
+		pair.up_n += 6;
+		second = record_at(1);
+		assert_int_equal(pair.up[second], 22);
+		assert_int_equal(pair.up[second + 5], 1);
+		if (i == 0) {
+			assert_int_equal(pair_server_step(&pair, 0),
+			    TLS_HS_MORE);
+			pair_client_step(&pair, &o);
+			done();
+			pair_check_echo(&pair, 100);
+		} else if (i == 1) {
+			memcpy(pair.up + pair.up_n, "\24\0\0\40", 4);
+			pair.up_n += 4;
+			n = pair.up_n - second - 5;
+			pair.up[second + 3] = (uint8_t)(n >> 8);
+			pair.up[second + 4] = (uint8_t)n;
+			refused(GNUTLS_A_UNEXPECTED_MESSAGE);
+		} else if (i == 2) {
+			pair.up[second + 2] = 0x7f;
+			assert_int_equal(pair_server_step(&pair, 0),
+			    TLS_HS_MORE);
+		} else {
+			pair.up[5] = 2;
+			refused(GNUTLS_A_UNEXPECTED_MESSAGE);
+		}
+	}
+}
+
+/* RFC 8446 D.4: ours is behind the ServerHello when the client is such. */
+static void
+a_change_cipher_spec_follows_our_server_hello(void **state)
+{
+	size_t n;
+
+	(void)state;
+	begin(&v13);
+	pair_client_step(&pair, &v13);
+	assert_true(pair.up[5 + 4 + 34] > 0);	/* it has a session ID */
+	assert_int_equal(pair_server_step(&pair, 0), TLS_HS_MORE);
+	assert_int_equal(pair.down[0], 22);
+	assert_int_equal(pair.down[1], 3);
+	assert_int_equal(pair.down[2], 3);
+	n = 5 + ((size_t)pair.down[3] << 8 | pair.down[4]);
+	assert_memory_equal(pair.down + n, "\24\3\3\0\1\1", 6);
+	assert_int_equal(pair.down[n + 6], 23);
+}
+
 static void
 put_hello_in_records_of(size_t each)
 {
@@ -604,6 +704,38 @@ our_record_size_limit_is_that_of_the_protocol(void **state)
 	pair_check_echo(&pair, 16384);
 }
 
+/* ---- extended master secret ---- */
+
+/* RFC 7627 5.3: no session is resumed that differs in it, either way. */
+static void
+sessions_that_differ_in_ems_are_not_resumed(void **state)
+{
+	static const struct pair_opts no_ems = {.priority = PAIR_TLS12 CIPHER
+	    ":%NO_SESSION_HASH"};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct pair_opts o = i ? no_ems : v12;
+		gnutls_datum_t data = {NULL, 0};
+
+		begin(&o);
+		run(&o);
+		pair_check_echo(&pair, 10);
+		assert_int_equal(pair.peer.has_exporter, i == 0);
+		assert_int_equal(gnutls_session_get_data2(pair.client, &data),
+		    0);
+		o = i ? v12 : no_ems;
+		o.resume = &data;
+		begin(&o);
+		pair_run(&pair, &o);
+		/* it had, or it has: in both cases a full handshake */
+		assert_int_equal(pair.server, TLS_HS_DONE);
+		assert_false(pair.peer.resumed);
+		assert_int_equal(pair.peer.has_exporter, i == 1);
+		gnutls_free(data.data);
+	}
+}
+
 /* ---- renegotiation ---- */
 
 /* RFC 5746 3.6, 3.7. */
@@ -619,7 +751,7 @@ secure_renegotiation_is_told_and_its_value_looked_at(void **state)
 	assert_true(gnutls_safe_renegotiation_status(pair.client));
 	/* a verify_data where none can be */
 	begin(&no_ri);
-	change_extension(0xff01, 0x0107);
+	change_hello(0xff01, 0x0107, 0);
 	pair_client_step(&pair, &no_ri);
 	refused(GNUTLS_A_HANDSHAKE_FAILURE);
 }
@@ -638,12 +770,16 @@ main(void)
 		cmocka_unit_test(nothing_comes_before_the_client_hello),
 		cmocka_unit_test(
 		    the_version_of_unprotected_records_means_nothing),
+		cmocka_unit_test(a_legacy_version_of_ssl_3_is_refused),
+		cmocka_unit_test(a_second_client_hello_is_held_to_the_same),
+		cmocka_unit_test(a_change_cipher_spec_follows_our_server_hello),
 		cmocka_unit_test(a_client_hello_may_come_in_small_parts),
 		cmocka_unit_test(unprotected_records_hold_no_more_than_2_to_14),
 		cmocka_unit_test(
 		    record_size_limit_overrules_max_fragment_length),
 		cmocka_unit_test(the_least_record_size_limit_is_64),
 		cmocka_unit_test(our_record_size_limit_is_that_of_the_protocol),
+		cmocka_unit_test(sessions_that_differ_in_ems_are_not_resumed),
 		cmocka_unit_test(
 		    secure_renegotiation_is_told_and_its_value_looked_at),
 	};
