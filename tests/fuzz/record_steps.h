@@ -17,8 +17,9 @@ enum record_step {
 	STEP_UPDATE,			/* cuts and value */
 	STEP_RAW,			/* length, bytes of the wire */
 	STEP_FLIP,			/* how far back (2) */
-	STEP_SEND,			/* length / 64 */
-	STEP_REKEY, STEP_SHUTDOWN, STEP_MOVE, STEP_READ,
+	STEP_SEND,			/* length / 64; argument: room */
+	STEP_REKEY,			/* argument: ask, lower bounds */
+	STEP_SHUTDOWN, STEP_MOVE, STEP_READ,
 	STEP_SHAPED,			/* type, version (2), inner type,
 					 * padding (2), length, bytes */
 	STEP_DISORDER,			/* by how much */
