@@ -203,7 +203,8 @@ CLEAT_CLIENT_API const char *cleat_client_public_key(
 /*
  * What is said to the server.  All of these return 0: it is on its way;
  * -ENOTCONN not online, -ENOBUFS too much waits to be sent or answered,
- * -EINVAL not JSON of the right kind, -EMSGSIZE more than the server takes,
+ * -EINVAL not JSON of the right kind, or nested too deep (protocol.md says how
+ * deep a message may be), -EMSGSIZE more than the server takes,
  * -EIO no random numbers, -ENOMEM no memory, or a text that is not UTF-8.
  * After an error nothing was sent.
  *

@@ -18,6 +18,7 @@
 
 #define CLIENT_OUT_MAX (256 * 1024)
 #define CLIENT_MESSAGE_MAX (64 * 1024)
+#define CLIENT_DEPTH_MAX 32		/* of messages, the protocol's */
 #define CLIENT_HEAD_MAX 8192		/* of the server's HTTP answer */
 #define CLIENT_ATTEMPT_MS 20000		/* names to hello's answer */
 #define CLIENT_GOODBYE_MS 3000

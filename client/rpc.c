@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_check.h"
 #include "base/mem.h"
 #include "tls/digest.h"
 
@@ -36,7 +37,9 @@ send_message(struct cleat_client *c, json_t *message)
 
 	if (text == NULL)
 		return -ENOMEM;
-	r = c->up_ms != 0 && strlen(text) > c->max_message ? -EMSGSIZE :
+	/* What is too deep the server could not even answer. */
+	r = json_depth(text) > CLIENT_DEPTH_MAX ? -EINVAL :
+	    c->up_ms != 0 && strlen(text) > c->max_message ? -EMSGSIZE :
 	    client_frame(c, WS_OP_TEXT, text, strlen(text));
 	mem_free_wiped(text, strlen(text));
 	return r;

@@ -255,3 +255,22 @@ json_check_value(const char *p, size_t n)
 {
 	return check(p, n, '\0');
 }
+
+unsigned
+json_depth(const char *p)
+{
+	unsigned depth = 0, most = 0;
+	bool in_string = false;
+
+	for (; *p != '\0'; p++) {
+		if (in_string && *p == '\\' && p[1] != '\0')
+			p++;
+		else if (*p == '"')
+			in_string = !in_string;
+		else if (!in_string && (*p == '{' || *p == '['))
+			most = ++depth > most ? depth : most;
+		else if (!in_string && (*p == '}' || *p == ']'))
+			depth--;
+	}
+	return most;
+}

@@ -5,6 +5,7 @@ across kill -9, telemetry, several servers, drain, proxies; and its pins against
 the real daemon."""
 import base64
 import hashlib
+import json
 import os
 import re
 import signal
@@ -183,9 +184,13 @@ def test_output(scene):
     outputs = {'nul': r"printf 'a\000b\n'",
                'escaped': "cat <<'E'\n\"a\\u0000b\"\nE",
                'latin': r"printf 'gr\374n'",
+               'deep': f"echo '{'[' * 31 + ']' * 31}'",
+               'less': f"echo '{'[' * 30 + ']' * 30}'",
                'long': r"head -c 32767 /dev/zero | tr '\000' x; printf 'ü'"}
     results = {'nul': {'text': 'a?b\n'}, 'latin': {'text': 'gr?n'},
                'escaped': {'text': '"a\\u0000b"\n'},
+               'deep': {'text': '[' * 31 + ']' * 31 + '\n'},
+               'less': json.loads('[' * 30 + ']' * 30),
                'long': {'text': 'x' * 32767, 'truncated': True}}
     verbs = [w for name, text in outputs.items() for w in (
         '--command', f'x-{name}=' + script(scene, name, text + '\n'))]
@@ -197,6 +202,24 @@ def test_output(scene):
         command(peer, name, 'x-' + name)
         equal(outcome(peer), {'command_id': name, 'outcome': 'ok',
                               'result': result}, name)
+    a.stop()
+
+
+def test_deep_inventory(scene):
+    """an inventory that the server could not even answer is not sent"""
+    with open(scene.path('inventory'), 'w') as f:
+        f.write('{"a":' + '[' * 30 + ']' * 30 + '}')
+    server = Server()
+    a = Agent(scene, server.url, '--inventory', scene.path('inventory'))
+    peer = server.accept()
+    peer.hello()
+    a.says('the inventory could not be sent: Invalid')
+    with open(scene.path('inventory'), 'w') as f:
+        f.write('{"a":' + '[' * 29 + ']' * 29 + '}')
+    peer.end(1001)
+    peer = server.accept()
+    peer.hello()
+    peer.expect('inventory')
     a.stop()
 
 

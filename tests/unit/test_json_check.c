@@ -74,6 +74,23 @@ anything_else_is_refused(void **state)
 }
 
 static void
+depth_is_counted(void **state)
+{
+	static const struct {
+		unsigned depth;
+		const char *text;
+	} texts[] = {
+		{ 0, "" }, { 0, "12" }, { 0, "\"[[{\"" }, { 1, "[]" },
+		{ 1, "{\"a\":\"\\\"[[\"}" }, { 2, "[[],[],{}]" },
+		{ 3, "{\"a\":[1,{\"[\":\"\\\\\"}],\"b\":[]}" }
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_int_equal(json_depth(texts[i].text), texts[i].depth);
+}
+
+static void
 depth_is_limited(void **state)
 {
 	char text[4 * JSON_CHECK_DEPTH + 16];
@@ -102,6 +119,7 @@ main(void)
 		cmocka_unit_test(objects_are_taken),
 		cmocka_unit_test(anything_else_is_refused),
 		cmocka_unit_test(depth_is_limited),
+		cmocka_unit_test(depth_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

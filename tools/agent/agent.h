@@ -19,6 +19,8 @@
 #define AGENT_WAITING_BYTES (16 * 1024 * 1024)
 #define AGENT_TELEMETRY_SENT_MAX 16	/* without an answer: the protocol's */
 #define AGENT_LINE_MAX (60 * 1024)	/* of telemetry */
+/* The protocol's 32, without the message and its params. */
+#define AGENT_DEPTH_MAX 30
 #define AGENT_AGAIN_MS 5000		/* after "not just now" */
 
 struct verb {

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "base/clock.h"
+#include "base/json_check.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "text.h"
@@ -151,9 +152,10 @@ send_outcome(struct agent *a, struct journal_entry *e)
 		memcpy(t->id, e->id, sizeof(t->id));
 		r = cleat_client_outcome(a->client, &out, outcome_answered, t);
 	}
-	if (r == -EMSGSIZE) {
+	if (r == -EMSGSIZE || r == -EINVAL) {
 		out.result_json = NULL;
-		out.message = "the result is too long";
+		out.message = r == -EINVAL ? "the result is nested too deep" :
+		    "the result is too long";
 		r = cleat_client_outcome(a->client, &out, outcome_answered, t);
 	}
 	if (r != 0)
@@ -352,7 +354,8 @@ start_next(struct agent *a)
 	}
 }
 
-/* What it wrote: JSON as it is, else {"text":...}; NULL: nothing, or no memory. */
+/* What it wrote: JSON that the server can take as it is, else {"text":...}.
+ * NULL: nothing, or no memory. */
 static json_t *
 result_of(struct job *j)
 {
@@ -362,8 +365,9 @@ result_of(struct job *j)
 		return NULL;
 	o = j->cut ? NULL : json_loadb(j->text, j->text_n, JSON_DECODE_ANY |
 	    JSON_REJECT_DUPLICATES, NULL);
-	if (o != NULL)
+	if (o != NULL && json_depth(j->text) <= AGENT_DEPTH_MAX)
 		return o;
+	json_decref(o);
 	o = json_stringn(j->text, text_clean(j->text, j->text_n));
 	return j->cut ? json_pack("{s:o, s:b}", "text", o, "truncated", 1) :
 	    json_pack("{s:o}", "text", o);

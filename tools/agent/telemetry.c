@@ -23,8 +23,6 @@
 #define CODE_METHOD (-32601)
 #define CODE_PARAMS (-32602)
 #define CODE_INTERNAL (-32603)
-/* Around the data: the message and its params. */
-#define DEPTH_MAX (32 - 2)
 
 int
 agent_telemetry_init(struct agent *a)
@@ -77,26 +75,6 @@ agent_telemetry_fini(struct agent *a)
 
 /* ---- lines in ------------------------------------------------------------------------ */
 
-/* Of valid JSON. */
-static unsigned
-depth_of(const char *p)
-{
-	unsigned depth = 0, most = 0;
-	bool in_string = false;
-
-	for (; *p != '\0'; p++) {
-		if (*p == '\\')
-			p++;		/* in strings only */
-		else if (*p == '"')
-			in_string = !in_string;
-		else if (!in_string && (*p == '{' || *p == '['))
-			most = ++depth > most ? depth : most;
-		else if (!in_string && (*p == '}' || *p == ']'))
-			depth--;
-	}
-	return most;
-}
-
 /* An array as it is, an object as an array of one.  What the server could not
  * even answer must not come into the queue. */
 static void
@@ -114,11 +92,11 @@ take_line(struct agent *a)
 	}
 	a->line[a->line_n] = '\0';
 	r = o == NULL || json_check_array(a->line, a->line_n) != 0 ||
-	    depth_of(a->line) > DEPTH_MAX ? -EINVAL : 0;
+	    json_depth(a->line) > AGENT_DEPTH_MAX ? -EINVAL : 0;
 	json_decref(o);
 	if (r != 0) {
 		log_warning("a line of telemetry is not a JSON array or "
-		    "object, nested at most %d deep", DEPTH_MAX);
+		    "object, nested at most %d deep", AGENT_DEPTH_MAX);
 		return;
 	}
 	r = queue_add(a->queue, a->line);
