@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,8 +179,21 @@ write_new(char *path, const void *p, size_t n, unsigned mode)
 	return err;
 }
 
-int
-file_write_atomic(const char *path, const void *p, size_t n, unsigned mode)
+/* The file gets its name, and loses the temporary one. */
+static int
+name_it(const char *temp, const char *path, bool over)
+{
+	int err = (over ? rename(temp, path) : link(temp, path)) < 0 ? -errno :
+	    0;
+
+	if (!over || err < 0)
+		(void)unlink(temp);
+	return err;
+}
+
+static int
+write_whole(const char *path, const void *p, size_t n, unsigned mode,
+    bool over)
 {
 	size_t size = strlen(path) + sizeof(".XXXXXX");
 	char *temp = NULL;
@@ -195,17 +209,24 @@ file_write_atomic(const char *path, const void *p, size_t n, unsigned mode)
 	}
 	(void)snprintf(temp, size, "%s.XXXXXX", path);
 	err = write_new(temp, p, n, mode);
-	if (err < 0)
-		goto out;
-	if (rename(temp, path) < 0) {
-		err = -errno;
-		(void)unlink(temp);
-		goto out;
-	}
-	if (fsync(dir) < 0)
+	if (err == 0)
+		err = name_it(temp, path, over);
+	if (err == 0 && fsync(dir) < 0)
 		err = -errno;
 out:
 	mem_free(temp);
 	(void)close(dir);
 	return err;
+}
+
+int
+file_write_atomic(const char *path, const void *p, size_t n, unsigned mode)
+{
+	return write_whole(path, p, n, mode, true);
+}
+
+int
+file_write_new(const char *path, const void *p, size_t n, unsigned mode)
+{
+	return write_whole(path, p, n, mode, false);
 }

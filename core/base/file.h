@@ -22,4 +22,7 @@ int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_n);
  * -errno, -ENOMEM. */
 int file_write_atomic(const char *path, const void *p, size_t n, unsigned mode);
 
+/* The same, but never over anything: -EEXIST when something has that name. */
+int file_write_new(const char *path, const void *p, size_t n, unsigned mode);
+
 #endif

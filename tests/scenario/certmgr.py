@@ -550,6 +550,9 @@ def test_authority(scene):
     equal(stat.S_IMODE(os.stat(where).st_mode), 0o700)
     equal(stat.S_IMODE(os.stat(where + '/ca.key').st_mode), 0o600)
     check('already' in ca('init', '--cn', 'x', status=REFUSED).err, 'again')
+    os.rename(where + '/ca.key', scene.path('offline.key'))
+    check('already' in ca('init', '--cn', 'x', status=REFUSED).err, 'offline')
+    os.rename(scene.path('offline.key'), where + '/ca.key')
     ca('issue', 'server', 'srv.example.org', '--name', '127.0.0.1')
     word = write(scene, 'word', 'p12 word\n')
     issued = ca('issue', 'client', 'dev-1', '-pkcs12', 'dev-1.p12',
@@ -559,6 +562,21 @@ def test_authority(scene):
     ca('issue', 'client', 'dev-2', '--name', 'urn:fleet:dev-2', '--days', '3')
     said = ca('issue', 'client', 'dev-2', status=REFUSED).err
     check('is there already' in said, said)
+    # Nor is a certificate, a list, or what a link leads to.
+    for name in ('taken.pem', 'crl.pem'):
+        write(scene, name, 'mine')
+        said = ca('issue', 'client', name[:-4], status=REFUSED).err
+        check(name + ': is there already' in said, said)
+        equal(open(scene.path(name)).read(), 'mine')
+        check(not os.path.exists(scene.path(name[:-4] + '.key')), 'a key')
+    os.symlink(scene.path('to.key'), scene.path('link.key'))
+    ca('issue', 'client', 'link', status=REFUSED)
+    ca('issue', 'client', 'x', '-pkcs12', scene.path('taken.pem'),
+       '--out-pass-file', word, status=REFUSED)
+    ca('issue', 'client', 'x', '-pkcs12', scene.path('x.p12'),
+       '--out-pass-file', scene.path('none'), status=FILES)
+    with open(where + '/index') as f:
+        equal(len(f.readlines()), 3, 'something was issued')
     root = where + '/ca.pem'
     openssl('verify', '-purpose', 'sslserver', '-verify_ip', '127.0.0.1',
             '-CAfile', root, scene.path('srv.example.org.pem'))

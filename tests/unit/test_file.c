@@ -149,6 +149,27 @@ reading_when_memory_is_short(void **state)
 	mem_free(p);
 }
 
+static void
+a_new_file_takes_no_name_that_is_taken(void **state)
+{
+	char to[sizeof(path) + 8];
+	uint8_t *p = NULL;
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(file_write_new(path, "one", 3, 0600), 0);
+	assert_int_equal(file_write_new(path, "two", 3, 0600), -EEXIST);
+	assert_int_equal(file_read(path, 9, &p, &n), 0);
+	assert_memory_equal(p, "one", 4);
+	mem_free(p);
+	/* Nor one behind a link, or a link to nothing. */
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(to, sizeof(to), "%s.to", path);
+	assert_int_equal(symlink(to, path), 0);
+	assert_int_equal(file_write_new(path, "two", 3, 0600), -EEXIST);
+	assert_int_equal(access(to, F_OK), -1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -160,6 +181,7 @@ main(void)
 		T(what_is_not_a_file_is_refused_at_once),
 		T(a_file_that_says_no_size_is_read_whole),
 		T(a_failed_write_leaves_the_old_file),
+		T(a_new_file_takes_no_name_that_is_taken),
 		T(reading_when_memory_is_short),
 	};
 

@@ -269,7 +269,8 @@ init(struct ca *c)
 	s = ca_lock(c);
 	if (s != STATUS_OK)
 		return s;
-	if (lstat(ca_path(c, "ca.key", path), &st) == 0)
+	if (lstat(ca_path(c, "ca.key", path), &st) == 0 ||
+	    lstat(ca_path(c, "ca.pem", path), &st) == 0)
 		return ca_fault(c, STATUS_REFUSED, path, "there is an "
 		    "authority already: name another --directory", 0);
 	return make_ca(c, valid_s);
@@ -290,6 +291,20 @@ issued_free(struct issued *i)
 	cert_blob_free(&i->crt);
 	cert_blob_free(&i->key);
 	cert_bundle_free(&i->bundle);
+}
+
+static void
+pem_paths(const char *prefix, char crt[CA_PATH_SIZE], char key[CA_PATH_SIZE])
+{
+	(void)snprintf(crt, CA_PATH_SIZE, "%s.pem", prefix);
+	(void)snprintf(key, CA_PATH_SIZE, "%s.key", prefix);
+}
+
+static enum status
+taken(const struct ca *c, const char *path)
+{
+	return ca_fault(c, STATUS_REFUSED, path, "is there already: move it "
+	    "away, or name another with --out or -pkcs12", 0);
 }
 
 /* Makes it, and its chain up to the authority. */
@@ -318,24 +333,31 @@ make(const struct ca *c, const struct cert_make_spec *spec, char *why,
 	return r < 0 ? r : cert_describe(i->chain.crt[0]->crt, &i->facts);
 }
 
+/* What is there may be somebody's certificate, key or list: it stays. */
+static enum status
+put_new(const struct ca *c, const char *path, const struct cert_blob *b,
+    unsigned mode)
+{
+	int r = file_write_new(path, b->p, b->n, mode);
+
+	return r == 0 ? STATUS_OK : r == -EEXIST ? taken(c, path) :
+	    ca_fault(c, STATUS_FILES, path, "cannot be written", r);
+}
+
 static enum status
 put_pkcs12(const struct ca *c, const struct issued *i)
 {
 	const char *const files[] = { c->a->pkcs12, NULL };
-	char password[PASSWORD_MAX], why[CERT_WHY_SIZE] = "out of memory";
+	char why[CERT_WHY_SIZE] = "out of memory";
 	struct cert_blob p12 = { NULL, 0 };
 	enum status s;
 	int r;
 
-	s = password_file(c->a, c->a->out_pass_file, password);
-	if (s != STATUS_OK)
-		return s;
-	r = cert_make_pkcs12(&i->chain, password, i->facts.subject.cn, why,
-	    &p12);
-	mem_wipe(password, sizeof(password));
+	r = cert_make_pkcs12(&i->chain, c->out_password, i->facts.subject.cn,
+	    why, &p12);
 	if (r < 0)
 		return say_error(c->a, status_of(r), "%s", why);
-	s = ca_put_file(c, c->a->pkcs12, p12.p, p12.n, 0600);
+	s = put_new(c, c->a->pkcs12, &p12, 0600);
 	cert_blob_free(&p12);
 	return s == STATUS_OK ? ca_done(c, "Issued a certificate",
 	    i->facts.serial, files) : s;
@@ -351,32 +373,34 @@ put_pem(const struct ca *c, const struct issued *i, const char *prefix)
 	enum status s;
 	int r;
 
-	(void)snprintf(crt_path, sizeof(crt_path), "%s.pem", prefix);
-	(void)snprintf(key_path, sizeof(key_path), "%s.key", prefix);
+	pem_paths(prefix, crt_path, key_path);
 	r = cert_chain_pem(&i->chain, &chain);
 	if (r < 0)
 		return say_error(c->a, status_of(r), "%s", why);
-	s = ca_put_file(c, key_path, i->key.p, i->key.n, 0600);
-	if (s == STATUS_OK)
-		s = ca_put_file(c, crt_path, chain.p, chain.n, 0644);
+	s = put_new(c, key_path, &i->key, 0600);
+	if (s == STATUS_OK) {
+		s = put_new(c, crt_path, &chain, 0644);
+		if (s != STATUS_OK)
+			(void)unlink(key_path);	/* good for nothing */
+	}
 	cert_blob_free(&chain);
 	return s == STATUS_OK ? ca_done(c, "Issued a certificate",
 	    i->facts.serial, files) : s;
 }
 
-/* Keys are not overwritten. */
+/* Before anything is issued. */
 static enum status
 check_room(const struct ca *c, const char *prefix)
 {
-	char path[CA_PATH_SIZE];
+	char crt_path[CA_PATH_SIZE], key_path[CA_PATH_SIZE];
 	struct stat st;
 
-	(void)snprintf(path, sizeof(path), "%s.key", prefix);
 	if (c->a->pkcs12 != NULL)
-		(void)snprintf(path, sizeof(path), "%s", c->a->pkcs12);
-	return lstat(path, &st) < 0 ? STATUS_OK : ca_fault(c, STATUS_REFUSED,
-	    path, "is there already: move it away, or name another with "
-	    "--out or -pkcs12", 0);
+		return lstat(c->a->pkcs12, &st) < 0 ? STATUS_OK :
+		    taken(c, c->a->pkcs12);
+	pem_paths(prefix, crt_path, key_path);
+	return lstat(key_path, &st) == 0 ? taken(c, key_path) :
+	    lstat(crt_path, &st) == 0 ? taken(c, crt_path) : STATUS_OK;
 }
 
 static enum status
@@ -443,10 +467,12 @@ issue(struct ca *c)
 	s = ca_days(a, spec.kind == CERT_MAKE_SERVER ? SERVER_DAYS :
 	    CLIENT_DAYS, &spec.to_s);
 	spec.to_s += a->now_s;
-	if (s == STATUS_OK)
-		s = check_room(c, prefix);
+	if (s == STATUS_OK && a->pkcs12 != NULL)
+		s = password_file(a, a->out_pass_file, c->out_password);
 	if (s == STATUS_OK)
 		s = ca_lock(c);
+	if (s == STATUS_OK)
+		s = check_room(c, prefix);
 	if (s == STATUS_OK)
 		s = ca_read(c);
 	if (s == STATUS_OK)
@@ -481,6 +507,7 @@ ca_run(struct asked *a)
 		s = table[i].run(&c);
 	cert_bundle_free(&c.bundle);
 	text_free(&c.index);
+	mem_wipe(c.out_password, sizeof(c.out_password));
 	if (c.lock >= 0)
 		(void)close(c.lock);
 	return s;

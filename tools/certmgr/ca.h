@@ -21,6 +21,7 @@ struct ca {
 	struct cert_chain chain;	/* the authority alone */
 	int64_t not_after;
 	struct text index;		/* the whole file */
+	char out_password[PASSWORD_MAX];	/* of a PKCS#12; wiped */
 };
 
 /* A file of its directory; returns `path`. */
