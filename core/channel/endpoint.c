@@ -368,6 +368,42 @@ endpoint_known(struct endpoint_table *t, const char *id)
 }
 
 int
+endpoint_forget_begin(struct endpoint_table *t, const char *id)
+{
+	uint32_t hash = endpoint_hash(id);
+	struct endpoint_shard *s = endpoint_shard_of(t, hash);
+	struct endpoint *e;
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&s->lock);
+	e = endpoint_find(s, hash, id);
+	if (e != NULL && !e->forgotten && !e->leaving) {
+		e->leaving = true;
+		r = 0;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+void
+endpoint_forget_cancel(struct endpoint_table *t, const char *id)
+{
+	uint32_t hash = endpoint_hash(id);
+	struct endpoint_shard *s = endpoint_shard_of(t, hash);
+	struct endpoint *e;
+
+	pthread_mutex_lock(&s->lock);
+	e = endpoint_find(s, hash, id);
+	if (e != NULL && e->leaving) {
+		e->leaving = false;
+		endpoint_mark(t, s, e);
+	}
+	endpoint_leave(t, s);
+	/* What it was refused meanwhile is begun again. */
+	(void)endpoint_kick(t, id, 1013, "try again");
+}
+
+int
 endpoint_forget(struct endpoint_table *t, const char *id)
 {
 	uint32_t hash = endpoint_hash(id);
@@ -388,6 +424,7 @@ endpoint_forget(struct endpoint_table *t, const char *id)
 		    clock_wall_ms());
 		s->by_state[PRESENCE_UNLINKED]--;
 		e->forgotten = true;
+		e->leaving = false;
 		e->said = 0;
 		e->dirty = false;
 		atomic_fetch_add(&t->forgotten, 1);
@@ -424,7 +461,7 @@ endpoint_get(struct endpoint_table *t, const char *id,
 
 	pthread_mutex_lock(&s->lock);
 	e = endpoint_find(s, hash, id);
-	if (e != NULL && !e->forgotten) {
+	if (e != NULL && !e->forgotten && !e->leaving) {
 		endpoint_fill_facts(ret, e);
 		r = 0;
 	}

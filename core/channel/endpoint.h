@@ -57,8 +57,9 @@ struct endpoint_claim {
  * A channel proved to be `id`: it becomes the live one.  One event:
  * endpoint.online, or endpoint.replaced when another was live; that one
  * is in *ret_old for the caller to close.  -ENOMEM, -ENOSPC over ENDPOINTS_MAX;
- * -EBUSY another is live (polite; *ret_old says which); -EAGAIN the store is so
- * far behind that after a crash numbers could come twice.
+ * -EBUSY another is live (polite; *ret_old says which); -EAGAIN it is about to be
+ * forgotten, or the store is so far behind that after a crash numbers could come
+ * twice.
  */
 int endpoint_claim(struct endpoint_table *, const struct endpoint_claim *,
     struct endpoint **ret, uint64_t *ret_number, struct endpoint_place *ret_old);
@@ -120,7 +121,7 @@ struct endpoint_facts {
 	int64_t asleep_until_ms;	/* wall; of the last announcement */
 	uint32_t rtt_us;		/* 0 unknown */
 };
-/* -ENOENT: not known, or forgotten. */
+/* -ENOENT: not known, forgotten, or about to be. */
 int endpoint_get(struct endpoint_table *, const char *id,
     struct endpoint_facts *ret);
 
@@ -139,10 +140,16 @@ bool endpoint_said(struct endpoint_table *, const char *id, uint32_t said);
 
 /* Makes it known as unlinked; nothing when it is.  -ENOMEM, -ENOSPC. */
 int endpoint_known(struct endpoint_table *, const char *id);
-/* It is as if it had never been, but for its numbers; a live channel is closed
- * with 4004.  Comes before the job that takes it out of the store.  -ENOENT. */
+/*
+ * It is to be forgotten.  First: nobody finds it and nothing of it is stored any
+ * more (-ENOENT); then comes the job that takes it out of the store.  After that
+ * either it is as if it had never been, but for its numbers, and a live channel is
+ * closed with 4004; or it is as it was, and its channel has to come anew.
+ */
 #define ENDPOINT_KICK_FORGOTTEN 4004
-int endpoint_forget(struct endpoint_table *, const char *id);
+int endpoint_forget_begin(struct endpoint_table *, const char *id);
+void endpoint_forget_cancel(struct endpoint_table *, const char *id);
+int endpoint_forget(struct endpoint_table *, const char *id);	/* -ENOENT */
 /*
  * Closes the live channel with `code`, by mail to its worker; wherever it is on
  * the way to.  4005 ends as `revoked`, 1012 as `drain`, others as `kicked`.

@@ -72,10 +72,12 @@ save_shard(struct endpoint_shard *s, endpoint_save_fn *save, void *ctx)
 	/* The list is ours alone; what is in it is not. */
 	for (e = s->flushing; e != NULL && r == 0; e = e->next_dirty) {
 		pthread_mutex_lock(&s->lock);
-		wanted = !e->forgotten;
+		wanted = !e->forgotten && !e->leaving;
 		endpoint_fill_facts(&f, e);
-		e->dirty = false;
-		e->uncollected = 0;
+		if (!e->leaving) {
+			e->dirty = false;
+			e->uncollected = 0;
+		}
 		pthread_mutex_unlock(&s->lock);
 		if (!wanted)
 			continue;
@@ -136,7 +138,7 @@ settle_shard(struct endpoint_shard *s, int error)
 		next = e->next_dirty;
 		if (error != 0)
 			e->dirty = !e->forgotten;
-		else
+		else if (!e->leaving)
 			e->unstored = e->uncollected;
 		e->listed = false;
 		if (e->dirty)

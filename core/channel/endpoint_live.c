@@ -66,7 +66,7 @@ endpoint_claim(struct endpoint_table *t, const struct endpoint_claim *c,
 	e = endpoint_find(s, hash, c->id);
 	if (e == NULL)
 		r = endpoint_add(t, s, hash, c->id, &e);
-	if (r == 0 && e->unstored >= ENDPOINT_LEAP_NUMBERS)
+	if (r == 0 && (e->leaving || e->unstored >= ENDPOINT_LEAP_NUMBERS))
 		r = -EAGAIN;
 	if (r == 0 || r == -EAGAIN)
 		*ret_old = (struct endpoint_place){

@@ -44,6 +44,7 @@ struct endpoint {
 	uint64_t uncollected : 12;	/* numbers given since the last collect */
 	uint64_t security : 2;		/* enum channel_security */
 	uint64_t forgotten : 1;		/* as if it were not there */
+	uint64_t leaving : 1;		/* that is being stored */
 	uint64_t until : 48;		/* asleep, with INTENT_SLEEP */
 	uint64_t worker : 8;
 	uint64_t reason : 6;		/* enum presence_reason */

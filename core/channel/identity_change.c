@@ -104,6 +104,8 @@ change_done(struct store_job *j)
 		error = c->settle(c, c->in);
 		(void)pthread_mutex_unlock(&c->in->lock);
 	}
+	if (error != 0 && c->undo != NULL)
+		c->undo(c);
 	/* An approval that crossed it may have let somebody in. */
 	if (error == 0 && c->status == STORE_DENIED)
 		(void)endpoint_kick(c->in->deps.endpoints, c->endpoint, 4005,
@@ -141,6 +143,8 @@ change_submit(struct change *c)
 	r = store_submit(c->in->deps.store, &c->job);
 	if (r != 0 && c->enrols)
 		change_count_enrolment(c->in, r);
+	if (r != 0 && c->undo != NULL)
+		c->undo(c);
 	if (r != 0)
 		change_free(c);
 	return r == -ESHUTDOWN ? -EAGAIN : r;

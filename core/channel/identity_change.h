@@ -16,6 +16,7 @@ struct change {
 	struct identity_op *op;		/* NULL: nobody waits */
 	/* On success, under the lock. */
 	int (*settle)(struct change *, struct identity *);
+	void (*undo)(struct change *);	/* else, without it; or NULL */
 	enum event_type event;		/* then; EVENT_TYPES none */
 	enum store_status status;
 	struct store_credential credential;	/* texts are below */

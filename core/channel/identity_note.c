@@ -5,6 +5,7 @@
  */
 #include "channel/identity_priv.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,7 +44,13 @@ static int
 run_note(struct store_job *j, struct store_db *db)
 {
 	const struct note *n = CT_CONTAINER(j, struct note, job);
+	struct endpoint_facts facts;
+	enum store_status was;
 
+	/* It was forgotten meanwhile. */
+	if (endpoint_get(n->in->deps.endpoints, n->endpoint, &facts) != 0 &&
+	    store_endpoint_status(db, n->endpoint, &was) == -ENOENT)
+		return 0;
 	return store_endpoint_hello(db, n->endpoint, n->agent, n->boot_id,
 	    n->peer, n->listener);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What operators change of identities.  Only taking away (revoke, deny, forget) is
- * in force at once.
+ * What operators change of identities.  Only taking away (revoke, deny) is in force
+ * at once; who is to be forgotten is out of the way until that is stored.
  */
 #include "channel/identity_change.h"
 
@@ -39,12 +39,8 @@ static bool
 known(struct identity *in, const char *endpoint)
 {
 	struct endpoint_facts facts;
-	bool yes;
 
-	(void)pthread_mutex_lock(&in->lock);
-	yes = member_find(in, endpoint) != NULL;
-	(void)pthread_mutex_unlock(&in->lock);
-	return yes || endpoint_get(in->deps.endpoints, endpoint, &facts) == 0;
+	return endpoint_get(in->deps.endpoints, endpoint, &facts) == 0;
 }
 
 static int
@@ -114,46 +110,69 @@ identity_deny(struct identity *in, const char *endpoint,
 	    op);
 }
 
+/* What it has brought may be stored before its presence is. */
 static int
 run_forget(struct store_job *j, struct store_db *db)
 {
-	return store_endpoint_forget(db,
+	int r = store_endpoint_forget(db,
 	    CT_CONTAINER(j, struct change, job)->endpoint);
+
+	return r == -ENOENT ? 0 : r;
 }
 
-/* Who was enrolled while it was under way is forgotten with it. */
+/* Only who still waits: an approval or a one-time token may have come first. */
+static int
+run_expire(struct store_job *j, struct store_db *db)
+{
+	enum store_status was;
+	int r = store_endpoint_status(db,
+	    CT_CONTAINER(j, struct change, job)->endpoint, &was);
+
+	if (r == 0 && was != STORE_PENDING)
+		return -ECANCELED;
+	return r == 0 ? run_forget(j, db) : r;
+}
+
 static int
 settle_forget(struct change *c, struct identity *in)
 {
 	struct member *m = member_find(in, c->endpoint);
 
-	if (m != NULL && m->first != NULL) {
+	if (m != NULL)
 		member_remove(in, m);
-		(void)endpoint_forget(in->deps.endpoints, c->endpoint);
-	}
+	(void)endpoint_forget(in->deps.endpoints, c->endpoint);
 	return 0;
 }
 
-static int
-forget(struct identity *in, const char *endpoint, struct identity_op *op)
+static void
+undo_forget(struct change *c)
 {
-	struct member *m;
+	endpoint_forget_cancel(c->in->deps.endpoints, c->endpoint);
+}
 
-	(void)pthread_mutex_lock(&in->lock);
-	m = member_find(in, endpoint);
-	if (m != NULL)
-		member_remove(in, m);
-	(void)pthread_mutex_unlock(&in->lock);
-	(void)endpoint_forget(in->deps.endpoints, endpoint);
-	return change_submit(change_new(in, endpoint, op, run_forget,
-	    settle_forget));
+static int
+forget(struct identity *in, const char *endpoint, struct identity_op *op,
+    int (*run)(struct store_job *, struct store_db *))
+{
+	struct change *c = change_new(in, endpoint, op, run, settle_forget);
+	int r;
+
+	if (c == NULL)
+		return -ENOMEM;
+	r = endpoint_forget_begin(in->deps.endpoints, endpoint);
+	if (r != 0) {
+		change_free(c);
+		return r;
+	}
+	c->undo = undo_forget;
+	return change_submit(c);
 }
 
 int
 identity_forget(struct identity *in, const char *endpoint,
     struct identity_op *op)
 {
-	return known(in, endpoint) ? forget(in, endpoint, op) : -ENOENT;
+	return forget(in, endpoint, op, run_forget);
 }
 
 /* ---- operators: credentials ---------------------------------------------------- */
@@ -309,34 +328,37 @@ identity_token_remove(struct identity *in, uint64_t number,
 
 /* ---- time ------------------------------------------------------------------------ */
 
-/* One that waits for too long, or false. */
-static bool
-overdue(struct identity *in, int64_t wall_ms, char id[ENDPOINT_ID_MAX + 1])
-{
-	bool found = false;
+#define SWEEP_MAX 64			/* in one sweep */
 
+struct swept {
+	char id[SWEEP_MAX][ENDPOINT_ID_MAX + 1];
+	unsigned n;
+};
+
+/* Those that wait for too long. */
+static void
+find_overdue(struct identity *in, int64_t wall_ms, struct swept *s)
+{
 	(void)pthread_mutex_lock(&in->lock);
-	for (size_t i = 0; in->pending > 0 && i < in->buckets && !found; i++)
-		for (struct member *m = in->bucket[i]; m != NULL && !found;
-		    m = m->next)
+	for (size_t i = 0; in->pending > 0 && i < in->buckets; i++)
+		for (struct member *m = in->bucket[i]; m != NULL &&
+		    s->n < SWEEP_MAX; m = m->next)
 			if (m->status == STORE_PENDING && m->created_ms +
-			    (int64_t)in->rules.pending_ms <= wall_ms) {
-				(void)snprintf(id, ENDPOINT_ID_MAX + 1, "%s",
-				    m->id);
-				found = true;
-			}
+			    (int64_t)in->rules.pending_ms <= wall_ms)
+				(void)snprintf(s->id[s->n++],
+				    ENDPOINT_ID_MAX + 1, "%s", m->id);
 	(void)pthread_mutex_unlock(&in->lock);
-	return found;
 }
 
 void
 identity_sweep(struct identity *in, int64_t wall_ms)
 {
-	char id[ENDPOINT_ID_MAX + 1];
+	struct swept s;
 
-	while (overdue(in, wall_ms, id)) {
-		log_info("nobody approved it, forgotten endpoint=%s", id);
-		if (forget(in, id, NULL) != 0)
-			return;
-	}
+	s.n = 0;
+	find_overdue(in, wall_ms, &s);
+	for (unsigned i = 0; i < s.n; i++)
+		if (forget(in, s.id[i], NULL, run_expire) == 0)
+			log_info("nobody approved it, it is forgotten "
+			    "endpoint=%s", s.id[i]);
 }

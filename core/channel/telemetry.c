@@ -20,6 +20,7 @@ struct report_job {
 	struct store_job job;
 	struct completion completion;
 	struct telemetry_table *table;
+	struct endpoint_table *endpoints;
 	enum report_kind kind;
 	uint64_t seq, after, cursor;	/* telemetry; cursor 0: was known */
 	struct telemetry_facts facts;	/* of the inventory as it is now */
@@ -57,22 +58,27 @@ publish(struct report_job *j, enum event_type type, const char *key,
 }
 
 /* Presence is stored behind its change: a device may report before its row is
- * there. */
+ * there; or after it was forgotten, before it hears of that. */
 static int
-make_known(struct store_db *db, const char *endpoint)
+make_known(const struct report_job *j, struct store_db *db)
 {
+	struct endpoint_facts facts;
 	uint64_t last;
-	int r = store_telemetry_last(db, endpoint, &last);
+	int r = store_telemetry_last(db, j->endpoint, &last);
 
-	return r != -ENOENT ? r : store_endpoint_admit(db, endpoint,
-	    STORE_ACTIVE, clock_wall_ms());
+	if (r != -ENOENT)
+		return r;
+	if (endpoint_get(j->endpoints, j->endpoint, &facts) != 0)
+		return -EAGAIN;
+	return store_endpoint_admit(db, j->endpoint, STORE_ACTIVE,
+	    clock_wall_ms());
 }
 
 static int
 run_telemetry(struct store_job *job, struct store_db *db)
 {
 	struct report_job *j = CT_CONTAINER(job, struct report_job, job);
-	int r = make_known(db, j->endpoint);
+	int r = make_known(j, db);
 
 	return r != 0 ? r : store_telemetry_put(db, j->endpoint, j->seq,
 	    j->after, clock_wall_ms(), j->json, j->n, &j->completion.value,
@@ -113,7 +119,7 @@ static int
 run_inventory(struct store_job *job, struct store_db *db)
 {
 	struct report_job *j = CT_CONTAINER(job, struct report_job, job);
-	int r = make_known(db, j->endpoint);
+	int r = make_known(j, db);
 
 	if (r == 0)
 		r = store_inventory_patch(db, j->endpoint, j->json, j->n,
@@ -150,6 +156,7 @@ submit(struct channel *c, uint64_t request, struct report_job *j)
 
 	if (r == 0) {
 		j->table = t;
+		j->endpoints = c->owner->shared.endpoints;
 		j->completion.release = release;
 		j->job.bytes = sizeof(*j) + j->n;
 		(void)snprintf(j->endpoint, sizeof(j->endpoint), "%s",

@@ -41,9 +41,6 @@ load_one(void *ctx, const struct store_endpoint *row)
 	};
 	struct loading *l = ctx;
 
-	/* Who waits for approval is none of the fleet yet. */
-	if (row->status == STORE_PENDING)
-		return true;
 	l->error = endpoint_table_load(l->table, &f, &l->start);
 	if (l->error == -EINVAL) {
 		log_warning("the store has an endpoint whose id is not valid; "

@@ -83,12 +83,9 @@ store_endpoint_describe(struct store_db *db, const char *id,
 int
 store_endpoint_forget(struct store_db *db, const char *id)
 {
-	int r = one_changed(db, db_run(db,
-	    "DELETE FROM endpoint WHERE id = ?", "t", id));
+	int r = db_run(db, "DELETE FROM credential WHERE endpoint = ?", "t",
+	    id);
 
-	if (r == 0)
-		r = db_run(db, "DELETE FROM credential WHERE endpoint = ?",
-		    "t", id);
 	if (r == 0)
 		r = db_run(db, "DELETE FROM command WHERE endpoint = ?", "t",
 		    id);
@@ -98,7 +95,8 @@ store_endpoint_forget(struct store_db *db, const char *id)
 	if (r == 0)
 		r = db_run(db, "DELETE FROM inventory WHERE endpoint = ?",
 		    "t", id);
-	return r;
+	return one_changed(db, r != 0 ? r : db_run(db,
+	    "DELETE FROM endpoint WHERE id = ?", "t", id));
 }
 
 #define COLUMNS "id, status, name, grp, agent, boot_id, peer, listener, mac," \

@@ -49,7 +49,8 @@ int store_endpoint_hello(struct store_db *, const char *id, const char *agent,
 /* NULL: leave as it is. */
 int store_endpoint_describe(struct store_db *, const char *id,
     const char *name, const char *group);
-/* Forgets it with its credentials, commands, telemetry and inventory. */
+/* Forgets it with its credentials, commands, telemetry and inventory; these also if
+ * its own row is not there (-ENOENT). */
 int store_endpoint_forget(struct store_db *, const char *id);
 int store_endpoint_get(struct store_db *, const char *id,
     void (*fn)(void *, const struct store_endpoint *), void *ctx);

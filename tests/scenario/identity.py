@@ -499,6 +499,41 @@ def test_revoke(scene):
     finish(d)
 
 
+def test_forget_fails(scene):
+    """who cannot be forgotten now is as before, and is forgotten later"""
+    d = start(scene)
+    d.token('static')
+    check(d.reload(), 'reload')
+    ctl(d, 'endpoint', 'add', 'n1')
+    token = ctl(d, 'credential', 'add', 'n1')
+    device, static = comes(d, 'n1', token), Device(d, 'static')
+    device.call('telemetry', {'seq': 1, 'data': []})
+    static.call('telemetry', {'seq': 1, 'data': []})
+    with d.bus() as bus:
+        db = locked(d)
+        for name in ('n1', 'static'):
+            refused(lambda n=name: d.control.delete(f'/v1/endpoints/{n}'),
+                    503)
+        db.execute('ROLLBACK')
+        db.close()
+        equal(device.expect_close()[0], 1013)
+        equal(static.expect_close()[0], 1013)
+        check(not bus.find('endpoint.forgotten'), 'told of')
+        for name, how in (('n1', token), ('static', d.tokens['static'])):
+            device = comes(d, name, how)
+            equal(device.hello_result['telemetry_seq'], 1)
+            equal(d.control.get(f'/v1/endpoints/{name}')['state'], 'online')
+            ctl(d, 'endpoint', 'forget', name)
+            equal(device.expect_close()[0], 4004)
+            bus.expect('endpoint.forgotten', name)
+    again(d)
+    stays_out(d, 'n1', token)
+    equal(d.control.get('/v1/endpoints')['endpoints'], [])
+    equal(d.control.get('/v1/telemetry')['telemetry'], [])
+    equal(Device(d, 'static').hello_result['telemetry_seq'], 0)
+    finish(d)
+
+
 # ---- certificates ----------------------------------------------------------------
 
 def digest(path):

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "channel/identity.h"
 #include "channel/throttle.h"
+#include "store/db.h"
 #include "tls/digest.h"
 #include "tls/ed25519.h"
 
@@ -306,6 +307,59 @@ who_is_denied_is_out_by_any_credential_until_approved(void **state)
 	(void)rig_hello(&client, "dev-1");
 }
 
+/* ---- the store ------------------------------------------------------------------ */
+
+/* Holds the store's thread inside a job: what is asked meanwhile waits. */
+struct hold {
+	struct store_job job;
+	sem_t held, go, over;
+};
+
+static int
+held(struct store_job *j, struct store_db *db)
+{
+	struct hold *h = (struct hold *)j;
+
+	(void)db;
+	(void)sem_post(&h->held);
+	(void)sem_wait(&h->go);
+	return 0;
+}
+
+static void
+hold_over(struct store_job *j)
+{
+	(void)sem_post(&((struct hold *)j)->over);
+}
+
+static void
+hold(struct hold *h)
+{
+	*h = (struct hold){ .job = { .run = held, .done = hold_over } };
+	(void)sem_init(&h->held, 0, 0);
+	(void)sem_init(&h->go, 0, 0);
+	(void)sem_init(&h->over, 0, 0);
+	assert_int_equal(store_submit(rig.store, &h->job), 0);
+	(void)sem_wait(&h->held);
+}
+
+static void
+let_go(struct hold *h)
+{
+	(void)sem_post(&h->go);
+	(void)sem_wait(&h->over);
+}
+
+/* What was submitted is done. */
+static void
+settle(void)
+{
+	struct hold h;
+
+	hold(&h);
+	let_go(&h);
+}
+
 /* ---- enrolment ---------------------------------------------------------------- */
 
 static void
@@ -399,6 +453,7 @@ approve_makes_a_device_wait_within_limits(void **state)
 	enrol(&client, "a", "-", &k[0], "ok 1 ws");
 	rig_advance(&rig, 1001);
 	identity_sweep(rig.identity, INT64_MAX - 1000);
+	settle();
 	identity_figures(rig.identity, &f);
 	assert_int_equal(f.pending, 0);
 	assert_int_equal(endpoint_table_count(rig.endpoints), 1);
@@ -435,45 +490,21 @@ open_lets_in_until_so_many_are_known(void **state)
 
 /* ---- at the same moment ------------------------------------------------------ */
 
-/* Holds the store's thread inside a job: what is asked meanwhile waits. */
-struct hold {
-	struct store_job job;
-	sem_t held, go, over;
-};
-
+/* Ends the transaction that the others are in, as a full disk does. */
 static int
-held(struct store_job *j, struct store_db *db)
+broken(struct store_job *j, struct store_db *db)
 {
-	struct hold *h = (struct hold *)j;
-
-	(void)db;
-	(void)sem_post(&h->held);
-	(void)sem_wait(&h->go);
-	return 0;
+	(void)j;
+	(void)db_exec(db, "ROLLBACK");
+	return -EIO;
 }
 
 static void
-hold_over(struct store_job *j)
+break_off(struct hold *h)
 {
-	(void)sem_post(&((struct hold *)j)->over);
-}
-
-static void
-hold(struct hold *h)
-{
-	*h = (struct hold){ .job = { .run = held, .done = hold_over } };
-	(void)sem_init(&h->held, 0, 0);
-	(void)sem_init(&h->go, 0, 0);
+	*h = (struct hold){ .job = { .run = broken, .done = hold_over } };
 	(void)sem_init(&h->over, 0, 0);
 	assert_int_equal(store_submit(rig.store, &h->job), 0);
-	(void)sem_wait(&h->held);
-}
-
-static void
-let_go(struct hold *h)
-{
-	(void)sem_post(&h->go);
-	(void)sem_wait(&h->over);
 }
 
 static int
@@ -539,6 +570,7 @@ who_is_known_is_replaced_by_an_operators_word_only(void **state)
 	}
 	assert_int_equal(figures().pending, 0);
 	identity_sweep(rig.identity, INT64_MAX - 1000);
+	settle();
 	assert_int_equal(endpoint_table_count(rig.endpoints), 2);
 	one_time_token(2, &token);
 	assert_int_equal(ask(&o, "till-1", token.op.secret, &k), 0);
@@ -700,6 +732,94 @@ what_an_operator_takes_away_stays_away(void **state)
 	(void)finish(&a, 0);
 	/* As in the store. */
 	assert_int_equal(endpoint_table_count(rig.endpoints), 1);
+}
+
+static unsigned
+told(enum event_type type, const char *id)
+{
+	unsigned n = 0;
+
+	(void)event_tap_sync(&rig.tap);
+	for (unsigned i = 0; i < rig.tap.n; i++)
+		n += rig.tap.got[i].type == type &&
+		    strcmp(rig.tap.got[i].endpoint, id) == 0;
+	return n;
+}
+
+static void
+key_hello(const struct key *k, const char *answer)
+{
+	uint8_t nonce[32];
+
+	dial(&client, NULL, NULL);
+	assert_int_equal(channel_challenge(the_channel(), nonce), 0);
+	say(&client, "key", "till-1", "-", k, nonce, NULL);
+	rig_expect_text(&client, answer);
+}
+
+static void
+who_cannot_be_forgotten_is_as_before(void **state)
+{
+	struct endpoint_facts facts;
+	struct hold h, b;
+	struct op o, late;
+	struct key k;
+
+	(void)state;
+	new_key(&k);
+	(void)know("till-1", &k);
+	key_hello(&k, "ok 1 ws");
+	hold(&h);
+	o = op_new();
+	assert_int_equal(identity_forget(rig.identity, "till-1", &o.op), 0);
+	/* Nobody finds it meanwhile, nor becomes it. */
+	assert_int_equal(endpoint_get(rig.endpoints, "till-1", &facts),
+	    -ENOENT);
+	assert_int_equal(identity_forget(rig.identity, "till-1", &late.op),
+	    -ENOENT);
+	assert_int_equal(identity_deny(rig.identity, "till-1", &late.op),
+	    -ENOENT);
+	key_hello(&k, "no -11");
+	break_off(&b);
+	let_go(&h);
+	assert_int_equal(finish(&o, 0), -EIO);
+	assert_int_equal(endpoint_get(rig.endpoints, "till-1", &facts), 0);
+	assert_int_equal(told(EVENT_ENDPOINT_FORGOTTEN, "till-1"), 0);
+	assert_int_equal(figures().credentials, 1);
+	key_hello(&k, "ok 2 ws");
+	o = op_new();
+	assert_int_equal(finish(&o, identity_forget(rig.identity, "till-1",
+	    &o.op)), 0);
+	rig_expect_close(&client, 4004);
+	assert_int_equal(told(EVENT_ENDPOINT_FORGOTTEN, "till-1"), 1);
+	key_hello(&k, "no -13");
+	assert_int_equal(figures().credentials, 0);
+}
+
+static void
+who_is_let_in_when_the_time_is_up_stays(void **state)
+{
+	struct identity_rules r = rules;
+	struct endpoint_facts facts;
+	struct op token, o;
+	struct hold h;
+	struct key k;
+
+	(void)state;
+	r.enrol = ENROL_APPROVE;
+	identity_set_rules(rig.identity, &r);
+	new_key(&k);
+	one_time_token(1, &token);
+	assert_int_equal(ask(&o, "till-1", NULL, &k), 0);
+	assert_int_equal(finish(&o, 0), -EINPROGRESS);
+	hold(&h);
+	assert_int_equal(ask(&o, "till-1", token.op.secret, &k), 0);
+	identity_sweep(rig.identity, INT64_MAX - 1000);
+	let_go(&h);
+	assert_int_equal(finish(&o, 0), 0);
+	settle();
+	assert_int_equal(endpoint_get(rig.endpoints, "till-1", &facts), 0);
+	assert_int_equal(ask(&o, "till-1", NULL, &k), -EALREADY);
 }
 
 static void
@@ -895,6 +1015,8 @@ main(void)
 		TEST(limits_hold_for_those_who_come_at_the_same_moment),
 		TEST(making_an_endpoint_known_approves_nobody_who_asked_for_it),
 		TEST(what_an_operator_takes_away_stays_away),
+		TEST(who_cannot_be_forgotten_is_as_before),
+		TEST(who_is_let_in_when_the_time_is_up_stays),
 		TEST(an_expired_key_does_not_come_back_by_enrolling),
 		TEST(who_waits_is_let_in_by_a_one_time_token),
 		TEST(a_hello_like_the_last_one_writes_nothing),

@@ -12,6 +12,7 @@
 #include "../lib/product_rig.h"
 #include "base/mem.h"
 #include "channel/completion.h"
+#include "store/endpoints.h"
 
 static struct product p;
 
@@ -96,6 +97,38 @@ a_disk_that_fails_acknowledges_nothing(void **state)
 	rig_settle(&p.rig);
 	product_connect(&p, &p.client, "dev-1");
 	assert_int_equal(p.telemetry_seq, 0);
+}
+
+static int
+run_forget(struct store_job *j, struct store_db *db)
+{
+	(void)j;
+	return store_endpoint_forget(db, "dev-1");
+}
+
+static void
+nothing(struct store_job *j)
+{
+	(void)j;
+}
+
+static void
+who_is_being_forgotten_does_not_come_back_by_reporting(void **state)
+{
+	static struct store_job j;
+
+	(void)state;
+	assert_int_equal(endpoint_forget_begin(p.rig.endpoints, "dev-1"), 0);
+	j = (struct store_job){ .run = run_forget, .done = nothing };
+	assert_int_equal(store_submit(p.store, &j), 0);
+	assert_int_equal(put(1), 0);
+	assert_int_equal(patch("{\"a\":1}"), -EAGAIN);
+	product_settle(&p);
+	assert_int_equal(p.done_n, 1);
+	assert_int_equal(p.done.error, -EAGAIN);
+	assert_int_equal(product_events(&p, EVENT_ENDPOINT_TELEMETRY), 0);
+	refused(REPORT_TELEMETRY, REPORT_REFUSED_BUSY, 1);
+	refused(REPORT_INVENTORY, REPORT_REFUSED_BUSY, 1);
 }
 
 /* Numbers count as known when a higher one is stored: what was refused for now has
@@ -425,6 +458,7 @@ main(void)
 		TEST(telemetry_is_acknowledged_after_the_commit),
 		TEST(a_number_that_is_known_is_stored_and_told_once),
 		TEST(a_disk_that_fails_acknowledges_nothing),
+		TEST(who_is_being_forgotten_does_not_come_back_by_reporting),
 		TEST(nothing_passes_what_was_refused_for_now),
 		TEST(another_channel_begins_anew),
 		TEST(hello_tells_the_last_number_that_is_durable),
