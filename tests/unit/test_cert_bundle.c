@@ -18,7 +18,6 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "cert/bundle.h"
 #include "cert/chain.h"
@@ -115,20 +114,30 @@ use(char *files, const char *password, char *why, size_t *ret_n)
 	return r;
 }
 
+/* CPU time of ours: how busy the machine is does not matter, how slow valgrind
+ * is would. */
+static void
+check_time(clock_t start, const char *name)
+{
+	const char *valgrind = getenv("CT_VALGRIND");
+	long long ms = (long long)(clock() - start) / (CLOCKS_PER_SEC / 1000);
+
+	if (ms > LIMIT_MS && (valgrind == NULL || strcmp(valgrind, "yes") != 0))
+		fail_msg("%s took %lld ms", name, ms);
+}
+
 static void
 one_case(char **f)
 {
 	const char *password = strcmp(f[2], "-") == 0 ? NULL : f[2];
 	char why[CERT_WHY_SIZE] = "", files[512];
-	uint64_t start = clock_mono_ms();
+	clock_t start = clock();
 	size_t n = 0;
 	int r;
 
 	(void)snprintf(files, sizeof(files), "%s", f[3]);
 	r = use(files, password, why, &n);
-	if (clock_mono_ms() - start > LIMIT_MS)
-		fail_msg("%s took %llu ms", f[1],
-		    (unsigned long long)(clock_mono_ms() - start));
+	check_time(start, f[1]);
 	if (strcmp(f[0], "bad") != 0) {
 		if (r != 0)
 			fail_msg("%s was refused: %s", f[1], why);
