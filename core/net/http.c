@@ -6,6 +6,7 @@
 #include "net/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,8 +39,75 @@ hop_of(struct MHD_Connection *mhd)
 }
 
 static void
+close_fd(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);	/* nothing can be done about it */
+	*fd = -1;
+}
+
+static void
+pair_close(struct http_pair *p)
+{
+	close_fd(&p->ours);
+	close_fd(&p->other);
+}
+
+static bool
+has_nothing(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+static int
+pair_make(struct http_pair *ret)
+{
+	int fd[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+	    fd) != 0)
+		return -errno;
+	*ret = (struct http_pair){ .ours = fd[0], .other = fd[1] };
+	return 0;
+}
+
+static int
+pair_get(struct http *h, struct http_pair *ret)
+{
+	if (h->kept_n == 0)
+		return pair_make(ret);
+	*ret = h->kept[--h->kept_n];
+	return 0;
+}
+
+/*
+ * Making and closing a pair is most of what the hop costs the kernel.  One that
+ * brought an upgrade through is kept when both ends prove to be empty and open:
+ * no byte of one connection may ever reach another.  Others are replaced, so
+ * that an idle worker always has the same descriptors.
+ */
+static void
+pair_put(struct http *h, struct http_pair *p)
+{
+	if (h->kept_n == HTTP_PAIRS_KEPT) {
+		pair_close(p);
+	} else if (p->other >= 0 && has_nothing(p->ours) &&
+	    has_nothing(p->other)) {
+		h->kept[h->kept_n++] = *p;
+	} else {
+		pair_close(p);
+		if (pair_make(p) == 0)	/* else when one is needed */
+			h->kept[h->kept_n++] = *p;
+	}
+}
+
+/* Once libmicrohttpd has let go of its duplicate. */
+static void
 hop_free(struct http_hop *hop)
 {
+	pair_put(hop->http, &hop->pair);
 	buf_free(&hop->pending);
 	buf_free(&hop->early);
 	upgrade_free(&hop->upgrade);
@@ -256,6 +324,9 @@ http_init(struct http *h, struct net_worker *w, size_t pool)
 		return errno == EMFILE ? -EMFILE : -ENOMEM;
 	info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	CT_ASSERT(info != NULL);
+	while (h->kept_n < HTTP_PAIRS_KEPT &&
+	    pair_make(&h->kept[h->kept_n]) == 0)
+		h->kept_n++;
 	h->watch.fd = info->epoll_fd;
 	error = loop_add(w->loop, &h->watch, EPOLLIN);
 	if (error != 0) {
@@ -276,6 +347,8 @@ http_fini(struct http *h)
 	loop_defer_cancel(h->worker->loop, &h->again);
 	MHD_stop_daemon(h->daemon);
 	h->daemon = NULL;
+	while (h->kept_n > 0)
+		pair_close(&h->kept[--h->kept_n]);
 }
 
 static socklen_t
@@ -305,21 +378,26 @@ http_hop_new(struct http *h, struct conn *c, struct http_hop **ret)
 {
 	struct http_hop *hop = mem_calloc(1, sizeof(*hop));
 	enum MHD_Result taken;
-	int fd[2], error;
+	int fd = -1, error;
 
 	if (hop == NULL)
 		return -ENOMEM;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
-	    fd) != 0) {
-		error = -errno;
+	error = pair_get(h, &hop->pair);
+	if (error == 0) {
+		fd = fcntl(hop->pair.other, F_DUPFD_CLOEXEC, 0);
+		error = fd < 0 ? -errno : 0;
+		if (error != 0)
+			pair_close(&hop->pair);
+	}
+	if (error != 0) {
 		mem_free(hop);
 		return error;
 	}
-	hop->watch = (struct watch){ .fn = on_pair, .fd = fd[0] };
+	hop->watch = (struct watch){ .fn = on_pair, .fd = hop->pair.ours };
 	hop->http = h;
 	hop->conn = c;
 	h->adding = hop;
-	taken = MHD_add_connection(h->daemon, fd[1],
+	taken = MHD_add_connection(h->daemon, fd,
 	    (const struct sockaddr *)&c->peer, peer_len(&c->peer));
 	h->adding = NULL;
 	if (taken != MHD_YES) {		/* it has closed its end itself */
@@ -340,7 +418,9 @@ http_hop_drop(struct http_hop **phop)
 		return;
 	if (hop->watched)
 		loop_del(hop->http->worker->loop, &hop->watch);
-	(void)close(hop->watch.fd);	/* wakes libmicrohttpd */
+	/* An upgrade is over for libmicrohttpd; other ends it must see. */
+	if (!hop->upgraded || hop->lost || hop->pending != NULL)
+		pair_close(&hop->pair);
 	hop->watch.fd = -1;
 	hop->conn = NULL;
 	/* It lets its end go in a run; the next one might be far away. */
@@ -414,6 +494,9 @@ http_feed(struct http_hop *hop, const uint8_t *p, size_t n)
 		error = push(hop, p + used, n - used);
 	if (error == 0)
 		run(hop->http);
+	/* Only its closing of the last one makes an end of ours. */
+	if (!hop->upgraded)
+		close_fd(&hop->pair.other);
 	return error;
 }
 

@@ -23,6 +23,14 @@ struct net_worker;
 struct outbuf;
 struct upgrade;
 
+/* A socketpair: our end and the other, of which libmicrohttpd gets a duplicate
+ * that it closes when it is done. */
+struct http_pair {
+	int ours, other;		/* -1: closed */
+};
+
+#define HTTP_PAIRS_KEPT 2
+
 struct http {
 	struct MHD_Daemon *daemon;
 	struct net_worker *worker;
@@ -30,6 +38,8 @@ struct http {
 	struct timer timer;		/* what MHD_get_timeout() asked for */
 	struct defer again;		/* it wants to run at once */
 	struct http_hop *adding;	/* inside MHD_add_connection() */
+	struct http_pair kept[HTTP_PAIRS_KEPT];	/* empty, for the next ones */
+	unsigned kept_n;
 };
 
 /* `pool`: bytes that one connection may use inside libmicrohttpd. */
@@ -48,6 +58,7 @@ struct http_hop {
 	bool known;			/* libmicrohttpd has its end */
 	bool upgraded;			/* the 101 is in the pair */
 	bool lost;			/* no memory for what was behind it */
+	struct http_pair pair;		/* other: until the first bytes are fed */
 	bool answered;			/* a request got an answer of ours */
 	bool begun;			/* a request's handler was called */
 	bool decided;			/* first_n bytes were looked at */

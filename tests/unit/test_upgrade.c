@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/impl.h"
 #include "net/upgrade.h"
 #include "../lib/nettest.h"
 
@@ -179,6 +181,57 @@ what_is_behind_the_request_is_neither_lost_nor_doubled(void **state)
 	early(20000);
 	early(60000);
 	early(300000);
+}
+
+static bool
+all_kept(void *arg)
+{
+	(void)arg;
+	return t.w->http.kept_n == HTTP_PAIRS_KEPT;
+}
+
+/* The numbers of the pairs' own ends, of which each has one for life. */
+static void
+kept(ino_t to[HTTP_PAIRS_KEPT])
+{
+	struct stat st;
+
+	assert_true(nettest_until(&t, all_kept, NULL, 3000));
+	for (int i = 0; i < HTTP_PAIRS_KEPT; i++) {
+		assert_int_equal(fstat(t.w->http.kept[i].ours, &st), 0);
+		to[i] = st.st_ino;
+	}
+}
+
+static void
+a_pair_is_used_again_after_an_upgrade_that_emptied_it(void **state)
+{
+	ino_t before[HTTP_PAIRS_KEPT], after[HTTP_PAIRS_KEPT];
+
+	(void)state;
+	kept(before);
+	early(0);
+	early(7);
+	early(9000);
+	early(300000);
+	kept(after);
+	assert_memory_equal(before, after, sizeof(before));
+}
+
+static void
+a_pair_that_served_an_ordinary_request_is_replaced(void **state)
+{
+	ino_t before[HTTP_PAIRS_KEPT], after[HTTP_PAIRS_KEPT];
+
+	(void)state;
+	kept(before);
+	assert_answer("GET /healthz HTTP/1.1\r\nHost: h\r\n"
+	    "Connection: close\r\n\r\n", "HTTP/1.1 200 ", NULL);
+	kept(after);
+	assert_memory_equal(before, after, sizeof(before) - sizeof(before[0]));
+	assert_int_not_equal(before[HTTP_PAIRS_KEPT - 1],
+	    after[HTTP_PAIRS_KEPT - 1]);
+	early(0);
 }
 
 static void
@@ -431,6 +484,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_good_request_gets_the_101_of_the_rfc),
 		T(what_is_behind_the_request_is_neither_lost_nor_doubled),
+		T(a_pair_is_used_again_after_an_upgrade_that_emptied_it),
+		T(a_pair_that_served_an_ordinary_request_is_replaced),
 		T(a_request_in_single_bytes_is_good_too),
 		T(a_get_an_upgrade_and_a_frame_fit_in_one_segment),
 		T(odd_targets_reach_the_router_as_sent),
