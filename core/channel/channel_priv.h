@@ -200,7 +200,12 @@ void channel_control(struct channel *, const struct ws_piece *);
 int assembly_add(struct assembly **, const void *p, size_t n, size_t limit);
 
 /* output.c */
-bool channel_blocked(const struct channel *);
+/* So much waits for the peer that nothing more is made for it. */
+static inline bool
+channel_blocked(const struct channel *c)
+{
+	return stream_backlog(&c->stream) >= c->owner->limits.send_queue;
+}
 /* Bytes that may wait for the peer, sealed. */
 size_t channel_backlog_limit(const struct channel *);
 int channel_frame(struct channel *, unsigned first_byte, const void *p,

@@ -28,12 +28,6 @@ channel_stage(struct channel *c)
 	return st;
 }
 
-bool
-channel_blocked(const struct channel *c)
-{
-	return stream_backlog(&c->stream) >= c->owner->limits.send_queue;
-}
-
 /* Sealing may add half: records of 64 bytes, 22 more for each (RFC 8449). */
 size_t
 channel_backlog_limit(const struct channel *c)
@@ -62,8 +56,8 @@ put_frame(struct channel *c, struct stage *st, unsigned first_byte,
     const void *p, size_t n)
 {
 	struct outbuf *to = &st->plain;
-	size_t limit = channel_backlog_limit(c), head_n;
 	uint8_t head[WS_HEADER_MAX];
+	size_t head_n, limit;
 	int r;
 
 	if (outbuf_room(to) >= n && outbuf_room(to) - n >= WS_HEADER_MAX) {
@@ -72,6 +66,7 @@ put_frame(struct channel *c, struct stage *st, unsigned first_byte,
 			memcpy(to->p + to->n + head_n, p, n);
 		to->n += head_n + n;
 	} else {
+		limit = channel_backlog_limit(c);
 		head_n = ws_encode_header(head, first_byte, n, NULL);
 		r = stream_write(&c->stream, st, head, head_n, limit);
 		if (r == 0)

@@ -273,12 +273,6 @@ stream_drain(struct stream *s)
 	return 0;
 }
 
-size_t
-stream_backlog(const struct stream *s)
-{
-	return buf_len(s->backlog);
-}
-
 int
 stream_shutdown(struct stream *s, struct stage *st)
 {

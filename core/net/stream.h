@@ -72,7 +72,11 @@ int stream_flush(struct stream *, struct stage *st, size_t backlog_limit);
 /* Sends backlog (on EPOLLOUT).  0, or as stream_flush(). */
 int stream_drain(struct stream *);
 /* Bytes sealed, not sent yet. */
-size_t stream_backlog(const struct stream *);
+static inline size_t
+stream_backlog(const struct stream *s)
+{
+	return buf_len(s->backlog);
+}
 
 /* Puts close_notify out (best effort) and shuts the socket's sending side once
  * the backlog is empty. */
