@@ -112,7 +112,7 @@ probe_wait(struct probe *p)
 	    link_timeout_ms(&p->c->link) : -1;
 
 	if (now >= end)
-		return -ETIMEDOUT;
+		return -ETIME;
 	if (ms < 0 || (uint64_t)ms > end - now)
 		ms = (int)(end - now);
 	(void)poll(&fd, 1, ms);
@@ -124,7 +124,7 @@ probe_reason(const struct probe *p, int r, char to[PROBE_WHY_SIZE])
 {
 	const size_t n = PROBE_WHY_SIZE;
 
-	if (r == -ETIMEDOUT)
+	if (r == -ETIME)
 		(void)snprintf(to, n, "no answer within %u.%u s",
 		    p->spec->timeout_ms / 1000,
 		    p->spec->timeout_ms % 1000 / 100);

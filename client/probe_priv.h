@@ -38,7 +38,7 @@ void probe_step(struct probe *, const char *check, enum probe_level,
 void probe_cert_line(struct probe *, enum probe_level,
     const struct cert_facts *, const char *text);
 
-/* Until something may have happened: 0, or -ETIMEDOUT. */
+/* Until something may have happened: 0, or -ETIME. */
 int probe_wait(struct probe *);
 /* Why it came to r; returns `to`. */
 const char *probe_reason(const struct probe *, int r,

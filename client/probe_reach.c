@@ -59,7 +59,7 @@ say_done(struct probe *p, enum link_step step)
 	case LINK_CONNECT:
 		probe_step(p, "tcp", PROBE_OK, "connected to %s%s",
 		    c->link.proxy != NULL ? "the proxy, " : "",
-		    probe_peer(c->link.fd, text, sizeof(text)));
+		    probe_peer(&c->link, text, sizeof(text)));
 		break;
 	case LINK_HEAR_PROXY:
 		probe_step(p, "proxy", PROBE_OK, "opens the way to %s port %s",

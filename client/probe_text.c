@@ -44,17 +44,34 @@ probe_addresses(const struct link *l, char *to, size_t n)
 	return to;
 }
 
-const char *
-probe_peer(int fd, char *to, size_t n)
+/* Addresses before the one that is connected; l->next stands behind it. */
+static unsigned
+count_before(const struct link *l)
 {
+	const struct ares_addrinfo *all = resolve_answer(l->names);
+	unsigned n = 0;
+
+	for (const struct ares_addrinfo_node *a = all == NULL ? NULL :
+	    all->nodes; a != NULL && a->ai_next != l->next; a = a->ai_next)
+		n++;
+	return n;
+}
+
+const char *
+probe_peer(const struct link *l, char *to, size_t n)
+{
+	unsigned before = count_before(l);
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof(sa);
 	char host[NI_MAXHOST], port[NI_MAXSERV];
 
-	if (getpeername(fd, (struct sockaddr *)&sa, &len) != 0 ||
+	if (getpeername(l->fd, (struct sockaddr *)&sa, &len) != 0 ||
 	    numeric((struct sockaddr *)&sa, len, host, port) != 0)
 		(void)snprintf(to, n, "an address that cannot be told");
-	else
+	else if (before == 0)
 		(void)snprintf(to, n, "%s port %s", host, port);
+	else
+		(void)snprintf(to, n, "%s port %s, in vain to %u address%s "
+		    "before it", host, port, before, before == 1 ? "" : "es");
 	return to;
 }

@@ -9,7 +9,8 @@ struct link;
 
 /* Of the names that were resolved: "HOST is ADDRESS, ADDRESS". */
 const char *probe_addresses(const struct link *, char *to, size_t n);
-/* Of a connected socket: "ADDRESS port PORT". */
-const char *probe_peer(int fd, char *to, size_t n);
+/* Of its connected socket: "ADDRESS port PORT", and how many addresses were tried
+ * before in vain. */
+const char *probe_peer(const struct link *, char *to, size_t n);
 
 #endif

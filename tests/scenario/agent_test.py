@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.environ['CLEAT_SRCDIR'], 'tests/lib'))
 import harness  # noqa: E402
 from agents import Agent, Proxy, spki  # noqa: E402
 from control import Control  # noqa: E402
-from harness import (BUILDDIR, LOCAL_SANS, PATIENCE, Pki,  # noqa: E402
+from harness import (BUILDDIR, LOCAL_SANS, PATIENCE, Pki, Skip,  # noqa: E402
                      check, equal)
 from revoking import Lister, put  # noqa: E402
 
@@ -50,10 +50,10 @@ class Run:
     """One `cleat-agent test`, and what it said."""
 
     def __init__(self, scene, target, *args, ca=True, env=None, timeout=10,
-                 form='--json'):
+                 form='--json', before=()):
         clean = {k: v for k, v in os.environ.items()
                  if not k.lower().endswith('_proxy')}
-        command = [os.path.join(BUILDDIR, 'cleat-agent'), 'test']
+        command = [*before, os.path.join(BUILDDIR, 'cleat-agent'), 'test']
         command += [target] if target else []
         command += ['--timeout', str(timeout)] + ([form] if form else [])
         command += ['--ca', scene.pki.ca] if ca is True else []
@@ -178,6 +178,31 @@ def test_good(scene):
 
 def base64_hex(pin):
     return base64.b64decode(pin.split('/', 1)[1]).hex()
+
+
+HOSTS = ('unshare', '--user', '--map-root-user', '--mount', 'sh', '-c',
+         'mount --bind "$0" /etc/hosts || exit\nexec "$@"')
+
+
+def test_addresses(scene):
+    """a name with two addresses, of which one or none answers"""
+    hosts = scene.path('hosts')
+    put(hosts, '127.0.0.2 twohost\n127.0.0.1 twohost\n')
+    s = SServer(scene, scene.pki.issue('two', sans=['DNS:twohost']), '-www')
+
+    def run(port):
+        command = (*HOSTS, hosts)
+        if subprocess.run([*command, 'true'],
+                          stderr=subprocess.DEVNULL).returncode != 0:
+            raise Skip('nothing can be mounted here')
+        return Run(scene, f'twohost:{port}', before=command)
+    one = run(s.port).is_(5, names='ok', tcp='ok', trust='ok')
+    one.says('names', '127.0.0.1')
+    one.says('names', '127.0.0.2')
+    one.says('tcp', '^connected to 127.0.0.1 port .*in vain to 1 address ')
+    with socket.create_server(('127.0.0.1', 0)) as closed:
+        port = closed.getsockname()[1]
+    run(port).is_(3, names='ok', tcp='fail').says('tcp', 'refused')
 
 
 def test_ipv6(scene):
