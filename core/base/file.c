@@ -160,7 +160,7 @@ open_directory_of(const char *path, int *ret_fd)
 }
 
 static int
-write_new(char *path, const void *p, size_t n, unsigned mode)
+write_new(char *path, const void *p, size_t n, unsigned mode, int *ret_fd)
 {
 	int fd, err;
 
@@ -172,11 +172,13 @@ write_new(char *path, const void *p, size_t n, unsigned mode)
 		err = -errno;
 	if (err == 0 && fsync(fd) < 0)
 		err = -errno;
-	if (close(fd) < 0 && err == 0)
-		err = -errno;
-	if (err < 0)
+	if (err < 0) {
+		(void)close(fd);
 		(void)unlink(path);	/* the first error is the one to tell */
-	return err;
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
 }
 
 /* The file gets its name, and loses the temporary one. */
@@ -191,13 +193,14 @@ name_it(const char *temp, const char *path, bool over)
 	return err;
 }
 
+/* *ret_fd: once it has its name. */
 static int
 write_whole(const char *path, const void *p, size_t n, unsigned mode,
-    bool over)
+    bool over, int *ret_fd)
 {
 	size_t size = strlen(path) + sizeof(".XXXXXX");
 	char *temp = NULL;
-	int dir = -1, err;
+	int dir = -1, fd = -1, err;
 
 	err = open_directory_of(path, &dir);
 	if (err < 0)
@@ -208,10 +211,16 @@ write_whole(const char *path, const void *p, size_t n, unsigned mode,
 		goto out;
 	}
 	(void)snprintf(temp, size, "%s.XXXXXX", path);
-	err = write_new(temp, p, n, mode);
-	if (err == 0)
-		err = name_it(temp, path, over);
-	if (err == 0 && fsync(dir) < 0)
+	err = write_new(temp, p, n, mode, &fd);
+	if (err < 0)
+		goto out;
+	err = name_it(temp, path, over);
+	if (err < 0) {
+		(void)close(fd);
+		goto out;
+	}
+	*ret_fd = fd;
+	if (fsync(dir) < 0)
 		err = -errno;
 out:
 	mem_free(temp);
@@ -219,14 +228,46 @@ out:
 	return err;
 }
 
+/* For who does not go on writing. */
+static int
+write_closed(const char *path, const void *p, size_t n, unsigned mode,
+    bool over)
+{
+	int fd = -1, err = write_whole(path, p, n, mode, over, &fd);
+
+	if (fd >= 0)
+		(void)close(fd);	/* it was fsynced */
+	return err;
+}
+
 int
 file_write_atomic(const char *path, const void *p, size_t n, unsigned mode)
 {
-	return write_whole(path, p, n, mode, true);
+	return write_closed(path, p, n, mode, true);
 }
 
 int
 file_write_new(const char *path, const void *p, size_t n, unsigned mode)
 {
-	return write_whole(path, p, n, mode, false);
+	return write_closed(path, p, n, mode, false);
+}
+
+int
+file_replace(const char *path, const void *p, size_t n, unsigned mode,
+    int *ret_fd)
+{
+	return write_whole(path, p, n, mode, true, ret_fd);
+}
+
+int
+file_sync_name(const char *path)
+{
+	int dir = -1, err = open_directory_of(path, &dir);
+
+	if (err < 0)
+		return err;
+	if (fsync(dir) < 0)
+		err = -errno;
+	(void)close(dir);
+	return err;
 }

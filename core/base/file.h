@@ -25,4 +25,12 @@ int file_write_atomic(const char *path, const void *p, size_t n, unsigned mode);
 /* The same, but never over anything: -EEXIST when something has that name. */
 int file_write_new(const char *path, const void *p, size_t n, unsigned mode);
 
+/* file_write_atomic() for who goes on writing: *ret_fd is the new file, open to read
+ * and write, the caller's, once it is at `path`.  So also when the last fsync fails;
+ * file_sync_name() makes up for that. */
+int file_replace(const char *path, const void *p, size_t n, unsigned mode,
+    int *ret_fd);
+/* Fsyncs the directory that `path` is in.  -errno, -ENOMEM. */
+int file_sync_name(const char *path);
+
 #endif

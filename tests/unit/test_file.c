@@ -105,6 +105,29 @@ a_file_that_says_no_size_is_read_whole(void **state)
 }
 
 static void
+who_replaces_a_file_goes_on_in_the_new_one(void **state)
+{
+	uint8_t *p = NULL;
+	size_t n = 0;
+	int fd = -1;
+
+	(void)state;
+	assert_int_equal(file_write_atomic(path, "old", 3, 0600), 0);
+	(void)mem_fail_nth(1);
+	assert_int_equal(file_replace(path, "new", 3, 0600, &fd), -ENOMEM);
+	(void)mem_fail_nth(0);
+	assert_int_equal(fd, -1);
+	assert_int_equal(file_replace(path, "new", 3, 0600, &fd), 0);
+	assert_int_equal(pwrite(fd, "er", 2, 3), 2);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(file_read(path, 8, &p, &n), 0);
+	assert_string_equal((char *)p, "newer");
+	mem_free(p);
+	assert_int_equal(file_sync_name(path), 0);
+	assert_int_equal(file_sync_name("/nonexistent/x"), -ENOENT);
+}
+
+static void
 a_failed_write_leaves_the_old_file(void **state)
 {
 	uint8_t *p = NULL;
@@ -180,6 +203,7 @@ main(void)
 		T(the_limit_is_exact),
 		T(what_is_not_a_file_is_refused_at_once),
 		T(a_file_that_says_no_size_is_read_whole),
+		T(who_replaces_a_file_goes_on_in_the_new_one),
 		T(a_failed_write_leaves_the_old_file),
 		T(a_new_file_takes_no_name_that_is_taken),
 		T(reading_when_memory_is_short),

@@ -9,6 +9,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -196,6 +199,59 @@ outcomes_are_limited_but_small_ones_are_always_kept(void **state)
 	tmpdir_remove();
 }
 
+/* How many descriptors can be opened from now on; 8: as many as ever. */
+static void
+leave_free(unsigned n)
+{
+	static struct rlimit was;
+	struct rlimit now;
+	int fd[2] = { 0, 0 };
+
+	if (was.rlim_cur == 0)
+		assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	now = was;
+	if (n < 8) {
+		/* The lowest free one bounds what is below it. */
+		assert_int_equal(pipe(fd), 0);
+		now.rlim_cur = (rlim_t)fd[0] + n;
+		(void)close(fd[0]);
+		(void)close(fd[1]);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+}
+
+static void
+without_descriptors_nothing_goes_into_a_file_that_is_gone(void **state)
+{
+	char *big = mem_alloc(700 * 1024 + 1);
+	struct stat before, after;
+	struct journal *j;
+
+	(void)state;
+	memset(big, ' ', 700 * 1024);
+	big[700 * 1024] = '\0';
+	for (unsigned n = 0; n < 4; n++) {
+		new_place();
+		j = open_it();
+		assert_int_equal(journal_record(j, "a"), 0);
+		assert_int_equal(journal_outcome(j, "a", big), 0);
+		assert_int_equal(stat(path, &before), 0);
+		leave_free(n);
+		assert_int_equal(journal_final(j, "a"), 0);	/* compacts */
+		assert_int_equal(journal_record(j, "b"), 0);
+		leave_free(8);
+		assert_int_equal(stat(path, &after), 0);
+		assert_int_equal(after.st_size < before.st_size, n >= 2);
+		journal_close(&j);
+		j = open_it();
+		assert_int_equal(journal_find(j, "a")->state, JOURNAL_FINAL);
+		assert_non_null(journal_find(j, "b"));
+		journal_close(&j);
+		tmpdir_remove();
+	}
+	mem_free(big);
+}
+
 static void
 short_memory_records_nothing_and_breaks_nothing(void **state)
 {
@@ -245,6 +301,8 @@ main(void)
 		    open_ones_are_limited_and_final_ones_forgotten_in_the_end),
 		cmocka_unit_test(
 		    outcomes_are_limited_but_small_ones_are_always_kept),
+		cmocka_unit_test(
+		    without_descriptors_nothing_goes_into_a_file_that_is_gone),
 		cmocka_unit_test(
 		    short_memory_records_nothing_and_breaks_nothing)
 	};

@@ -153,6 +153,11 @@ log_file_add(struct log_file *f, const char *text, size_t n, off_t *ret_at)
 int
 log_file_sync(struct log_file *f)
 {
+	int r = f->unsure ? file_sync_name(f->path) : 0;
+
+	if (r != 0)
+		return r;
+	f->unsure = false;
 	return fdatasync(f->fd) == 0 ? 0 : -errno;
 }
 
@@ -183,17 +188,17 @@ log_text_add(struct log_text *t, const char *text, size_t n, off_t *ret_at)
 int
 log_file_replace(struct log_file *f, struct log_text *t)
 {
-	int fd, r = file_write_atomic(f->path, t->p == NULL ? "" : t->p, t->n,
-	    0600);
+	int fd = -1, r = file_replace(f->path, t->p == NULL ? "" : t->p, t->n,
+	    0600, &fd);
 
-	if (r == 0) {
-		fd = open(f->path, O_RDWR | O_CLOEXEC);
-		r = fd < 0 ? -errno : 0;
-	}
-	if (r == 0) {
+	/* Once the name is the new file's, nothing may go into the old one.  If a
+	 * power cut could bring that back, it says the same as yet. */
+	if (fd >= 0) {
 		(void)close(f->fd);
 		f->fd = fd;
 		f->size = (off_t)t->n;
+		f->unsure = r != 0;
+		r = 0;
 	}
 	mem_free(t->p);
 	*t = (struct log_text){ NULL, 0, 0 };

@@ -8,6 +8,7 @@
 #ifndef CT_AGENT_LOG_FILE_H
 #define CT_AGENT_LOG_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,6 +17,7 @@ struct log_file {
 	char *path;
 	int fd;
 	off_t size;
+	bool unsure;			/* its name may not be durable yet */
 };
 
 /*
@@ -40,7 +42,8 @@ struct log_text {
 };
 int log_text_add(struct log_text *, const char *text, size_t n,
     off_t *ret_at);
-/* Puts the new text in the file's place, durably, and frees it. */
+/* Puts the new text in the file's place and frees it.  On failure the old file goes
+ * on. */
 int log_file_replace(struct log_file *, struct log_text *);
 
 #endif
