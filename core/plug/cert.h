@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "plug/plug.h"
 #include "tls/snapshot.h"
 
 struct plug_inst;
@@ -24,6 +25,7 @@ struct cert_part {
 	unsigned waiting_n;
 	bool stopped;
 	uint64_t last_request, signs, failures;
+	char why[PLUG_WHY_SIZE];	/* the last failure that was told */
 };
 
 void cert_sign_init(struct cert_part *);

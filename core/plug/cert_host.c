@@ -63,6 +63,9 @@ cert_failed(struct cleat_self *s, const char *slot, const char *why)
 	if (s->inst->cert == NULL || slot == NULL || why == NULL)
 		return;
 	n = strnlen(why, WHY_MAX);
+	pthread_mutex_lock(&s->inst->cert->lock);
+	(void)plug_why(s->inst->cert->why, 0, "%.*s", (int)n, why);
+	pthread_mutex_unlock(&s->inst->cert->lock);
 	log_warning("plugin %s: no new certificate slot=%s: %.*s",
 	    s->inst->name, slot, (int)n, why);
 	jout_init(&j, &out);
@@ -107,7 +110,7 @@ make_cred(struct cleat_self *s, const struct cleat_cred *c, char *why,
 
 static int
 check_cred(struct cleat_self *s, const char *slot,
-    const struct tls_cred *cred, char *why)
+    const struct tls_cred *cred, bool again, char *why)
 {
 	const char *names[SLOT_NAMES_MAX + 1] = { NULL };
 
@@ -116,7 +119,8 @@ check_cred(struct cleat_self *s, const char *slot,
 		if (names[i] == NULL)
 			break;
 	}
-	return tls_cred_check(cred, names, clock_wall_ms() / 1000, why);
+	return tls_cred_check(cred, names, clock_wall_ms() / 1000, again,
+	    why);
 }
 
 int
@@ -139,7 +143,8 @@ cert_publish(struct cleat_self *s, const char *slot,
 	}
 	err = make_cred(s, c, why, &cred);
 	if (err == 0)
-		err = check_cred(s, slot, cred, why);
+		err = check_cred(s, slot, cred,
+		    (c->flags & CLEAT_CRED_AGAIN) != 0, why);
 	if (err == 0) {
 		err = h->cred_put(h->ctx, slot, s->inst->name, cred,
 		    (c->flags & CLEAT_CRED_BESIDE) != 0);

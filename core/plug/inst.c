@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "plug/cert.h"
 #include "plug/host.h"
 #include "plug/kinds.h"
 #include "plug/plugs.h"
@@ -421,7 +422,8 @@ inst_start(struct plug_inst *in, char *why)
 		inst_stop(in);
 		atomic_store(&in->state, PLUG_FAILED);
 		return plug_why(why, err, "it could not be started: %s",
-		    strerror(-err));
+		    in->cert != NULL && in->cert->why[0] != '\0' ?
+		    in->cert->why : strerror(-err));
 	}
 	atomic_store(&in->state, PLUG_UP);
 	return 0;

@@ -7,6 +7,7 @@
 #ifndef CT_TLS_CRED_CHECK_H
 #define CT_TLS_CRED_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,10 +17,11 @@ struct cert_facts;
 struct tls_cred;
 
 /* `names` (NULL ends; may be NULL) may hold "*.x", for which the certificate
- * needs the same wildcard.  now_s: seconds since 1970.  Any thread.  -EINVAL
+ * needs the same wildcard.  now_s: seconds since 1970.  again: it was in service
+ * before, and its dates and its staple are not looked at.  Any thread.  -EINVAL
  * with why[TLS_WHY_SIZE], -ENOMEM. */
 int tls_cred_check(const struct tls_cred *, const char *const *names,
-    int64_t now_s, char *why);
+    int64_t now_s, bool again, char *why);
 
 /* The certificates as they are sent, the leaf first: *ret_n of them, to be freed
  * with mem_free().  Any thread.  -ENOMEM, -EINVAL (the library cannot encode what

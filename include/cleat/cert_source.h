@@ -16,6 +16,9 @@ extern "C" {
 /* The slot keeps what this instance published with the other kind of key: RSA
  * stands beside ECDSA or Ed25519.  Without it the credential replaces both. */
 #define CLEAT_CRED_BESIDE 1u
+/* This one was in service before the daemon was restarted, and there is nothing
+ * better: it is taken although it is out of date or lacks its staple. */
+#define CLEAT_CRED_AGAIN 2u
 
 /* What an instance publishes with host->cred_publish(). */
 struct cleat_cred {

@@ -14,6 +14,7 @@
 #include <cleat/host.h>
 
 #include "choose.h"
+#include "live.h"
 #include "material.h"
 #include "options.h"
 #include "self_signed.h"
@@ -40,6 +41,8 @@ struct inst {
 	struct cleat_timer *timer;
 	struct watch *watch;
 	struct given *given;
+	struct live live;
+	bool starting;
 	uint64_t published;		/* watch_print() of it, or refused */
 	uint64_t seen;
 	uint64_t tried_ms;
@@ -167,11 +170,11 @@ bytes(const struct cert_blob *b)
 
 static int
 put(struct inst *in, const char *slot, const struct choice *c,
-    const struct cert_blob *staple, bool beside)
+    const struct cert_blob *staple, uint32_t flags)
 {
 	struct cert_blob chain = { NULL, 0 }, key = { NULL, 0 };
 	struct cleat_cred cred = {
-		.size = sizeof(cred), .flags = beside ? CLEAT_CRED_BESIDE : 0
+		.size = sizeof(cred), .flags = flags
 	};
 	int err;
 
@@ -209,21 +212,57 @@ tell(struct inst *in, const char *slot, const struct cert_findings *f)
 	}
 }
 
+/* The daemon would serve it still, had it not been restarted: nothing but time
+ * has changed. */
+static bool
+is_again(const struct inst *in, const char *slot, const struct choice *c)
+{
+	const struct cert_findings *f = &c->found;
+	unsigned of_time = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		of_time += f->f[i].level == CERT_ERROR &&
+		    (strcmp(f->f[i].check, "dates") == 0 ||
+		    strcmp(f->f[i].check, "staple") == 0);
+	return in->starting && f->errors > 0 && of_time == f->errors &&
+	    live_knows(&in->live, slot, c->chain->crt[0]->sha256);
+}
+
+static void
+remember(struct inst *in, const char *slot, const struct cert_chain *ch)
+{
+	struct given *g = given_of(in, slot);
+	int err;
+
+	if (g != NULL)
+		g->whole[cert_chain_is_rsa(ch)] = ch->n > 1 || ch->rooted;
+	err = live_put(&in->live, in->host->state_dir(in->self), slot,
+	    cert_chain_is_rsa(ch), ch->crt[0]->sha256);
+	if (err < 0)
+		in->host->log(in->self, CLEAT_LOG_WARNING, "slot=%s: after a "
+		    "restart it will not be known that this certificate was in "
+		    "service: %s", slot, strerror(-err));
+}
+
 static int
 publish_choice(struct inst *in, const struct choose_spec *spec,
     const char *slot, const struct choice *c, bool beside)
 {
-	struct given *g = given_of(in, slot);
+	bool again = is_again(in, slot, c);
 	int err = -EINVAL;
 
+	if (c->found.errors == 0 || again)
+		err = put(in, slot, c, choose_staple(spec, c->chain),
+		    (beside ? CLEAT_CRED_BESIDE : 0) |
+		    (again ? CLEAT_CRED_AGAIN : 0));
+	if (err == 0)
+		remember(in, slot, c->chain);
+	if (err == 0 && again)
+		in->host->log(in->self, CLEAT_LOG_ERROR, "slot=%s serves what "
+		    "was in service before the restart, though it would be "
+		    "refused now", slot);
 	tell(in, slot, &c->found);
-	if (c->found.errors == 0)
-		err = put(in, slot, c, choose_staple(spec, c->chain), beside);
-	if (err < 0)
-		in->refused = true;
-	else if (g != NULL)
-		g->whole[cert_chain_is_rsa(c->chain)] = c->chain->n > 1 ||
-		    c->chain->rooted;
+	in->refused = in->refused || err < 0 || again;
 	return err;
 }
 
@@ -452,8 +491,12 @@ life_start(void *inst)
 	err = in->host->timer_new(in->self, look, in, &in->timer);
 	if (err == 0)
 		err = watch_new(in->self, in->host, on_change, in, &in->watch);
-	if (err == 0)
+	if (err == 0) {
+		live_load(&in->live, in->host->state_dir(in->self));
+		in->starting = true;
 		err = load(in);
+		in->starting = false;
+	}
 	if (err < 0) {
 		stop(in);
 		return err;
@@ -529,6 +572,7 @@ life_close(void *inst)
 
 	config_fini(&in->config);
 	given_free(in);
+	live_fini(&in->live);
 	free(in);
 }
 

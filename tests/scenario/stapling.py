@@ -5,6 +5,7 @@ are valid, not any more when they are out of date, new ones without a reload;
 and certificates that must have one."""
 import datetime
 import os
+import re
 import subprocess
 import sys
 
@@ -52,8 +53,9 @@ def respond(scene, crt, path, since=-60, until=3600, good=True):
     os.rename(path + '.new', path)
 
 
-def must_staple(scene):
-    """A certificate with the TLS feature status_request (RFC 7633)."""
+def must_staple(scene, life=86400):
+    """A certificate with the TLS feature status_request (RFC 7633), for so many
+    seconds."""
     ca = load(scene.pki.ca)
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.utcnow()
@@ -61,7 +63,7 @@ def must_staple(scene):
         [x509.NameAttribute(x509.NameOID.COMMON_NAME, 'localhost')])
     ).issuer_name(ca.subject).public_key(key.public_key()).serial_number(
         x509.random_serial_number()).not_valid_before(
-        now - seconds(60)).not_valid_after(now + seconds(86400)
+        now - seconds(60)).not_valid_after(now + seconds(life)
     ).add_extension(x509.SubjectAlternativeName(
         [x509.DNSName('localhost')]), False).add_extension(
         x509.TLSFeature([x509.TLSFeatureType.status_request]), False
@@ -146,6 +148,56 @@ def test_must_staple(scene):
     d.expect_log('certificate in service slot=main')
     check(stapled(scene, d), 'Must-Staple with its response')
     d.stop()
+
+
+def start_refused(d):
+    """What the daemon says when it does not start."""
+    d.launch()
+    check(d.wait() != 0, 'it has started')
+    d.process = None
+    return next(line for line in d.log if 'cannot start' in line)
+
+
+def check_log(d, pattern):
+    check(any(re.search(pattern, line) for line in d.log), d.log)
+
+
+def test_restart(scene):
+    """what was in service is so after a restart when only time has gone by"""
+    crt, path, d = begin(scene)
+    must_crt, must_key = must_staple(scene, life=25)
+    d.configure({'plugin.cert': {'chain': must_crt, 'key': must_key}})
+    # What never was is not, and the last line says why.
+    respond(scene, must_crt, path, since=-7200, until=-3600)
+    said = start_refused(d)
+    check('Must-Staple' in said and 'Invalid argument' not in said, said)
+    respond(scene, must_crt, path, until=5)
+    d.start()
+    check(stapled(scene, d), 'not stapled')
+    wait_until('it is out of date', lambda: not stapled(scene, d), timeout=60,
+               step=0.5)
+    d.stop()
+    d.start()
+    check(not stapled(scene, d), 'stapled')
+    check_log(d, 'slot=main serves what was in service before the restart')
+    check_log(d, 'no new certificate slot=main: .*Must-Staple')
+    d.stop()
+    os.unlink(path)
+    d.start()
+    wait_until('it has expired', lambda: load(must_crt).not_valid_after <
+               datetime.datetime.utcnow(), timeout=60, step=0.5)
+    d.stop()
+    d.start()
+    check_log(d, 'no new certificate slot=main: .*expired')
+    serial = subprocess.run(
+        ['openssl', 's_client', '-connect', '%s:%d' % d.address()],
+        input='', text=True, capture_output=True).stdout
+    check('CN = localhost' in serial, serial)
+    d.stop()
+    # Another name is another fault.
+    d.configure({'slot.main': {'names': 'other.example.org'}})
+    said = start_refused(d)
+    check('other.example.org' in said or 'expired' in said, said)
 
 
 if __name__ == '__main__':
