@@ -19,6 +19,7 @@
 #include "record_steps.h"
 #include "tls/aead.h"
 #include "tls/record.h"
+#include "tls/record_priv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -152,7 +153,9 @@ key_update(struct input *in)
 		read_both();
 	if (ended)
 		return;
-	at_once = (cuts & 0x40) == 0 && wire_n == 0;
+	/* nor behind a message that has not come whole: it is part of that */
+	at_once = (cuts & 0x40) == 0 && wire_n == 0 &&
+	    rec_of(t[0])->hs_n == 0 && rec_of(t[0])->hs_skip == 0;
 	for (size_t i = 1; i <= 5; i++)
 		if (i == 5 || (cuts >> (i - 1) & 1) != 0) {
 			record(22, m + from, i - from, cuts >> 4 & 3);
