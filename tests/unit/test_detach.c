@@ -19,6 +19,7 @@
 
 #include "../lib/strict_tls.h"
 #include "../lib/tls_pair.h"
+#include "tls/impl.h"
 #include "tls/record.h"
 
 #define CIPHER ":-CIPHER-ALL:+AES-128-GCM"
@@ -600,6 +601,23 @@ unprotected_records_hold_no_more_than_2_to_14(void **state)
 	}
 }
 
+/* RFC 8446 7.1: of the secrets only what the connection needs is kept. */
+static void
+secrets_are_gone_after_the_hand_over(void **state)
+{
+	static const uint8_t none[48];
+
+	(void)state;
+	to_last_flight(&v13);
+	assert_non_null(pair.hs->session);
+	done();
+	assert_non_null(pair.transport);
+	assert_null(pair.hs->session);
+	assert_memory_equal(pair.hs->secret_rd, none, sizeof(none));
+	assert_memory_equal(pair.hs->secret_wr, none, sizeof(none));
+	pair_check_echo(&pair, 100);
+}
+
 /* ---- sizes ---- */
 
 static void
@@ -775,6 +793,7 @@ main(void)
 		cmocka_unit_test(a_change_cipher_spec_follows_our_server_hello),
 		cmocka_unit_test(a_client_hello_may_come_in_small_parts),
 		cmocka_unit_test(unprotected_records_hold_no_more_than_2_to_14),
+		cmocka_unit_test(secrets_are_gone_after_the_hand_over),
 		cmocka_unit_test(
 		    record_size_limit_overrules_max_fragment_length),
 		cmocka_unit_test(the_least_record_size_limit_is_64),
