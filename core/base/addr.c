@@ -284,3 +284,40 @@ addr_range_has(const struct addr_range *r, const struct addr *a)
 	mask = (uint8_t)(0xff00u >> rest);
 	return ((r->net.b[bytes] ^ a->b[bytes]) & mask) == 0;
 }
+
+static int
+hex_value(char c)
+{
+	const char lower = (char)(c | 0x20);
+
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+bool
+addr_mac_parse(const char *text, uint8_t ret[6])
+{
+	const char *p = text;
+	uint8_t mac[6];
+	char between = '\0';
+
+	for (size_t i = 0; i < 6; i++) {
+		int high, low;
+
+		if (i == 1 && (*p == ':' || *p == '-'))
+			between = *p;
+		if (i > 0 && between != '\0' && *p++ != between)
+			return false;
+		high = hex_value(*p);
+		low = high < 0 ? -1 : hex_value(p[1]);
+		if (low < 0)
+			return false;
+		mac[i] = (uint8_t)(high << 4 | low);
+		p += 2;
+	}
+	if (*p != '\0')
+		return false;
+	memcpy(ret, mac, sizeof(mac));
+	return true;
+}

@@ -47,4 +47,8 @@ struct addr_range {
 int addr_range_parse(const char *text, struct addr_range *ret);	/* -EINVAL */
 bool addr_range_has(const struct addr_range *, const struct addr *);
 
+/* A MAC address: "00:11:22:aa:bb:cc", with "-" for every ":", or the 12 digits
+ * alone; in either case.  false: it is none, ret is untouched. */
+bool addr_mac_parse(const char *text, uint8_t ret[6]);
+
 #endif

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/json_check.h"
 #include "base/json_find.h"
 #include "channel/endpoint.h"
-#include "channel/telemetry.h"
 
 #define WHY_SIZE 256
 #define BY_MAX 256
@@ -89,7 +89,7 @@ judge(enum arg_type type, struct json_span v)
 		    "64 hexadecimal digits";
 	case ARG_MAC:
 		return json_plain(v, text, sizeof(text)) &&
-		    telemetry_read_mac(text, mac) ? NULL : "a MAC address";
+		    addr_mac_parse(text, mac) ? NULL : "a MAC address";
 	case ARG_URLS:
 		if (!json_item(v, &at, &item))
 			return "an array of URLs";

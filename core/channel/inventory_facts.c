@@ -7,35 +7,8 @@
 
 #include <arpa/inet.h>
 
+#include "base/addr.h"
 #include "base/json_find.h"
-
-bool
-telemetry_read_mac(const char *s, uint8_t ret[6])
-{
-	uint8_t mac[6] = { 0 };
-	unsigned digits = 0;
-
-	for (; *s != '\0'; s++) {
-		int c = *s, v;
-
-		if ((c == ':' || c == '-') && digits % 2 == 0 && digits > 0)
-			continue;
-		if (c >= '0' && c <= '9')
-			v = c - '0';
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			v = (c | 0x20) - 'a' + 10;
-		else
-			return false;
-		if (digits == 12)
-			return false;
-		mac[digits / 2] = (uint8_t)(mac[digits / 2] << 4 | v);
-		digits++;
-	}
-	if (digits != 12)
-		return false;
-	memcpy(ret, mac, 6);
-	return true;
-}
 
 /* "address/prefix" in IPv4, and one that can be shared with somebody. */
 static bool
@@ -70,7 +43,7 @@ telemetry_read_inventory(const char *json, size_t n, struct telemetry_facts *f)
 
 	f->has_mac = json_member(doc, "mac", &v) &&
 	    json_plain(v, text, sizeof(text)) &&
-	    telemetry_read_mac(text, f->mac);
+	    addr_mac_parse(text, f->mac);
 	f->networks = 0;
 	if (!json_member(doc, "addresses", &v))
 		return;

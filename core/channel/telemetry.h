@@ -70,7 +70,5 @@ void telemetry_forget(struct telemetry_table *, const char *endpoint);
 /* Facts of an inventory document, as far as they are there and well-formed. */
 void telemetry_read_inventory(const char *json, size_t n,
     struct telemetry_facts *);
-/* "aa:bb:cc:dd:ee:ff", "aa-bb-…" or 12 digits.  false: something else. */
-bool telemetry_read_mac(const char *s, uint8_t ret[6]);
 
 #endif

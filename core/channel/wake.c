@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/addr.h"
 #include "base/json_find.h"
 #include "channel/command_priv.h"
 
@@ -179,7 +180,7 @@ take_sleeper(struct command_table *t, const char *id, struct sleeper *s)
 	if (!ok)
 		return false;
 	(void)telemetry_facts(t->deps.telemetry, s->endpoint, &s->facts);
-	if (text[0] != '\0' && telemetry_read_mac(text, s->facts.mac))
+	if (text[0] != '\0' && addr_mac_parse(text, s->facts.mac))
 		s->facts.has_mac = true;
 	return true;
 }

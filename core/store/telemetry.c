@@ -3,8 +3,10 @@
 #include "store/telemetry.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "store/db.h"
 
 #define PRUNE_ROWS 2000			/* more than one transaction brings */
@@ -144,30 +146,13 @@ store_telemetry_read(struct store_db *db, const char *endpoint,
 	return r < 0 ? r : 0;
 }
 
-/* 12 hex digits of "aa:bb:…", "aa-bb-…" or "aabb…"; "" from anything else. */
-static void
-read_mac(const char *s, char ret[13])
-{
-	char mac[13] = "";
-	size_t n = 0;
-
-	for (; *s != '\0' && n < 12; s++) {
-		if (strchr("0123456789abcdefABCDEF", *s) != NULL)
-			mac[n++] = (char)(*s >= 'A' && *s <= 'F' ?
-			    *s - 'A' + 'a' : *s);
-		else if ((*s != ':' && *s != '-') || n == 0 || n % 2 != 0)
-			break;
-	}
-	if (n != 12 || *s != '\0')
-		mac[0] = '\0';
-	memcpy(ret, mac, sizeof(mac));
-}
-
-/* The MAC that wakes it is kept where it can be looked up. */
+/* The MAC that wakes it is kept where it can be looked up: 12 hexadecimal digits in
+ * lower case, "" none. */
 static int
 keep_mac(struct store_db *db, const char *endpoint)
 {
-	char mac[13] = "";
+	char text[13] = "";
+	uint8_t mac[6];
 	sqlite3_stmt *s;
 	int r = db_query(db, &s, "SELECT json_extract(json, '$.mac')"
 	    " FROM inventory WHERE endpoint = ?", "t", endpoint);
@@ -175,13 +160,14 @@ keep_mac(struct store_db *db, const char *endpoint)
 	if (r != 0)
 		return r;
 	r = db_next(s);
-	if (r > 0)
-		read_mac(db_text(s, 0), mac);
+	if (r > 0 && addr_mac_parse(db_text(s, 0), mac))
+		(void)snprintf(text, sizeof(text), "%02x%02x%02x%02x%02x%02x",
+		    mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 	db_end(s);
 	if (r < 0)
 		return r;
-	return db_run(db, "UPDATE endpoint SET mac = ? WHERE id = ?", "tt", mac,
-	    endpoint);
+	return db_run(db, "UPDATE endpoint SET mac = ? WHERE id = ?", "tt",
+	    text, endpoint);
 }
 
 /* What it would become is measured before anything is written. */

@@ -394,6 +394,30 @@ def test_power_fails(scene):
     a.stop()
 
 
+def test_wake(scene):
+    """a neighbour is woken by a MAC in each form that the server takes"""
+    ear = socket.socket(type=socket.SOCK_DGRAM)
+    ear.settimeout(harness.PATIENCE)
+    try:
+        ear.bind(('127.0.0.109', 9))
+    except PermissionError as e:
+        raise harness.Skip('only root may listen on port 9') from e
+    server = Server()
+    a = Agent(scene, server.url, '--wake')
+    peer = server.accept()
+    peer.hello()
+    mac = bytes.fromhex('02005e10aabb')
+    for n, text in enumerate(('02:00:5e:10:aa:bb', '02-00-5E-10-AA-BB',
+                              '02005e10aabb')):
+        command(peer, f'c{n}', 'wake', {'mac': text,
+                                        'address': '127.0.0.109'})
+        equal(outcome(peer)['outcome'], 'ok', text)
+        equal(ear.recv(200), b'\xff' * 6 + mac * 16, text)
+    command(peer, 'bad', 'wake', {'mac': '02:00:5e:10:aa'})
+    equal(outcome(peer)['outcome'], 'error', 'no MAC')
+    a.stop()
+
+
 # ---- telemetry ---------------------------------------------------------------------
 
 def test_telemetry(scene):

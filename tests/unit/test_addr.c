@@ -177,6 +177,29 @@ bad_ranges_are_refused(void **state)
 		assert_int_equal(addr_range_parse(bad[i], &r), -EINVAL);
 }
 
+static void
+mac_addresses_are_six_pairs_with_one_kind_of_mark(void **state)
+{
+	static const char *const bad[] = { "", "0", "00:11:22:33:44",
+		"00:11:22:33:44:5", "00:11:22:33:44:55:66", "0:011:22:33:44:55",
+		"g0:11:22:33:44:55", ":001122334455", "001122334455:",
+		"00:11:22:33:44:55:", "00::11:22:33:44:55", "00:11-22:33:44:55",
+		"0011:22:33:44:55", "00:11:22:33:4455", "00.11.22.33.44.55" };
+	static const char *const good[] = { "001122aabbcc", "001122AABBCC",
+		"00:11:22:AA:bb:cc", "00-11-22-aa-BB-cc" };
+	uint8_t mac[6] = { 7 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(addr_mac_parse(bad[i], mac));
+	assert_int_equal(mac[0], 7);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		memset(mac, 7, sizeof(mac));
+		assert_true(addr_mac_parse(good[i], mac));
+		assert_memory_equal(mac, "\x00\x11\x22\xaa\xbb\xcc", 6);
+	}
+}
+
 int
 main(void)
 {
@@ -188,6 +211,8 @@ main(void)
 		cmocka_unit_test(loopback_is_127_8_and_1_and_unix),
 		cmocka_unit_test(ranges_hold_what_they_say),
 		cmocka_unit_test(bad_ranges_are_refused),
+		cmocka_unit_test(
+		    mac_addresses_are_six_pairs_with_one_kind_of_mark),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -277,22 +277,6 @@ a_replaced_channel_patches_nothing(void **state)
 }
 
 static void
-mac_addresses_have_twelve_digits(void **state)
-{
-	static const char *const bad[] = { "", "0", "00:11:22:33:44",
-		"00:11:22:33:44:5", "00:11:22:33:44:55:66", "0:011:22:33:44:55",
-		"g0:11:22:33:44:55", ":001122334455" };
-	uint8_t mac[6];
-
-	(void)state;
-	assert_true(telemetry_read_mac("001122aabbcc", mac));
-	assert_true(telemetry_read_mac("00:11:22:AA:bb:cc", mac));
-	assert_memory_equal(mac, "\x00\x11\x22\xaa\xbb\xcc", 6);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_false(telemetry_read_mac(bad[i], mac));
-}
-
-static void
 more_reports_than_may_wait_are_refused(void **state)
 {
 	unsigned n = 0;
@@ -465,7 +449,6 @@ main(void)
 		TEST(what_is_no_array_and_no_object_is_refused),
 		TEST(an_inventory_gets_a_revision_and_is_remembered),
 		TEST(a_replaced_channel_patches_nothing),
-		cmocka_unit_test(mac_addresses_have_twelve_digits),
 		TEST(more_reports_than_may_wait_are_refused),
 		TEST(a_channel_that_ended_takes_no_acknowledgement),
 		TEST(short_memory_is_told),

@@ -9,27 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tls/digest.h"
+#include "base/addr.h"
 
 #define WAKE_PORT 9
-
-/* "00:11:22:33:44:55", "-" instead of ":" too. */
-static int
-parse_mac(const char *text, uint8_t *to)
-{
-	char hex[13];
-
-	if (text == NULL || strlen(text) != 17)
-		return -EINVAL;
-	for (size_t i = 0; i < 6; i++) {
-		hex[2 * i] = text[3 * i];
-		hex[2 * i + 1] = text[3 * i + 1];
-		if (i < 5 && text[3 * i + 2] != ':' && text[3 * i + 2] != '-')
-			return -EINVAL;
-	}
-	hex[12] = '\0';
-	return digest_hex_decode(hex, to, 6);
-}
 
 int
 agent_wake(const char *mac, const char *address)
@@ -41,8 +23,9 @@ agent_wake(const char *mac, const char *address)
 	int one = 1, fd, r = 0;
 
 	memset(packet, 0xff, 6);
-	if (parse_mac(mac, packet + 6) != 0 || inet_pton(AF_INET,
-	    address == NULL ? "255.255.255.255" : address, &to.sin_addr) != 1)
+	if (mac == NULL || !addr_mac_parse(mac, packet + 6) ||
+	    inet_pton(AF_INET, address == NULL ? "255.255.255.255" : address,
+	    &to.sin_addr) != 1)
 		return -EINVAL;
 	for (size_t i = 1; i < 16; i++)
 		memcpy(packet + 6 + 6 * i, packet + 6, 6);
