@@ -82,6 +82,7 @@ struct conf_value {
 	const struct conf_key *key;
 	char *text;			/* NULL: unset */
 	char *where;			/* NULL: default */
+	char *source;			/* of a secret: as it is written */
 	uint64_t number;
 	char **items;
 	unsigned items_n;
@@ -116,6 +117,9 @@ struct conf_value *conf_values_find(const struct conf_values *,
 /* Sets one key from an entry, telling errors.  -EINVAL, -ENOMEM. */
 int conf_values_put(struct conf_values *, const struct conf_entry *,
     struct conf_errors *);
+/* A secret as it is now, "" if none is set; errors as of conf_secret_fn. */
+int conf_value_secret(const struct conf_value *, const char *secret_key,
+    char *why, char **ret);
 /* Tells which required keys are missing.  -EINVAL. */
 int conf_values_complete(const struct conf_values *, struct conf_errors *);
 

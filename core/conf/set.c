@@ -22,6 +22,7 @@ _Static_assert(CONF_RESTART == CLEAT_OPT_RESTART &&
 struct conf_set {
 	struct conf_key *keys;
 	struct conf_values values;
+	char *secret_key;		/* path; it may outlive the tree */
 };
 
 void
@@ -31,6 +32,7 @@ conf_set_free(struct conf_set **set)
 		return;
 	conf_values_fini(&(*set)->values);
 	mem_free((*set)->keys);
+	mem_free((*set)->secret_key);
 	mem_free(*set);
 	*set = NULL;
 }
@@ -115,7 +117,12 @@ conf_set_new(const struct conf *c, const char *section,
 	err = prepare(set, s, opts, errs);
 	if (err < 0)
 		goto out;
-	set->values.secret_key = conf_str(c, "daemon", "secret_key");
+	set->secret_key = mem_strdup(conf_str(c, "daemon", "secret_key"));
+	if (set->secret_key == NULL) {
+		err = -ENOMEM;
+		goto out;
+	}
+	set->values.secret_key = set->secret_key;
 	for (size_t i = 0; i < s->rest.n; i++) {
 		one = conf_values_put(&set->values, &s->rest.e[i], errs);
 		if (one < 0)
@@ -123,7 +130,6 @@ conf_set_new(const struct conf *c, const char *section,
 		if (one == -ENOMEM)
 			goto out;
 	}
-	set->values.secret_key = NULL;	/* it may outlive the tree */
 	one = conf_values_complete(&set->values, errs);
 	if (one < 0)
 		err = one;
@@ -157,6 +163,16 @@ conf_set_item(const struct conf_set *set, const char *name, unsigned i)
 	const struct conf_value *v = conf_values_find(&set->values, name);
 
 	return v == NULL || i >= v->items_n ? NULL : v->items[i];
+}
+
+int
+conf_set_secret(const struct conf_set *set, const char *name, char *why,
+    char **ret)
+{
+	const struct conf_value *v = conf_values_find(&set->values, name);
+
+	return v == NULL ? -ENOENT : conf_value_secret(v, set->secret_key,
+	    why, ret);
 }
 
 /* The first option with one of `flags` that differs; 0 = any option. */

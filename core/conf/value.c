@@ -266,6 +266,8 @@ conf_value_fini(struct conf_value *v)
 	mem_free(v->ranges);
 	if (v->text != NULL)
 		mem_free_wiped(v->text, strlen(v->text));
+	if (v->source != NULL)
+		mem_free_wiped(v->source, strlen(v->source));
 	mem_free(v->where);
 	memset(v, 0, sizeof(*v));
 }
@@ -308,6 +310,9 @@ conf_value_same(const struct conf_value *a, const struct conf_value *b)
 {
 	if (a->text == NULL || b->text == NULL)
 		return a->text == b->text;
+	if (a->source != NULL && b->source != NULL &&
+	    strcmp(a->source, b->source) != 0)
+		return false;
 	if ((a->key->flags & CONF_LIST) != 0) {
 		if (a->items_n != b->items_n)
 			return false;

@@ -118,7 +118,21 @@ set_secret(struct conf_value *v, const struct conf_values *s,
 	}
 	err = conf_value_set(v, k, text, e->where);
 	mem_free_wiped(text, strlen(text));
+	if (err == 0 && (v->source = mem_strdup(e->text)) == NULL) {
+		conf_value_fini(v);
+		return -ENOMEM;
+	}
 	return err;
+}
+
+int
+conf_value_secret(const struct conf_value *v, const char *secret_key,
+    char *why, char **ret)
+{
+	if (v->source != NULL)
+		return secret_fn(v->source, secret_key, why, ret);
+	*ret = mem_strdup(v->text == NULL ? "" : v->text);
+	return *ret == NULL ? -ENOMEM : 0;
 }
 
 int

@@ -98,6 +98,14 @@ host_opt_text(struct cleat_self *s, const struct cleat_opts *opts,
 	return plug_opt_text(opts_of(s, opts), name);
 }
 
+static int
+host_opt_secret(struct cleat_self *s, const struct cleat_opts *opts,
+    const char *name, void (*fn)(void *, const char *, const char *),
+    void *ctx)
+{
+	return plug_opt_secret(opts_of(s, opts), name, fn, ctx);
+}
+
 static uint64_t
 host_opt_number(struct cleat_self *s, const struct cleat_opts *opts,
     const char *name)
@@ -403,6 +411,7 @@ static const struct cleat_host table = {
 	.command_later = proto_later,
 	.command_progress = proto_progress,
 	.metrics = status_metrics,
+	.opt_secret = host_opt_secret,
 };
 
 const struct cleat_host *

@@ -11,6 +11,7 @@
 
 #include <cleat/abi.h>
 
+#include "base/mem.h"
 #include "conf/conf.h"
 
 #define OPT_NAME_MAX 40
@@ -147,4 +148,17 @@ const char *
 plug_opt_item(const struct cleat_opts *o, const char *name, unsigned i)
 {
 	return conf_set_item(set_of(o), name, i);
+}
+
+int
+plug_opt_secret(const struct cleat_opts *o, const char *name,
+    void (*fn)(void *, const char *, const char *), void *ctx)
+{
+	char why[CONF_WHY_SIZE] = "out of memory", *text = NULL;
+	int r = conf_set_secret(set_of(o), name, why, &text);
+
+	fn(ctx, text, r < 0 ? why : NULL);
+	if (text != NULL)
+		mem_free_wiped(text, strlen(text));
+	return r;
 }

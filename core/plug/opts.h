@@ -27,5 +27,7 @@ const char *plug_opt_text(const struct cleat_opts *, const char *name);
 uint64_t plug_opt_number(const struct cleat_opts *, const char *name);
 const char *plug_opt_item(const struct cleat_opts *, const char *name,
     unsigned i);
+int plug_opt_secret(const struct cleat_opts *, const char *name,
+    void (*fn)(void *ctx, const char *text, const char *why), void *ctx);
 
 #endif

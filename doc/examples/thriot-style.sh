@@ -77,7 +77,7 @@ server() {	# DIRECTORY HOST PORT
 		module = cert-file
 		directory = $PWD/store
 		choose = ${thumbprint#*=}
-		password_file = $PWD/server/pfx.password
+		key_passphrase = file:$PWD/server/pfx.password
 		anchors = $PWD/pki/root.pem
 
 		[plugin.endpoint]

@@ -190,6 +190,17 @@ struct cleat_host {
 	 * -ENOTSUP, -ENOMEM. */
 	int (*metrics)(struct cleat_self *, void (*fn)(void *ctx,
 	    const struct cleat_metric *), void *ctx);
+
+	/* ---- 1.1, every kind ---- */
+
+	/* A CLEAT_OPT_SECRET option as it is now: if it is in a file, that is
+	 * read again, where opt_text has what it was when the configuration was
+	 * read.  Calls fn once before it returns, with the text ("" if none is
+	 * set) and NULL, or with NULL and one line that says why not.  Blocking:
+	 * not for protocols.  opts as above.  -errno as of the file, -ENOMEM. */
+	int (*opt_secret)(struct cleat_self *, const struct cleat_opts *,
+	    const char *name, void (*fn)(void *ctx, const char *text,
+	    const char *why), void *ctx);
 };
 
 /* Whether the daemon is new enough to have member f. */

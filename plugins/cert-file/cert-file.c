@@ -24,6 +24,7 @@
 #define SETTLE_MS 1000			/* a pair is written in two steps */
 #define AGAIN_MS (3600u * 1000)		/* what was refused may become good */
 #define HOST_NAME_SIZE 256
+#define PASSPHRASE "key_passphrase"
 #define SLOT_NAMES_MAX 128
 #define SLOT_SIZE 128
 
@@ -43,7 +44,7 @@ struct inst {
 	struct given *given;
 	struct live live;
 	bool starting;
-	uint64_t published;		/* watch_print() of it, or refused */
+	uint64_t published;		/* print_now() of it, or refused */
 	uint64_t seen;
 	uint64_t tried_ms;
 	bool refused;			/* the last publish, by somebody */
@@ -122,11 +123,59 @@ self_sign(struct inst *in, struct material *m, char *why)
 	return err;
 }
 
-static int
-get(struct inst *in, const struct config *c, struct material *m, char *why)
+struct reading {
+	struct inst *in;
+	const struct config *config;
+	struct material *material;
+	char *why;
+	int error;
+};
+
+static void
+read_with(void *ctx, const char *password, const char *why)
 {
-	return c->self_signed ? self_sign(in, m, why) :
-	    material_read(c, in->host->wall_ms(in->self) / 1000, why, m);
+	struct reading *rd = ctx;
+	int64_t now_s = rd->in->host->wall_ms(rd->in->self) / 1000;
+
+	rd->error = password == NULL ?
+	    cert_why(rd->why, -EKEYREJECTED, "key_passphrase: %s", why) :
+	    material_read(rd->config, password[0] != '\0' ? password : NULL,
+	    now_s, rd->why, rd->material);
+}
+
+/* By the options `o`, of which c is made; NULL: those in force. */
+static int
+get(struct inst *in, const struct config *c, const struct cleat_opts *o,
+    struct material *m, char *why)
+{
+	struct reading rd = {
+		.in = in, .config = c, .material = m, .why = why
+	};
+
+	if (c->self_signed)
+		return self_sign(in, m, why);
+	(void)in->host->opt_secret(in->self, o, PASSPHRASE, read_with, &rd);
+	return rd.error;
+}
+
+static void
+add_print(void *ctx, const char *password, const char *why)
+{
+	uint64_t *sum = ctx;
+
+	(void)why;
+	*sum = watch_print_add(*sum, password != NULL ? password : "");
+}
+
+/* Another number when a file or the password in force is another one. */
+static uint64_t
+print_now(struct inst *in)
+{
+	uint64_t sum = watch_print(&in->config);
+
+	(void)in->host->opt_secret(in->self, NULL, PASSPHRASE, add_print,
+	    &sum);
+	return sum;
 }
 
 /* ---- publishing ---------------------------------------------------------- */
@@ -388,8 +437,8 @@ load(struct inst *in)
 
 	/* Before it is read: what changes meanwhile is another change. */
 	watch_set(in->watch, &in->config);
-	in->seen = in->published = watch_print(&in->config);
-	err = get(in, &in->config, &m, why);
+	in->seen = in->published = print_now(in);
+	err = get(in, &in->config, NULL, &m, why);
 	if (err < 0) {
 		tell_failed(in, NULL, why);
 		return err;
@@ -413,7 +462,7 @@ static void
 look(void *arg)
 {
 	struct inst *in = arg;
-	uint64_t now = watch_print(&in->config);
+	uint64_t now = print_now(in);
 	bool changed = now != in->published, at_rest = now == in->seen;
 
 	in->seen = now;
@@ -434,7 +483,7 @@ on_change(void *arg)
 {
 	struct inst *in = arg;
 
-	if (watch_print(&in->config) != in->seen)
+	if (print_now(in) != in->seen)
 		look(in);
 }
 
@@ -445,7 +494,7 @@ on_refresh(void *inst, const char *slot)
 	char why[CERT_WHY_SIZE] = "";
 	struct material m;
 
-	if (get(in, &in->config, &m, why) < 0) {
+	if (get(in, &in->config, NULL, &m, why) < 0) {
 		tell_failed(in, slot, why);
 		return;
 	}
@@ -517,7 +566,7 @@ life_prepare(void *inst, const struct cleat_opts *o, void **ret_staged)
 		return -ENOMEM;
 	err = config_read(in->self, in->host, o, &st->config);
 	if (err == 0) {
-		err = get(in, &st->config, &st->material, why);
+		err = get(in, &st->config, o, &st->material, why);
 		if (err < 0)
 			in->host->log(in->self, CLEAT_LOG_ERROR, "%s", why);
 	}
@@ -540,7 +589,7 @@ life_commit(void *inst, void *staged)
 	in->config = st->config;
 	given_free(in);			/* other files, other expectations */
 	watch_set(in->watch, &in->config);
-	in->seen = in->published = watch_print(&in->config);
+	in->seen = in->published = print_now(in);
 	/* A refusal has been logged and published; the last good stays. */
 	(void)publish(in, &in->config, &st->material);
 	material_fini(&st->material);

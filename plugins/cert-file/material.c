@@ -11,8 +11,6 @@
 
 #include "choose.h"
 
-#define PASSWORD_MAX 1024
-
 void
 material_fini(struct material *m)
 {
@@ -22,51 +20,6 @@ material_fini(struct material *m)
 	for (size_t i = 0; i < m->staple_n; i++)
 		cert_blob_free(&m->staple[i]);
 	memset(m, 0, sizeof(*m));
-}
-
-/* ---- password ------------------------------------------------------------ */
-
-static int
-credential_path(const char *name, char *why, char *to, size_t cap)
-{
-	const char *dir = getenv("CREDENTIALS_DIRECTORY");
-
-	if (dir == NULL)
-		return cert_why(why, -ENOENT, "password_credential %s: the "
-		    "service has no credentials (LoadCredential= of its "
-		    "unit)", name);
-	(void)snprintf(to, cap, "%s/%s", dir, name);
-	return 0;
-}
-
-/* The first line of the file; empty when none is named.  To be freed with
- * cert_blob_free(). */
-static int
-read_password(const struct config *c, char *why, struct cert_blob *ret)
-{
-	const char *file = c->password_file;
-	char path[4096];
-	int err;
-
-	if (c->password_credential != NULL) {
-		err = credential_path(c->password_credential, why, path,
-		    sizeof(path));
-		if (err < 0)
-			return err;
-		file = path;
-	}
-	if (file == NULL)
-		return 0;
-	err = cert_file_read(file, why, ret, NULL, NULL);
-	if (err < 0)
-		return err;
-	ret->p[strcspn((char *)ret->p, "\r\n")] = '\0';
-	if (strlen((char *)ret->p) > PASSWORD_MAX) {
-		cert_blob_free(ret);
-		return cert_why(why, -E2BIG, "%s: the password has more than "
-		    "%d bytes", file, PASSWORD_MAX);
-	}
-	return 0;
 }
 
 /* ---- files --------------------------------------------------------------- */
@@ -211,10 +164,9 @@ material_chains(struct material *m, const char *how, int64_t now_s, char *why)
 }
 
 int
-material_read(const struct config *c, int64_t now_s, char *why,
-    struct material *ret)
+material_read(const struct config *c, const char *password, int64_t now_s,
+    char *why, struct material *ret)
 {
-	struct cert_blob password = { NULL, 0 };
 	struct material m;
 	int err;
 
@@ -223,11 +175,7 @@ material_read(const struct config *c, int64_t now_s, char *why,
 	if (err < 0)
 		(void)cert_why(why, err, "out of memory");
 	if (err == 0)
-		err = read_password(c, why, &password);
-	if (err == 0)
-		err = add_all(&m, c, c->key_passphrase != NULL ?
-		    c->key_passphrase : (char *)password.p, why);
-	cert_blob_free(&password);
+		err = add_all(&m, c, password, why);
 	if (err == 0)
 		err = read_anchors(&m, c->path[ANCHORS], why);
 	if (err == 0)

@@ -24,9 +24,10 @@ struct material {
 	char no_staple[256];		/* a file of ocsp that is not there */
 };
 
-/* Reads all files.  why[CERT_WHY_SIZE] and negative errno. */
-int material_read(const struct config *, int64_t now_s, char *why,
-    struct material *ret);
+/* Reads all files.  password: NULL for none.  why[CERT_WHY_SIZE] and negative
+ * errno. */
+int material_read(const struct config *, const char *password, int64_t now_s,
+    char *why, struct material *ret);
 /* The chains of what was put into the bundle (allocated here) by others. */
 int material_chains(struct material *, const char *choose, int64_t now_s,
     char *why);

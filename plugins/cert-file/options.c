@@ -23,10 +23,6 @@ const struct cleat_opt config_opts[] = {
 	    "newest, a thumbprint (SHA-256, SHA-1), or subject=NAME" },
 	{ "key_passphrase", CLEAT_OPT_STRING, CLEAT_OPT_SECRET, NULL, 0, 0,
 	    "the password of encrypted files: a secret" },
-	{ "password_file", CLEAT_OPT_PATH, 0, NULL, 0, 0,
-	    "file whose first line is the password" },
-	{ "password_credential", CLEAT_OPT_STRING, 0, NULL, 0, 0,
-	    "systemd credential whose first line is the password" },
 	{ "ocsp", CLEAT_OPT_LIST, 0, NULL, 0, 0,
 	    "DER files: OCSP responses to staple" },
 	{ "anchors", CLEAT_OPT_LIST, 0, NULL, 0, 0,
@@ -49,11 +45,6 @@ config_fini(struct config *c)
 	}
 	free(c->directory);
 	free(c->choose);
-	free(c->password_file);
-	free(c->password_credential);
-	if (c->key_passphrase != NULL)
-		explicit_bzero(c->key_passphrase, strlen(c->key_passphrase));
-	free(c->key_passphrase);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -107,13 +98,6 @@ fault(struct config *c)
 		return "chain is needed with key";
 	if (c->directory != NULL && (chain || c->path[KEY][0] != NULL))
 		return "directory stands instead of chain and key";
-	if ((c->password_file != NULL) + (c->password_credential != NULL) +
-	    (c->key_passphrase != NULL) > 1)
-		return "there can be only one of key_passphrase, password_file "
-		    "and password_credential";
-	if (c->password_credential != NULL &&
-	    strchr(c->password_credential, '/') != NULL)
-		return "password_credential is a name without a '/'";
 	return choose_fault(c->choose);
 }
 
@@ -133,15 +117,6 @@ config_read(struct cleat_self *self, const struct cleat_host *host,
 		err = copy(host->opt_text(self, o, "directory"), &c.directory);
 	if (err == 0)
 		err = copy(host->opt_text(self, o, "choose"), &c.choose);
-	if (err == 0)
-		err = copy(host->opt_text(self, o, "key_passphrase"),
-		    &c.key_passphrase);
-	if (err == 0)
-		err = copy(host->opt_text(self, o, "password_file"),
-		    &c.password_file);
-	if (err == 0)
-		err = copy(host->opt_text(self, o, "password_credential"),
-		    &c.password_credential);
 	if (err == 0 && (text = fault(&c)) != NULL) {
 		host->log(self, CLEAT_LOG_ERROR, "%s", text);
 		err = -EINVAL;

@@ -14,8 +14,6 @@ struct config {
 	char **path[LISTS];		/* NULL ends; never NULL itself */
 	char *directory;		/* NULL: none */
 	char *choose;
-	char *password_file, *password_credential;
-	char *key_passphrase;		/* the secret itself */
 	bool self_signed;		/* nothing else was named */
 	uint64_t poll_ms;
 };

@@ -22,5 +22,7 @@ void watch_free(struct watch **);
 
 /* A number that is another one when a file was changed, came or went. */
 uint64_t watch_print(const struct config *);
+/* The same, and when the text is another one. */
+uint64_t watch_print_add(uint64_t print, const char *text);
 
 #endif

@@ -152,6 +152,17 @@ f_opt_text(struct cleat_self *s, const struct cleat_opts *o, const char *name)
 	return set != NULL && set->set ? set->text : e->value;
 }
 
+static int
+f_opt_secret(struct cleat_self *s, const struct cleat_opts *o,
+    const char *name, void (*fn)(void *, const char *, const char *),
+    void *ctx)
+{
+	const char *t = f_opt_text(s, o, name);
+
+	fn(ctx, t == NULL ? "" : t, NULL);
+	return 0;
+}
+
 static uint64_t
 f_opt_number(struct cleat_self *s, const struct cleat_opts *o,
     const char *name)
@@ -602,7 +613,8 @@ static const struct cleat_host table = {
 	.size = sizeof(table),
 	.abi_major = CLEAT_ABI_MAJOR, .abi_minor = CLEAT_ABI_MINOR,
 	.log = f_log, .instance = f_instance, .state_dir = f_state_dir,
-	.opt_text = f_opt_text, .opt_number = f_opt_number,
+	.opt_text = f_opt_text, .opt_secret = f_opt_secret,
+	 .opt_number = f_opt_number,
 	.opt_item = f_opt_item, .mono_ms = f_mono, .wall_ms = f_wall,
 	.post = f_post, .timer_new = f_timer_new, .timer_set = f_timer_set,
 	.timer_stop = f_timer_stop, .timer_free = f_timer_free,

@@ -45,15 +45,16 @@ class Files:
     def conf(self):
         return {'slot.main': {'names': NAME}, 'plugin.cert': {
             'chain': ', '.join(self.path(i) for i in range(3)), 'key': None,
-            'password_file': os.path.join(self.live, 'password')}}
+            'key_passphrase': 'file:' + os.path.join(self.live,
+                                                     'password')}}
 
     def put(self, name):
         """Links, so that fifos and devices can be put, too; turned at once."""
         _, password, files, *_ = self.cases[name]
         files = files.split(',')
         new = os.path.join(self.live, 'new')
-        with open(new, 'w') as f:
-            f.write(('' if password == '-' else password) + '\n')
+        with open(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600), 'w') as f:
+            f.write(('none' if password == '-' else password) + '\n')
         os.rename(new, os.path.join(self.live, 'password'))
         for i in range(3):
             target = files[min(i, len(files) - 1)]

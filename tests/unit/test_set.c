@@ -172,12 +172,62 @@ secrets_are_opened_and_others_are_not(void **state)
 	assert_string_equal(conf_set_text(s, "pin"), "1234");
 	assert_string_equal(conf_set_text(s, "text"), "safe:5678");
 	t = set_of(HEAD "file = /x\npin = 1234\ntext = safe:5678\n");
-	assert_false(conf_set_differs(s, t));
+	/* It is read again from there, so that it matters where it is. */
+	assert_true(conf_set_differs(s, t));
+	assert_false(conf_set_differs(s, s));
 	conf_set_free(&s);
 	conf_set_free(&t);
 	set_fails(WITH_KEY HEAD "file = /x\npin = safe:broken\n", opts,
 	    "[plugin.p] pin: no key in /k");
 	set_fails(HEAD "file = /x\npin = safe:98765\n", opts, "(hidden)");
+	conf_set_secret_fn(NULL);
+}
+
+static const char *now_is;
+
+static int
+open_now(const char *text, const char *key_file, char *why, char **ret)
+{
+	if (now_is == NULL)
+		return open_safe("safe:broken", key_file, why, ret);
+	*ret = mem_strdup(strcmp(text, "safe:x") == 0 ? now_is : text);
+	return *ret == NULL ? -ENOMEM : 0;
+}
+
+static void
+expect_secret(const struct conf_set *s, const char *name, const char *text)
+{
+	char why[CONF_WHY_SIZE], *got = NULL;
+
+	assert_int_equal(conf_set_secret(s, name, why, &got), 0);
+	assert_string_equal(got, text);
+	mem_free_wiped(got, strlen(got));
+}
+
+static void
+a_secret_is_read_again_when_asked_for(void **state)
+{
+	char why[CONF_WHY_SIZE], *got = NULL;
+	struct conf_set *s;
+
+	(void)state;
+	now_is = "1234";
+	conf_set_secret_fn(open_now);
+	s = set_of(WITH_KEY HEAD "file = /x\npin = safe:x\n");
+	expect_secret(s, "pin", "1234");
+	now_is = "5678";
+	expect_secret(s, "pin", "5678");
+	assert_string_equal(conf_set_text(s, "pin"), "1234");
+	now_is = NULL;
+	assert_int_equal(conf_set_secret(s, "pin", why, &got), -ENOENT);
+	assert_string_equal(why, "no key in /k");
+	assert_null(got);
+	expect_secret(s, "file", "/x");
+	conf_set_free(&s);
+	now_is = "1234";
+	s = set_of(HEAD "file = /x\n");
+	expect_secret(s, "pin", "");
+	conf_set_free(&s);
 	conf_set_secret_fn(NULL);
 }
 
@@ -190,6 +240,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(options_are_typed_and_have_defaults),
 		T(secrets_are_opened_and_others_are_not),
+		T(a_secret_is_read_again_when_asked_for),
 		T(bad_options_are_told_and_secrets_are_not),
 		T(a_schema_that_is_not_right_is_refused),
 		T(changes_are_seen_by_meaning),
