@@ -34,7 +34,9 @@ class Files:
         subprocess.run(['sh', os.path.join(SRCDIR, 'tests/lib/cert-files.sh'),
                         self.source], check=True)
         self.cases = {}
-        with open(os.path.join(self.source, 'manifest')) as f:
+        # A password need not be UTF-8.
+        with open(os.path.join(self.source, 'manifest'),
+                  errors='surrogateescape') as f:
             for line in f:
                 kind, name, *rest = line.rstrip('\n').split('\t')
                 self.cases[name] = (kind, *rest)
@@ -53,7 +55,8 @@ class Files:
         _, password, files, *_ = self.cases[name]
         files = files.split(',')
         new = os.path.join(self.live, 'new')
-        with open(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600), 'w') as f:
+        with open(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600), 'w',
+                  errors='surrogateescape') as f:
             f.write(('none' if password == '-' else password) + '\n')
         os.rename(new, os.path.join(self.live, 'password'))
         for i in range(3):
