@@ -235,11 +235,20 @@ key_put(struct gather *g, gnutls_x509_privkey_t key, bool was_encrypted,
 	return 1;
 }
 
+bool
+gather_passes_keys(struct gather *g)
+{
+	if (g->certs_only)
+		g->other = "a private key";
+	return g->certs_only;
+}
+
 int
 gather_key(struct gather *g, gnutls_x509_privkey_t key, bool was_encrypted,
     const char *format)
 {
-	int r = key_put(g, key, was_encrypted, format);
+	int r = gather_passes_keys(g) ? 0 : key_put(g, key, was_encrypted,
+	    format);
 
 	if (r != 1)
 		gnutls_x509_privkey_deinit(key);
@@ -293,9 +302,11 @@ gather_any(struct gather *g, const uint8_t *p, size_t n)
 		r = gather_pem(g, p, n);
 	else if (base64_is(p, n))
 		r = gather_base64(g, p, n);
-	else
+	else if (!g->certs_only)
 		r = gather_fail(g, -EINVAL, "holds neither a certificate nor "
 		    "a private key: it is neither PEM nor DER");
+	else
+		r = 0;
 	cert_blob_free(&text);
 	return r;
 }
@@ -316,14 +327,21 @@ begin(struct gather *g, const char *file)
 	return 0;
 }
 
-int
-cert_bundle_add(struct cert_bundle *b, const char *file, const void *p,
-    size_t n, const char *password, char *why)
+static int
+nothing_found(struct gather *g)
 {
-	struct gather g = {
-		.b = b, .file = file, .password = password, .why = why,
-		.attempt = -1
-	};
+	return g->certs_only ? gather_fail(g, -ENODATA, "%s%sthere is no "
+	    "certificate in it", g->other != NULL ? g->other : "",
+	    g->other != NULL ? ", but " : "") : gather_fail(g, -EINVAL,
+	    "holds neither a certificate nor a private key%s%s",
+	    g->other != NULL ? ", but " : "",
+	    g->other != NULL ? g->other : "");
+}
+
+static int
+add(struct gather g, const void *p, size_t n)
+{
+	struct cert_bundle *b = g.b;
 	size_t certs = b->certs_n, keys = b->keys_n, files = b->files_n;
 	size_t duplicates = b->duplicates;
 	int r;
@@ -333,18 +351,32 @@ cert_bundle_add(struct cert_bundle *b, const char *file, const void *p,
 	if (n > CERT_FILE_MAX)
 		return gather_fail(&g, -E2BIG, "is larger than %u MiB",
 		    CERT_FILE_MAX >> 20);
-	r = begin(&g, file);
+	r = begin(&g, g.file);
 	if (r == 0)
 		r = gather_any(&g, p, n);
 	if (r == 0 && g.certs == 0 && g.keys == 0)
-		r = gather_fail(&g, -EINVAL, "holds neither a certificate nor "
-		    "a private key%s%s", g.other != NULL ? ", but " : "",
-		    g.other != NULL ? g.other : "");
+		r = nothing_found(&g);
 	if (r < 0) {
 		cut(b, certs, keys, files);
 		b->duplicates = duplicates;
 	}
 	return r;
+}
+
+int
+cert_bundle_add(struct cert_bundle *b, const char *file, const void *p,
+    size_t n, const char *password, char *why)
+{
+	return add((struct gather){ .b = b, .file = file,
+	    .password = password, .why = why, .attempt = -1 }, p, n);
+}
+
+int
+cert_bundle_add_certs(struct cert_bundle *b, const char *file, const void *p,
+    size_t n, char *why)
+{
+	return add((struct gather){ .b = b, .file = file, .certs_only = true,
+	    .why = why, .attempt = -1 }, p, n);
 }
 
 int

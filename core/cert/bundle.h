@@ -76,7 +76,11 @@ void cert_bundle_free(struct cert_bundle **);	/* keys are wiped */
  */
 int cert_bundle_add(struct cert_bundle *, const char *file, const void *p,
     size_t n, const char *password, char *why);
-/* The same with cert_file_read(); ret_stamp and ret_mode may be NULL. */
+/* The same for certificates alone: private keys are passed over, no password is
+ * known.  -ENODATA: it is not damaged, but there is no certificate in it. */
+int cert_bundle_add_certs(struct cert_bundle *, const char *file,
+    const void *p, size_t n, char *why);
+/* As cert_bundle_add(), with cert_file_read(); ret_stamp and ret_mode may be NULL. */
 int cert_bundle_add_file(struct cert_bundle *, const char *path,
     const char *password, char *why, struct cert_stamp *ret_stamp,
     unsigned *ret_mode);

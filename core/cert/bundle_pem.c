@@ -154,7 +154,8 @@ gather_block(struct gather *g, struct block *b)
 {
 	char what[LABEL_SIZE + 16];
 
-	if (is_other(g, b->label))
+	if (is_other(g, b->label) || (strstr(b->label, "PRIVATE KEY") != NULL &&
+	    gather_passes_keys(g)))
 		return 0;
 	if (strcmp(b->label, "OPENSSH PRIVATE KEY") == 0)
 		return gather_fail(g, -ENOTSUP, "holds a key of OpenSSH's own "

@@ -6,6 +6,8 @@
 #ifndef CT_CERT_BUNDLE_PRIV_H
 #define CT_CERT_BUNDLE_PRIV_H
 
+#include <stdbool.h>
+
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
@@ -17,6 +19,7 @@ struct gather {
 	const char *password;		/* NULL: none */
 	const char *other;		/* what was passed over; NULL: nothing */
 	char *why;
+	bool certs_only;		/* keys are passed over */
 	unsigned certs, keys;		/* found, also those known before */
 	unsigned work;			/* of CERT_WORK_MAX, spent */
 	int attempt;			/* which password its MAC told; -1 */
@@ -42,6 +45,8 @@ int gather_vendor(struct gather *, const char *what, int gnutls_error);
 int gather_cipher(struct gather *, const char *what, const char *oid,
     int gnutls_error);
 
+/* Whether a private key is nothing that is looked for; then it is noted. */
+bool gather_passes_keys(struct gather *);
 /* Take the object in any case. */
 int gather_cert(struct gather *, gnutls_x509_crt_t, const char *format);
 int gather_key(struct gather *, gnutls_x509_privkey_t, bool was_encrypted,

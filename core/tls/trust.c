@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cert/bundle.h"
 #include "tls/snapshot.h"
 #include "tls/trust_priv.h"
 #include "tls/vendor.h"
@@ -120,53 +121,39 @@ tls_blob_has(const struct tls_blob *b, const char *kind)
 	return memmem(b->p, b->n, line, (size_t)n) != NULL;
 }
 
-/* They lie beside the CAs where c_rehash was. */
-static bool
-is_crl(const gnutls_datum_t *der)
+/* Takes the certificates out of the bundle. */
+static int
+take_cas(struct tls_trust *t, struct cert_bundle *b)
 {
-	gnutls_x509_crl_t crl;
-	bool is;
+	void *grown = mem_realloc(t->ca, (t->ca_n + b->certs_n) *
+	    sizeof(*t->ca));
 
-	if (gnutls_x509_crl_init(&crl) < 0)
-		return false;
-	is = gnutls_x509_crl_import(crl, der, GNUTLS_X509_FMT_DER) >= 0;
-	gnutls_x509_crl_deinit(crl);
-	return is;
+	if (grown == NULL)
+		return -ENOMEM;
+	t->ca = grown;
+	for (size_t i = 0; i < b->certs_n; i++)
+		t->ca[t->ca_n++] = b->certs[i].crt;
+	b->certs_n = 0;
+	return 0;
 }
 
 static int
-add_ca(struct tls_trust *t, const struct tls_blob *b, char *why)
+add_ca(struct tls_trust *t, const struct tls_blob *blob, char *why)
 {
-	gnutls_datum_t d = tls_datum(b->p, b->n);
-	bool pem = tls_blob_is_pem(b);
-	gnutls_x509_crt_t *list = NULL;
-	unsigned n = 0;
-	void *grown;
-	int r;
+	char text[CERT_WHY_SIZE] = "out of memory";
+	struct cert_bundle *b = NULL;
+	int r = cert_bundle_new(&b);
 
-	if (pem && !tls_blob_has(b, "CERTIFICATE") &&
-	    !tls_blob_has(b, "X509 CERTIFICATE"))
-		return b->among_others && b->n > 0 ? 0 : tls_why(why, -EINVAL,
-		    "%.150s: no certificate in it", b->name);
-	r = gnutls_x509_crt_list_import2(&list, &n, &d, pem ?
-	    GNUTLS_X509_FMT_PEM : GNUTLS_X509_FMT_DER, 0);
-	if (r < 0 && !pem && b->among_others && is_crl(&d))
+	if (r == 0)
+		r = cert_bundle_add_certs(b, blob->name == NULL ? "" :
+		    blob->name, blob->p, blob->n, text);
+	if (r == 0)
+		r = take_cas(t, b);
+	cert_bundle_free(&b);
+	if (r == -ENODATA && blob->among_others)
 		return 0;
-	if (r < 0)
-		return tls_why(why, tls_vendor_errno(r),
-		    "%.150s: not a certificate: %s", b->name,
-		    gnutls_strerror(r));
-	grown = mem_realloc(t->ca, (t->ca_n + n) * sizeof(*t->ca));
-	if (grown != NULL) {
-		t->ca = grown;
-		memcpy(t->ca + t->ca_n, list, n * sizeof(*list));
-		t->ca_n += n;
-	} else {
-		for (unsigned i = 0; i < n; i++)
-			gnutls_x509_crt_deinit(list[i]);
-	}
-	gnutls_free(list);
-	return grown != NULL ? 0 : tls_why(why, -ENOMEM, "out of memory");
+	return r == 0 ? 0 : tls_why(why, r == -ENOMEM ? r : -EINVAL, "%s",
+	    text);
 }
 
 static int

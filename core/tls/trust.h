@@ -31,12 +31,12 @@ enum tls_trust_field {
 	TLS_ISSUER_CN, TLS_ISSUER_O, TLS_ISSUER_OU, TLS_TRUST_FIELDS
 };
 
-/* A file, as it is: PEM with any number of certificates or revocation lists in
- * it, or one in DER. */
+/* A file, as it is: certificates in any format of cert/bundle.h, or PEM with any
+ * number of revocation lists in it, or one in DER. */
 struct tls_blob {
 	void *p;
 	size_t n;
-	char *name;			/* for messages */
+	char *name;			/* for messages; NULL: none */
 	bool among_others;		/* may hold nothing of the kind */
 };
 

@@ -635,6 +635,71 @@ test_a_directory_of_cas(void **state)
 	free(crl);
 }
 
+static int
+anchors_of(const void *p, size_t n, unsigned *ret)
+{
+	static char name[] = "cas";
+	struct tls_blob blob = {(void *)(uintptr_t)p, n, name, false};
+	struct tls_trust_spec spec = {.of_clients = true, .ca = &blob,
+	    .ca_n = 1};
+	struct tls_trust_info info;
+	struct tls_trust *t = NULL;
+	int r = tls_trust_new(&spec, why, &t);
+
+	if (r == 0) {
+		tls_trust_info(t, &info);
+		*ret = info.anchors;
+		tls_trust_unref(&t);
+	}
+	return r;
+}
+
+static void
+expect_anchors(const void *p, size_t n, unsigned wanted)
+{
+	unsigned have = 0;
+
+	if (anchors_of(p, n, &have) != 0)
+		fail_msg("%s", why);
+	assert_int_equal(have, wanted);
+}
+
+/* Every format that a server's own certificate may have. */
+static void
+test_cas_in_every_format(void **state)
+{
+	char text[16384], wide[2 * 4096];
+	gnutls_pkcs7_t p7;
+	gnutls_datum_t d;
+	unsigned n;
+
+	(void)state;
+	assert_int_equal(gnutls_pkcs7_init(&p7), 0);
+	assert_int_equal(gnutls_pkcs7_set_crt(p7, ca.crt), 0);
+	assert_int_equal(gnutls_pkcs7_set_crt(p7, ca_b.crt), 0);
+	assert_int_equal(gnutls_pkcs7_export2(p7, GNUTLS_X509_FMT_PEM, &d), 0);
+	expect_anchors(d.data, d.size, 2);
+	gnutls_free(d.data);
+	assert_int_equal(gnutls_pkcs7_export2(p7, GNUTLS_X509_FMT_DER, &d), 0);
+	expect_anchors(d.data, d.size, 2);
+	gnutls_free(d.data);
+	gnutls_pkcs7_deinit(p7);
+	assert_true(ca.pem_n < sizeof(wide) / 2);
+	for (size_t i = 0; i < ca.pem_n; i++) {
+		wide[2 * i] = ca.pem[i];
+		wide[2 * i + 1] = '\0';
+	}
+	expect_anchors(wide, 2 * ca.pem_n, 1);
+	(void)snprintf(text, sizeof(text), "\xef\xbb\xbfthe authority\r\n%s"
+	    "-----BEGIN ENCRYPTED PRIVATE KEY-----\nnobody reads\n"
+	    "-----END ENCRYPTED PRIVATE KEY-----\n%s%s", ca.pem, ca.pem,
+	    ca_b.pem);
+	expect_anchors(text, strlen(text), 2);
+	assert_int_equal(anchors_of(ca.key_pem, ca.key_n, &n), -EINVAL);
+	assert_string_equal(why, "cas: a private key, but there is no "
+	    "certificate in it");
+}
+
 static void
 test_allocation_failures(void **state)
 {
@@ -695,6 +760,7 @@ main(void)
 		cmocka_unit_test(
 		    test_a_fingerprint_that_goes_takes_its_channel_along),
 		cmocka_unit_test(test_a_directory_of_cas),
+		cmocka_unit_test(test_cas_in_every_format),
 		cmocka_unit_test(test_allocation_failures),
 	};
 
