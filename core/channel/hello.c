@@ -106,12 +106,10 @@ check(struct channel *c, const char *endpoint, enum store_cred_kind kind,
     const uint8_t value[32])
 {
 	struct identity_proof p = { .kind = kind };
-	char address[ADDR_TEXT_SIZE];
 
 	memcpy(p.value, value, sizeof(p.value));
-	channel_address(c, address);
 	return identity_check(c->owner->shared.identity, endpoint, &p,
-	    address, &c->pre->credential);
+	    &c->pre->credential);
 }
 
 /* What a certificate proves; wss-safe needs the extended master secret, without
@@ -173,7 +171,6 @@ static int
 judge_signature(struct channel *c, const struct channel_hello *h)
 {
 	uint8_t text[ED25519_HELLO_MAX], sha256[32];
-	char address[ADDR_TEXT_SIZE];
 	size_t n;
 	int r;
 
@@ -183,10 +180,6 @@ judge_signature(struct channel *c, const struct channel_hello *h)
 	n = ed25519_hello(c->pre->challenge, h->bound ? c->pre->exporter :
 	    NULL, h->endpoint, text);
 	r = ed25519_verify(h->public_key, text, n, h->signature);
-	if (r == -EACCES) {
-		channel_address(c, address);
-		identity_failed(c->owner->shared.identity, address);
-	}
 	if (r == 0)
 		r = digest_sha256(h->public_key, ED25519_KEY, sha256);
 	if (r != 0)
@@ -206,10 +199,11 @@ judge_key(struct channel *c, const struct channel_hello *h)
 	    h->public_key);
 }
 
+/* What the store or the mode refuses is an enrolment, and counted as one. */
 static int
-judge_enrolment(struct channel *c, const struct channel_hello *h)
+judge_enrolment(struct channel *c, const struct channel_hello *h,
+    const char *address, bool *ret_counted)
 {
-	char address[ADDR_TEXT_SIZE];
 	struct hello_wait *w;
 	int r = 0;
 
@@ -224,14 +218,15 @@ judge_enrolment(struct channel *c, const struct channel_hello *h)
 		return r;
 	if ((w = wait_new(c)) == NULL)
 		return -ENOMEM;
-	channel_address(c, address);
+	*ret_counted = true;
 	return waits(c, w, identity_enrol(c->owner->shared.identity,
 	    h->endpoint, h->token, h->public_key, address, &w->op,
 	    &c->pre->credential));
 }
 
 static int
-judge(struct channel *c, const struct channel_hello *h)
+judge(struct channel *c, const struct channel_hello *h, const char *address,
+    bool *ret_counted)
 {
 	switch (h->method) {
 	case AUTH_CERTIFICATE:
@@ -241,11 +236,32 @@ judge(struct channel *c, const struct channel_hello *h)
 	case AUTH_KEY:
 		return judge_key(c, h);
 	case AUTH_ENROL:
-		return judge_enrolment(c, h);
+		return judge_enrolment(c, h, address, ret_counted);
 	case AUTH_NONE:
 		break;
 	}
 	return -EACCES;
+}
+
+/* Every attempt costs the same, whatever is wrong with it.  Only tokens can be
+ * guessed, so they alone count against the identity, too. */
+static int
+attempt(struct channel *c, const struct channel_hello *h)
+{
+	const char *guessed = h->method == AUTH_TOKEN ? h->endpoint : NULL;
+	struct identity *in = c->owner->shared.identity;
+	char address[ADDR_TEXT_SIZE];
+	bool counted = false;
+	int r;
+
+	channel_address(c, address);
+	r = identity_may_try(in, guessed, address);
+	if (r != 0)
+		return r;
+	r = judge(c, h, address, &counted);
+	if (r == -EACCES && !counted)
+		identity_failed(in, guessed, address);
+	return r;
 }
 
 static char *
@@ -282,7 +298,7 @@ channel_authenticate(struct channel *c, const struct channel_hello *h)
 		return -ENOMEM;
 	}
 	pre->asked = true;
-	pre->verdict = judge(c, h);
+	pre->verdict = attempt(c, h);
 	if (pre->verdict != HELLO_WAITS)
 		channel_todo_add(c, TODO_AUTHENTICATED);
 	return 0;

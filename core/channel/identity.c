@@ -360,52 +360,54 @@ note_use(struct identity *in, uint64_t number, int64_t at_ms)
 		mem_free(u);
 }
 
-static bool
-throttled(struct identity *in, const char *endpoint, bool guessable,
-    const char *address, uint64_t now)
+int
+identity_may_try(struct identity *in, const char *guessed,
+    const char *address)
 {
+	uint64_t now = clock_mono_ms();
+	int r = 0;
+
+	(void)pthread_mutex_lock(&in->lock);
 	if (throttle_full(&in->addresses, address,
 	    in->rules.failures_address, now)) {
 		atomic_fetch_add(&in->throttled_address, 1);
-		return true;
-	}
-	if (guessable && throttle_full(&in->identities, endpoint,
+		r = -EDQUOT;
+	} else if (guessed != NULL && throttle_full(&in->identities, guessed,
 	    in->rules.failures_identity, now)) {
 		atomic_fetch_add(&in->throttled_identity, 1);
-		return true;
+		r = -EDQUOT;
 	}
-	return false;
+	(void)pthread_mutex_unlock(&in->lock);
+	return r;
 }
 
-static void
-count_failure(struct identity *in, const char *endpoint, const char *address,
-    uint64_t now)
+void
+identity_failed(struct identity *in, const char *guessed,
+    const char *address)
 {
+	uint64_t now = clock_mono_ms();
+
 	atomic_fetch_add(&in->refused, 1);
+	(void)pthread_mutex_lock(&in->lock);
 	throttle_count(&in->addresses, address, in->rules.failures_address,
 	    now);
-	if (endpoint != NULL)
-		throttle_count(&in->identities, endpoint,
+	if (guessed != NULL)
+		throttle_count(&in->identities, guessed,
 		    in->rules.failures_identity, now);
+	(void)pthread_mutex_unlock(&in->lock);
 }
 
 int
 identity_check(struct identity *in, const char *endpoint,
-    const struct identity_proof *p, const char *address, uint64_t *ret_number)
+    const struct identity_proof *p, uint64_t *ret_number)
 {
-	bool guessable = p->kind == STORE_CRED_TOKEN, note = false;
 	int64_t wall = clock_wall_ms();
-	uint64_t now = clock_mono_ms();
 	struct credential *c = NULL;
-	int r = -EDQUOT;
+	bool note = false;
+	int r;
 
 	(void)pthread_mutex_lock(&in->lock);
-	if (!throttled(in, endpoint, guessable, address, now)) {
-		r = decide(in, endpoint, p, wall, ret_number, &c);
-		if (r == -EACCES)
-			count_failure(in, guessable ? endpoint : NULL,
-			    address, now);
-	}
+	r = decide(in, endpoint, p, wall, ret_number, &c);
 	if (c != NULL && wall - c->used_ms > USED_EVERY_MS) {
 		c->used_ms = wall;
 		note = true;
@@ -414,14 +416,6 @@ identity_check(struct identity *in, const char *endpoint,
 	if (note)
 		note_use(in, *ret_number, wall);
 	return r;
-}
-
-void
-identity_failed(struct identity *in, const char *address)
-{
-	(void)pthread_mutex_lock(&in->lock);
-	count_failure(in, NULL, address, clock_mono_ms());
-	(void)pthread_mutex_unlock(&in->lock);
 }
 
 static bool

@@ -64,16 +64,23 @@ struct identity_proof {
  * their contents.  All are below 2^40, for an endpoint keeps no more bits. */
 #define IDENTITY_FILE_BIT ((uint64_t)1 << 39)
 /*
+ * Before anything of an attempt is looked at.  guessed: the endpoint whose token
+ * it may be, or NULL.  -EDQUOT: too many failures from `address`, or for that
+ * endpoint, lately.
+ */
+int identity_may_try(struct identity *, const char *guessed,
+    const char *address);
+/* It was refused, whatever was wrong with it. */
+void identity_failed(struct identity *, const char *guessed,
+    const char *address);
+/*
  * 0: it is one of endpoint's, not expired, not revoked, and the endpoint is
  * active; *ret_number for identity_holds() and revocation.  -EACCES otherwise,
  * in the same time; -EINPROGRESS it waits for approval with this very key;
- * -EDQUOT too many failures from `address` or for `endpoint` lately (the proof
- * was not looked at); -ENOENT a certificate that is new: see identity_vouch().
+ * -ENOENT a certificate that is new: see identity_vouch().
  */
 int identity_check(struct identity *, const char *endpoint,
-    const struct identity_proof *, const char *address, uint64_t *ret_number);
-/* A proof that did not even verify (a wrong signature): counts like a refusal. */
-void identity_failed(struct identity *, const char *address);
+    const struct identity_proof *, uint64_t *ret_number);
 /* What a device said of itself when it was let in, and where it came from (without
  * the port): stored when there is time, if it is not what is stored.  listener may
  * be NULL. */

@@ -852,6 +852,17 @@ def test_throttle(scene):
         stays_out(d, 'e2', enrol('e2', key, token=one), TOO_MANY,
                   source=third)
         comes(d, 'e2', enrol('e2', key, token=one), source=near).close()
+    fourth = '127.0.0.4'
+    for auth in ({'method': 'token', 'token': 'short'},
+                 {'method': 'token', 'token': 'long' * 200},
+                 {'method': 'token', 'token': 'short'},
+                 {'method': 'mtls'},
+                 {'method': 'mtls'}, {'method': 'mtls'}):
+        stays_out(d, 'b' if auth['method'] == 'mtls' else 'c',
+                  lambda nonce, auth=auth: auth, source=fourth)
+    stays_out(d, 'c', 'short', TOO_MANY, source=fourth)
+    stays_out(d, 'b', tokens['b'], TOO_MANY, source=fourth)
+    stays_out(d, 'c', 'short', TOO_MANY, source='127.0.0.5')
     again(d)            # is not kept, and nobody is worse off for that
     comes(d, 'a', tokens['a'], source=far).close()
     comes(d, 'b', tokens['b'], source=far).close()

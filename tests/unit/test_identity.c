@@ -939,6 +939,37 @@ wrong_tokens_are_looked_at_so_often_and_keys_always(void **state)
 	assert_int_equal(figures().throttled_address, 1);
 }
 
+/* From one address: three, then not even what is right. */
+static void
+count_of(const struct test_cert *cert, const char *line)
+{
+	struct identity_rules r = rules;
+	uint64_t before = figures().refused;
+
+	rig_advance(&rig, 120000);	/* the buckets are empty again */
+	r.failures_address = 3;
+	identity_set_rules(rig.identity, &r);
+	for (int i = 0; i < 3; i++) {
+		dial(&client, cert != NULL ? RIG_TLS13 : NULL, cert);
+		assert_true(rig_send_text(&client, line));
+		rig_expect_text(&client, "no -13");
+	}
+	dial(&client, NULL, NULL);
+	assert_true(rig_send_text(&client, "hello dev-1 " RIG_TOKEN));
+	rig_expect_text(&client, "no -122");
+	assert_int_equal(figures().refused - before, 3);
+}
+
+static void
+whatever_is_wrong_with_an_attempt_it_counts(void **state)
+{
+	(void)state;
+	count_of(NULL, "hello dev-1 short");
+	count_of(NULL, "hello dev-1 wrong-wrong-wrong-wrong");
+	count_of(NULL, "cert dev-1");			/* none shown */
+	count_of(&rig.device, "cert dev-2");		/* somebody else's */
+}
+
 static void
 a_bucket_fills_leaks_and_is_nobody_elses(void **state)
 {
@@ -1021,6 +1052,7 @@ main(void)
 		TEST(who_waits_is_let_in_by_a_one_time_token),
 		TEST(a_hello_like_the_last_one_writes_nothing),
 		TEST(wrong_tokens_are_looked_at_so_often_and_keys_always),
+		TEST(whatever_is_wrong_with_an_attempt_it_counts),
 		cmocka_unit_test(a_bucket_fills_leaks_and_is_nobody_elses),
 		TEST(memory_may_run_out_at_any_point),
 	};
