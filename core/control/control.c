@@ -528,12 +528,28 @@ struct setting {
 	const struct control_rules *rules;
 };
 
+/* Who waits for what he may not see any more, as streams do, is let go. */
+static void
+judge_again(struct client *cl)
+{
+	const struct exchange *x = cl->x;
+
+	cl->role = roles_of_peer(&cl->control->rules, cl->watch.fd, &cl->uid);
+	if (x != NULL && x->route != NULL && cl->role < x->route->role)
+		(void)shutdown(cl->watch.fd, SHUT_RDWR);
+}
+
 static void
 set_rules(void *arg)
 {
 	struct setting *s = arg;
+	struct control *c = s->c;
+	struct list *it;
 
-	s->c->rules = *s->rules;
+	c->rules = *s->rules;
+	LIST_FOREACH(it, &c->clients)
+		judge_again(CT_CONTAINER(it, struct client, link));
+	control_kick(c);
 }
 
 void

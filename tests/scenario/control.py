@@ -733,6 +733,47 @@ def test_roles(scene):
     d.stop()
 
 
+def test_role_is_lost(scene):
+    """who is taken off the list has lost it on open connections, too"""
+    if os.geteuid() != 0:
+        raise Skip('needs root')
+    d = start(scene)
+    open_way(d)
+
+    def lists(**who):
+        d.configure({'control': {'operators': None, 'viewers': None, **who}})
+        d.control.post('/v1/reload')
+    lists(operators='nobody')
+    os.seteuid(pwd.getpwnam('nobody').pw_uid)
+    try:
+        other = Control(d)
+        other.get('/v1/status')
+        stream = other.events()
+    finally:
+        os.seteuid(0)
+    other.post('/v1/endpoints', {'id': 'a1'})
+    stream.expect('endpoint.unlinked', 'a1')
+    lists()
+    refused(lambda: other.post('/v1/endpoints', {'id': 'a2'}), 403,
+            'forbidden')
+    equal(other.get('/v1/endpoints/a1')['id'], 'a1', 'a viewer')
+    d.control.post('/v1/endpoints', {'id': 'a3'})
+    stream.expect('endpoint.unlinked', 'a3')
+    lists(viewers='root')
+    refused(lambda: other.get('/v1/status'), 403, 'forbidden')
+    try:
+        while True:
+            stream.next()
+    except (EOFError, OSError):
+        pass
+    d.control.post('/v1/endpoints', {'id': 'a4'})
+    lists(operators='nobody')
+    equal(other.post('/v1/endpoints', {'id': 'a5'})['id'], 'a5')
+    other.close()
+    d.control.close()
+    d.stop()
+
+
 def test_not_for_devices(scene):
     """nothing of the control socket answers on a device listener"""
     d = scene.daemon(conf={'listener.plain': {'address': '127.0.0.1:0',
