@@ -283,6 +283,8 @@ options_store(const struct conf *conf, struct store_opts *ret)
 		.telemetry_rows = conf_uint(conf, "store", "telemetry_rows"),
 		.telemetry_bytes = conf_size(conf, "store",
 		    "telemetry_size"),
+		.telemetry_share = (unsigned)conf_uint(conf, "store",
+		    "telemetry_share"),
 		.telemetry_age_ms = conf_ms(conf, "store", "telemetry_age"),
 		.commands_age_ms = conf_ms(conf, "store", "commands_age")
 	};

@@ -24,6 +24,9 @@ struct store_db {
 		const char *text;
 		sqlite3_stmt *stmt;
 	} kept[DB_STATEMENTS];
+	/* What one endpoint may have of the log; 0: as much as there is. */
+	uint64_t share_rows, share_bytes;
+	uint64_t pruned;		/* for that, in this transaction */
 };
 
 /* 0 for OK, ROW and DONE; -EAGAIN held by another program, -EROFS, -ENOSPC, -EIO,

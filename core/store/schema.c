@@ -68,6 +68,26 @@ static const char *const steps[] = {
 	    " run SET telemetry_rows = telemetry_rows - 1, telemetry_bytes ="
 	    " telemetry_bytes - length(CAST(OLD.json AS BLOB)); END;"
 	"CREATE INDEX command_done ON command (changed_ms) WHERE state >= 2;",
+	/* 3: 2026-11: what each endpoint has of the log, and up to where some of
+	 * it was cut off before its time. */
+	"ALTER TABLE endpoint ADD COLUMN"
+	    " telemetry_rows INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE endpoint ADD COLUMN"
+	    " telemetry_bytes INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE endpoint ADD COLUMN"
+	    " telemetry_cut INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE run ADD COLUMN telemetry_cut INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE endpoint SET (telemetry_rows, telemetry_bytes) = (SELECT"
+	    " count(*), ifnull(sum(length(CAST(json AS BLOB))), 0)"
+	    " FROM telemetry WHERE telemetry.endpoint = endpoint.id);"
+	"CREATE TRIGGER telemetry_to AFTER INSERT ON telemetry BEGIN UPDATE"
+	    " endpoint SET telemetry_rows = telemetry_rows + 1,"
+	    " telemetry_bytes = telemetry_bytes +"
+	    " length(CAST(NEW.json AS BLOB)) WHERE id = NEW.endpoint; END;"
+	"CREATE TRIGGER telemetry_from AFTER DELETE ON telemetry BEGIN UPDATE"
+	    " endpoint SET telemetry_rows = telemetry_rows - 1,"
+	    " telemetry_bytes = telemetry_bytes -"
+	    " length(CAST(OLD.json AS BLOB)) WHERE id = OLD.endpoint; END;",
 };
 #define STEPS (int64_t)(sizeof(steps) / sizeof(steps[0]))
 

@@ -109,6 +109,19 @@ open_database(struct store *s, char *why)
 	return r;
 }
 
+static void
+share(struct store *s)
+{
+	const struct store_opts *o = &s->opts;
+
+	if (o->telemetry_share == 0 || o->telemetry_share >= 100)
+		return;
+	s->db.share_rows = o->telemetry_rows * o->telemetry_share / 100;
+	s->db.share_bytes = o->telemetry_bytes * o->telemetry_share / 100;
+	if (s->db.share_rows == 0)
+		s->db.share_rows = 1;
+}
+
 int
 store_open(const struct store_opts *o, char *why, struct store **ret)
 {
@@ -126,6 +139,7 @@ store_open(const struct store_opts *o, char *why, struct store **ret)
 	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&s->wake, &mono);
 	(void)pthread_condattr_destroy(&mono);
+	share(s);
 	s->path = mem_strdup(o->path);
 	if (s->path == NULL)
 		goto no_memory;
@@ -310,8 +324,10 @@ commit(struct store *s)
 static int
 transact(struct store *s, struct store_job *first, bool flush)
 {
-	int r = run_all(s, first);
+	int r;
 
+	s->db.pruned = 0;
+	r = run_all(s, first);
 	if (r == 0 && flush)
 		r = s->flusher.collect(s->flusher.ctx, &s->db);
 	if (r == 0)
@@ -319,7 +335,7 @@ transact(struct store *s, struct store_job *first, bool flush)
 	if (r == 0)
 		r = commit(s);
 	if (r == 0) {
-		s->stat_pruned += s->pruned;
+		s->stat_pruned += s->pruned + s->db.pruned;
 	} else {
 		if (!lost(s))
 			(void)db_exec(&s->db, "ROLLBACK");

@@ -28,6 +28,8 @@ struct store_opts {
 	size_t queue_jobs, queue_bytes;	/* that may wait */
 	uint32_t flush_ms;		/* of what was only nudged */
 	uint64_t telemetry_rows, telemetry_bytes;	/* kept at most */
+	unsigned telemetry_share;	/* percent of both that one endpoint may
+					 * have; 0: all */
 	uint64_t telemetry_age_ms;
 	uint64_t commands_age_ms;	/* finished ones are kept for */
 	uint64_t epoch;

@@ -24,6 +24,77 @@ store_telemetry_last(struct store_db *db, const char *endpoint,
 	return r;
 }
 
+/* How much of the log is over these limits; endpoint NULL: of all of it. */
+static int
+excess(struct store_db *db, const char *endpoint, uint64_t rows,
+    uint64_t bytes, int64_t *ret_rows, int64_t *ret_bytes)
+{
+	sqlite3_stmt *s;
+	int r = endpoint == NULL ? db_query(db, &s,
+	    "SELECT telemetry_rows - ?, telemetry_bytes - ? FROM run", "ii",
+	    (int64_t)rows, (int64_t)bytes) : db_query(db, &s,
+	    "SELECT telemetry_rows - ?, telemetry_bytes - ? FROM endpoint"
+	    " WHERE id = ?", "iit", (int64_t)rows, (int64_t)bytes, endpoint);
+
+	if (r != 0)
+		return r;
+	r = db_next(s);
+	if (r > 0) {
+		*ret_rows = db_int(s, 0);
+		*ret_bytes = db_int(s, 1);
+	}
+	db_end(s);
+	return r > 0 ? 0 : r == 0 ? -EILSEQ : r;
+}
+
+static int
+cut(struct store_db *db, const char *endpoint, int64_t last)
+{
+	int r = db_run(db, "DELETE FROM telemetry WHERE endpoint = ?"
+	    " AND cursor <= ?", "ti", endpoint, last);
+
+	if (r == 0)
+		r = db_run(db, "UPDATE endpoint SET telemetry_cut = ?"
+		    " WHERE id = ?", "it", last, endpoint);
+	return r != 0 ? r : db_run(db, "UPDATE run SET telemetry_cut ="
+	    " max(telemetry_cut, ?)", "i", last);
+}
+
+/* Whoever has more than its share loses its own oldest, not those of others; what
+ * has just come is kept. */
+static int
+keep_share(struct store_db *db, const char *endpoint, uint64_t newest)
+{
+	int64_t rows_over, bytes_over, last = 0;
+	uint64_t n = 0;
+	sqlite3_stmt *s;
+	int r;
+
+	if (db->share_rows == 0)
+		return 0;
+	r = excess(db, endpoint, db->share_rows, db->share_bytes, &rows_over,
+	    &bytes_over);
+	if (r != 0 || (rows_over <= 0 && bytes_over <= 0))
+		return r;
+	r = db_query(db, &s, "SELECT cursor, length(CAST(json AS BLOB))"
+	    " FROM telemetry WHERE endpoint = ? AND cursor < ?"
+	    " ORDER BY cursor LIMIT ?", "tii", endpoint, (int64_t)newest,
+	    (int64_t)PRUNE_ROWS);
+	if (r != 0)
+		return r;
+	while ((rows_over > 0 || bytes_over > 0) && (r = db_next(s)) > 0) {
+		last = db_int(s, 0);
+		rows_over--;
+		bytes_over -= db_int(s, 1);
+		n++;
+	}
+	db_end(s);
+	if (r < 0 || n == 0)
+		return r < 0 ? r : 0;
+	db->pruned += n;
+	return cut(db, endpoint, last);
+}
+
 int
 store_telemetry_put(struct store_db *db, const char *endpoint, uint64_t seq,
     uint64_t after, int64_t now_ms, const char *json, size_t n, uint64_t *ret_last,
@@ -50,28 +121,7 @@ store_telemetry_put(struct store_db *db, const char *endpoint, uint64_t seq,
 		return r;
 	*ret_last = seq;
 	*ret_cursor = db_last_row(db);
-	return 0;
-}
-
-/* How much the log is over its limits. */
-static int
-excess(struct store_db *db, uint64_t rows, uint64_t bytes, int64_t *ret_rows,
-    int64_t *ret_bytes)
-{
-	sqlite3_stmt *s;
-	int r = db_query(db, &s,
-	    "SELECT telemetry_rows - ?, telemetry_bytes - ? FROM run", "ii",
-	    (int64_t)rows, (int64_t)bytes);
-
-	if (r != 0)
-		return r;
-	r = db_next(s);
-	if (r > 0) {
-		*ret_rows = db_int(s, 0);
-		*ret_bytes = db_int(s, 1);
-	}
-	db_end(s);
-	return r > 0 ? 0 : r == 0 ? -EILSEQ : r;
+	return keep_share(db, endpoint, *ret_cursor);
 }
 
 int
@@ -81,7 +131,7 @@ telemetry_prune(struct store_db *db, uint64_t rows, uint64_t bytes,
 	int64_t rows_over, bytes_over, last = 0;
 	unsigned n = 0;
 	sqlite3_stmt *s;
-	int r = excess(db, rows, bytes, &rows_over, &bytes_over);
+	int r = excess(db, NULL, rows, bytes, &rows_over, &bytes_over);
 
 	if (r != 0)
 		return r;
@@ -113,13 +163,20 @@ store_telemetry_read(struct store_db *db, const char *endpoint,
     bool (*fn)(void *, const struct store_telemetry *), void *ctx)
 {
 	struct store_telemetry t;
-	int64_t oldest;
+	int64_t oldest, gone = 0;
 	sqlite3_stmt *s;
 	int r = db_number(db, &oldest,
 	    "SELECT ifnull((SELECT min(cursor) FROM telemetry), 1 + ifnull("
 	    "(SELECT seq FROM sqlite_sequence WHERE name = 'telemetry'), 0))",
 	    "");
 
+	if (r == 0)
+		r = endpoint == NULL ? db_number(db, &gone,
+		    "SELECT telemetry_cut FROM run", "") : db_number(db,
+		    &gone, "SELECT telemetry_cut FROM endpoint WHERE id = ?",
+		    "t", endpoint);
+	if (r == -ENOENT)		/* nobody has that id */
+		r = 0;
 	if (r != 0)
 		return r;
 	r = endpoint == NULL ? db_query(db, &s, "SELECT cursor, endpoint, seq,"
@@ -131,7 +188,7 @@ store_telemetry_read(struct store_db *db, const char *endpoint,
 	    (int64_t)after, (int64_t)limit);
 	if (r != 0)
 		return r;
-	*ret_oldest = (uint64_t)oldest;
+	*ret_oldest = (uint64_t)(gone < oldest ? oldest : gone + 1);
 	while ((r = db_next(s)) > 0) {
 		t = (struct store_telemetry){
 			.cursor = (uint64_t)db_int(s, 0),

@@ -27,8 +27,8 @@ struct store_telemetry {
 	const char *json;		/* an array */
 };
 /* Those behind `after`, of one endpoint or (NULL) of all.  *ret_oldest: the first
- * cursor that is still kept (of an empty log: the next one), so that a reader sees
- * what was cut off. */
+ * cursor from which on nothing of that was cut off (of an empty log: the next one),
+ * so that a reader sees what he misses. */
 int store_telemetry_read(struct store_db *, const char *endpoint,
     uint64_t after, unsigned limit, uint64_t *ret_oldest,
     bool (*fn)(void *, const struct store_telemetry *), void *ctx);

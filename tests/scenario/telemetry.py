@@ -9,12 +9,13 @@ import sys
 
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
+from control import Control  # noqa: E402
 from harness import (Closed, Device, Failure, check, equal,  # noqa: E402
                      main)
 
 
-def start(scene):
-    d = scene.daemon()
+def start(scene, **conf):
+    d = scene.daemon(conf=conf)
     for endpoint in ('dev', 'other'):
         d.token(endpoint)
     d.start()
@@ -62,6 +63,26 @@ def test_stored_once(scene):
     d.stop()
     equal(rows(d, 'SELECT seq, json FROM telemetry ORDER BY cursor'),
           [(1, '[1]'), (5, '[{"t":21.5}]')])
+
+
+def test_share(scene):
+    """one device that talks too much loses its own, and nobody else's"""
+    d = start(scene, store={'telemetry_rows': '50'})
+    control = Control(d)
+    quiet, loud = Device(d, 'dev'), Device(d, 'other')
+    put(quiet, 1, ['precious'])
+    for seq in range(1, 81):
+        put(loud, seq)
+    answer = control.get('/v1/telemetry', endpoint='dev')
+    equal([e['data'] for e in answer['telemetry']], [['precious']])
+    equal(answer['missed'], False)
+    answer = control.get('/v1/telemetry', endpoint='other')
+    equal([e['seq'] for e in answer['telemetry']], [76, 77, 78, 79, 80])
+    equal(answer['missed'], True)
+    equal(control.get('/v1/telemetry')['missed'], True)
+    equal(loud.call('telemetry', {'seq': 5, 'data': []}), {'stored': 80})
+    control.close()
+    d.stop()
 
 
 def test_kill(scene):

@@ -377,6 +377,60 @@ the_log_keeps_exactly_what_its_limits_say(void **state)
 	store_free(&s);
 }
 
+static int
+put_one_of_x(struct store_db *db, void *arg)
+{
+	uint64_t stored, cursor;
+
+	(void)arg;
+	return store_telemetry_put(db, "x", 1, 0, 1000, "[\"precious\"]", 12,
+	    &stored, &cursor);
+}
+
+static void
+who_talks_too_much_loses_his_own(void **state)
+{
+	struct store_opts o = store_rig_options();
+	uint64_t seq[2] = { 0, 80 };
+	struct store_stats stats;
+	struct store *s;
+	struct log l;
+
+	(void)state;
+	o.telemetry_rows = 50;
+	o.telemetry_share = 20;
+	s = store_rig_open(&o);
+	assert_int_equal(store_start(s), 0);
+	assert_int_equal(store_call(s, store_rig_admit, NAME("dev")), 0);
+	assert_int_equal(store_call(s, store_rig_admit, NAME("x")), 0);
+	assert_int_equal(store_call(s, put_one_of_x, NULL), 0);
+	assert_int_equal(store_call(s, put_some, seq), 0);
+	store_stats(s, &stats);
+	assert_int_equal(stats.pruned, 70);
+	store_free(&s);
+	o.telemetry_rows = 1000;
+	o.telemetry_bytes = 250;		/* 20 %: five messages */
+	s = store_rig_open(&o);
+	l = log_of(store_reader(s), "x");
+	assert_int_equal(l.rows, 1);
+	assert_int_equal(l.oldest, 1);		/* nothing is missed of it */
+	l = log_of(store_reader(s), "dev");
+	assert_int_equal(l.rows, 10);
+	assert_int_equal(l.oldest, 72);
+	assert_int_equal(log_of(store_reader(s), NULL).oldest, 72);
+	assert_int_equal(store_start(s), 0);
+	seq[1] = 1;
+	assert_int_equal(store_call(s, put_some, seq), 0);
+	store_free(&s);
+	s = store_rig_open(&o);
+	l = log_of(store_reader(s), "dev");
+	assert_int_equal(l.rows, 5);
+	assert_int_equal(l.last, 82);
+	assert_int_equal(store_endpoint_forget(store_reader(s), "dev"), 0);
+	assert_int_equal(log_of(store_reader(s), NULL).rows, 1);
+	store_free(&s);
+}
+
 static void
 an_older_database_is_brought_up_to_date(void **state)
 {
@@ -396,6 +450,11 @@ an_older_database_is_brought_up_to_date(void **state)
 	    "DROP TRIGGER telemetry_out; DROP INDEX command_done;"
 	    "ALTER TABLE run DROP COLUMN telemetry_rows;"
 	    "ALTER TABLE run DROP COLUMN telemetry_bytes;"
+	    "DROP TRIGGER telemetry_to; DROP TRIGGER telemetry_from;"
+	    "ALTER TABLE run DROP COLUMN telemetry_cut;"
+	    "ALTER TABLE endpoint DROP COLUMN telemetry_rows;"
+	    "ALTER TABLE endpoint DROP COLUMN telemetry_bytes;"
+	    "ALTER TABLE endpoint DROP COLUMN telemetry_cut;"
 	    "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_close(sql), SQLITE_OK);
 	o.telemetry_rows = 2;
@@ -565,6 +624,7 @@ main(void)
 		TEST(the_first_outcome_counts),
 		TEST(commands_are_listed_in_their_order),
 		TEST(only_finished_commands_are_forgotten_with_time),
+		TEST(who_talks_too_much_loses_his_own),
 		TEST(an_older_database_is_brought_up_to_date),
 		TEST(the_log_keeps_exactly_what_its_limits_say),
 		TEST(a_number_beyond_what_is_kept_is_refused),
