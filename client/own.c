@@ -40,7 +40,8 @@ client_own_read(const struct cleat_client_opts *o, char *why,
 	if (r == 0)
 		r = gather(o, b, why);
 	if (r == 0)
-		r = cert_chain_all(b, (int64_t)time(NULL), 1, why, &chain, &n);
+		r = cert_chain_all(b, NULL, (int64_t)time(NULL), 1, why,
+		    &chain, &n);
 	if (r == 0)
 		r = cert_chain_pem(&chain, ret_chain);
 	if (r == 0)

@@ -231,7 +231,7 @@ say_sent(struct probe *p, char *why)
 	if (r == 0)
 		r = gather(p, b, why);
 	if (r == 0)
-		r = cert_chain_build(b, NULL, clock_wall_ms() / 1000, why,
+		r = cert_chain_build(b, NULL, NULL, clock_wall_ms() / 1000, why,
 		    &chain);
 	for (size_t i = 0; r == 0 && i < b->certs_n; i++)
 		describe(p, &b->certs[i], i + 1, b->certs_n);
@@ -297,7 +297,7 @@ probe_own(struct probe *p)
 		r = cert_bundle_add(b, p->opts.cert_file, chain.p, chain.n,
 		    NULL, why);
 	if (r == 0)
-		r = cert_chain_build(b, NULL, spec.now_s, why, &ch);
+		r = cert_chain_build(b, NULL, NULL, spec.now_s, why, &ch);
 	if (r == 0)
 		r = cert_check(&ch, &spec, f);
 	if (r != 0)

@@ -6,6 +6,7 @@
  */
 #include "cert/check.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@
 #include "cert/describe.h"
 
 #define DAY_S 86400
+#define EXTENSIONS_MAX 64
+#define NAME_SIZE 256
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_SLOW 4096
 #define EC_BITS_MIN 256
@@ -36,12 +39,25 @@ struct checking {
 	struct cert_findings *to;
 };
 
-static void __attribute__((format(printf, 5, 6)))
-found(struct checking *c, const char *check, enum cert_level level,
+/* A place for one, behind those that are as bad; NULL when there is none. */
+static struct cert_finding *
+place(struct cert_findings *to, enum cert_level level)
+{
+	size_t at = to->n;
+
+	if (at == CERT_FINDINGS_MAX && to->f[--at].level >= level)
+		return NULL;
+	to->n = at + 1;
+	for (; at > 0 && to->f[at - 1].level < level; at--)
+		to->f[at] = to->f[at - 1];
+	return &to->f[at];
+}
+
+void
+cert_found(struct cert_findings *to, const char *check, enum cert_level level,
     const struct cert_item *it, const char *fmt, ...)
 {
-	struct cert_findings *to = c->to;
-	struct cert_finding *f = &to->f[to->n];
+	struct cert_finding *f = place(to, level);
 	struct cert_facts facts;
 	const char *cn = "";
 	va_list ap;
@@ -49,7 +65,7 @@ found(struct checking *c, const char *check, enum cert_level level,
 
 	to->errors += level == CERT_ERROR;
 	to->warnings += level == CERT_WARNING;
-	if (to->n == CERT_FINDINGS_MAX)
+	if (f == NULL)
 		return;
 	if (cert_describe(it->crt, &facts) == 0)
 		cn = facts.subject.cn[0] != '\0' ? facts.subject.cn :
@@ -64,31 +80,58 @@ found(struct checking *c, const char *check, enum cert_level level,
 	va_end(ap);
 	f->check = check;
 	f->level = level;
-	to->n++;
 }
 
 /* ---- key ----------------------------------------------------------------- */
 
-/* A signature that the leaf verifies: the two belong together, and the key is
- * able to sign. */
-static void
-check_key(struct checking *c)
+/* What the key is able to sign with: RSA-PSS keys may be for one hash alone
+ * (RFC 4055 3.1). */
+static gnutls_sign_algorithm_t
+algorithm(gnutls_pubkey_t pub)
+{
+	int pk = gnutls_pubkey_get_pk_algorithm(pub, NULL);
+	gnutls_digest_algorithm_t hash = GNUTLS_DIG_SHA256, only;
+	gnutls_x509_spki_t spki = NULL;
+	unsigned salt;
+
+	if (pk == GNUTLS_PK_EDDSA_ED25519 || pk == GNUTLS_PK_EDDSA_ED448)
+		hash = GNUTLS_DIG_SHA512;
+	if (pk == GNUTLS_PK_RSA_PSS && gnutls_x509_spki_init(&spki) >= 0) {
+		if (gnutls_pubkey_get_spki(pub, spki, 0) >= 0 &&
+		    gnutls_x509_spki_get_rsa_pss_params(spki, &only,
+		    &salt) >= 0 && only != GNUTLS_DIG_UNKNOWN)
+			hash = only;
+		gnutls_x509_spki_deinit(spki);
+	}
+	return gnutls_pk_to_sign((gnutls_pk_algorithm_t)pk, hash);
+}
+
+int
+cert_key_prove(struct gnutls_privkey_st *key, struct gnutls_pubkey_st *pub)
 {
 	static const char text[] = "cleat";
 	gnutls_datum_t msg, sig = { NULL, 0 };
+	gnutls_sign_algorithm_t algo = algorithm(pub);
+	int r;
+
+	msg.data = (unsigned char *)(uintptr_t)text;
+	msg.size = sizeof(text) - 1;
+	r = gnutls_privkey_sign_data2(key, algo, 0, &msg, &sig);
+	if (r >= 0)
+		r = gnutls_pubkey_verify_data2(pub, algo, 0, &msg, &sig);
+	gnutls_free(sig.data);
+	return r < 0 ? r : 0;
+}
+
+static void
+check_key(struct checking *c)
+{
 	gnutls_privkey_t key = NULL;
 	gnutls_pubkey_t pub = NULL;
-	gnutls_sign_algorithm_t algo;
-	int pk, r;
+	int r;
 
 	if (c->ch->key == NULL)
 		return;
-	msg.data = (unsigned char *)(uintptr_t)text;
-	msg.size = sizeof(text) - 1;
-	pk = gnutls_x509_privkey_get_pk_algorithm(c->ch->key->key);
-	algo = gnutls_pk_to_sign((gnutls_pk_algorithm_t)pk,
-	    pk == GNUTLS_PK_EDDSA_ED25519 || pk == GNUTLS_PK_EDDSA_ED448 ?
-	    GNUTLS_DIG_SHA512 : GNUTLS_DIG_SHA256);
 	r = gnutls_privkey_init(&key);
 	if (r >= 0)
 		r = gnutls_privkey_import_x509(key, c->ch->key->key,
@@ -98,15 +141,12 @@ check_key(struct checking *c)
 	if (r >= 0)
 		r = gnutls_pubkey_import_x509(pub, c->ch->crt[0]->crt, 0);
 	if (r >= 0)
-		r = gnutls_privkey_sign_data2(key, algo, 0, &msg, &sig);
-	if (r >= 0)
-		r = gnutls_pubkey_verify_data2(pub, algo, 0, &msg, &sig);
+		r = cert_key_prove(key, pub);
 	if (r < 0)
-		found(c, "key", CERT_ERROR, c->ch->crt[0], "does not verify "
-		    "what the private key of %.120s signs (%s): take the key "
-		    "for which it was made", c->ch->key->from.file,
+		cert_found(c->to, "key", CERT_ERROR, c->ch->crt[0], "does not "
+		    "verify what the private key of %.120s signs (%s): take "
+		    "the key for which it was made", c->ch->key->from.file,
 		    gnutls_strerror(r));
-	gnutls_free(sig.data);
 	if (pub != NULL)
 		gnutls_pubkey_deinit(pub);
 	if (key != NULL)
@@ -125,21 +165,22 @@ check_dates_of(struct checking *c, const struct cert_item *it, bool leaf)
 
 	if (now < from) {
 		clock_text(from * 1000, text);
-		found(c, "dates", CERT_ERROR, it, "is not valid before %s: "
+		cert_found(c->to, "dates", CERT_ERROR, it, "is not valid before %s: "
 		    "wait, or correct the clock of this host", text);
 		return;
 	}
 	clock_text(to * 1000, text);
 	if (now >= to) {
-		found(c, "dates", CERT_ERROR, it, "expired at %s: get %s", text,
+		cert_found(c->to, "dates", CERT_ERROR, it, "expired at %s: get %s", text,
 		    leaf ? "a new one" : "the present one from the authority");
 		return;
 	}
 	if ((to - from) / 3 < soon)
 		soon = (to - from) / 3;
-	if (leaf && to - now < soon)
-		found(c, "dates", CERT_WARNING, it, "expires soon, at %s: "
-		    "renew it", text);
+	if (to - now < soon)
+		cert_found(c->to, "dates", CERT_WARNING, it, "expires soon, "
+		    "at %s: %s", text, leaf ? "renew it" : "get the one that "
+		    "replaces it from the authority");
 }
 
 static void
@@ -151,25 +192,15 @@ check_dates(struct checking *c)
 
 /* ---- chain --------------------------------------------------------------- */
 
-/* Whether the chain has an anchor in it, or one that an anchor has signed. */
+/* Of a type that signatures are verified with here. */
 static bool
-is_anchored(const struct checking *c)
+is_usable(gnutls_x509_crt_t crt)
 {
-	const struct cert_bundle *a = c->spec->anchors;
-	const struct cert_item *it;
+	int pk = gnutls_x509_crt_get_pk_algorithm(crt, NULL);
 
-	for (size_t i = 0; i < c->ch->n; i++) {
-		it = c->ch->crt[i];
-		for (size_t k = 0; k < a->certs_n; k++) {
-			if (memcmp(a->certs[k].sha256, it->sha256,
-			    sizeof(it->sha256)) == 0 ||
-			    (gnutls_x509_crt_check_issuer(it->crt,
-			    a->certs[k].crt) != 0 &&
-			    cert_signed_by(it, &a->certs[k])))
-				return true;
-		}
-	}
-	return false;
+	return pk == GNUTLS_PK_RSA || pk == GNUTLS_PK_RSA_PSS ||
+	    pk == GNUTLS_PK_ECDSA || pk == GNUTLS_PK_EDDSA_ED25519 ||
+	    pk == GNUTLS_PK_EDDSA_ED448;
 }
 
 /* A root that was given, but does not follow: what is between is missing. */
@@ -200,46 +231,97 @@ check_end(struct checking *c)
 		issuer = facts.issuer.cn[0] != '\0' ? facts.issuer.cn :
 		    facts.issuer.dn;
 	if (c->spec->anchors != NULL) {
-		if (!is_anchored(c))
-			found(c, "chain", CERT_ERROR, last, "leads to none of "
+		if (!cert_chain_reaches(c->ch, c->spec->anchors))
+			cert_found(c->to, "chain", CERT_ERROR, last, "leads to none of "
 			    "the authorities that were named; its issuer is "
 			    "\"%.64s\": add the intermediate certificates, or "
 			    "name that authority", issuer);
 		return;
 	}
 	if (c->ch->rooted) {
-		if (!cert_signed_by(last, last))
-			found(c, "chain", CERT_ERROR, last, "names itself as "
+		if (cert_sign_status(last, last) != 0)
+			cert_found(c->to, "chain", CERT_ERROR, last, "names itself as "
 			    "its issuer, but has not signed itself: get it "
 			    "anew");
 		else if (alone)
-			found(c, "chain", CERT_NOTE, last, "is self-signed: "
+			cert_found(c->to, "chain", CERT_NOTE, last, "is self-signed: "
 			    "clients have to be told to trust it");
 		return;
 	}
 	if (alone && (c->spec->complete || has_stray_root(c)))
-		found(c, "chain", CERT_ERROR, last, "was issued by \"%.64s\", "
+		cert_found(c->to, "chain", CERT_ERROR, last, "was issued by \"%.64s\", "
 		    "whose certificate is missing: add the certificates of "
 		    "the authority (intermediates) to the file", issuer);
 	else if (alone)
-		found(c, "chain", CERT_WARNING, last, "comes without its "
+		cert_found(c->to, "chain", CERT_WARNING, last, "comes without its "
 		    "issuer \"%.64s\": if that is an intermediate, clients "
 		    "will refuse it; add it to the file", issuer);
+}
+
+#define CONSTRAINED "has a name that %s does not allow (name " \
+	"constraints): ask for one with other names, or another authority"
+
+/* The constraints of those further up hold for all below them. */
+static void
+check_constraints(struct checking *c)
+{
+	gnutls_x509_crt_t crt[CERT_CHAIN_MAX];
+	size_t n = c->ch->n;
+	unsigned status = 0;
+
+	for (size_t i = 0; i < n; i++)
+		crt[i] = c->ch->crt[i]->crt;
+	if (n > 2 && gnutls_x509_crt_list_verify(crt, (unsigned)n - 1,
+	    &crt[n - 1], 1, NULL, 0, GNUTLS_VERIFY_DISABLE_TIME_CHECKS |
+	    GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS |
+	    GNUTLS_VERIFY_DISABLE_CA_SIGN | GNUTLS_VERIFY_ALLOW_BROKEN |
+	    GNUTLS_VERIFY_IGNORE_UNKNOWN_CRIT_EXTENSIONS, &status) >= 0 &&
+	    (status & GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE) != 0)
+		cert_found(c->to, "names", CERT_ERROR, c->ch->crt[0],
+		    CONSTRAINED, "an authority of its chain");
+}
+
+/* Whether the next one signed this; what it says if not. */
+static bool
+check_link(struct checking *c, const struct cert_item *it,
+    const struct cert_item *next)
+{
+	unsigned status = cert_sign_status(it, next);
+
+	if (status == 0)
+		return true;
+	if ((status & GNUTLS_CERT_SIGNATURE_FAILURE) == 0 &&
+	    (status & GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE) != 0)
+		cert_found(c->to, "names", CERT_ERROR, it, CONSTRAINED,
+		    "its issuer");
+	else if (!is_usable(next->crt))
+		cert_found(c->to, "strength", CERT_ERROR, next, "issued "
+		    "another one with a key of a type that is not supported: "
+		    "have it issued with RSA, ECDSA or Ed25519");
+	else
+		cert_found(c->to, "chain", CERT_ERROR, it, "is not "
+		    "signed by the next certificate of the chain "
+		    "(%.100s, certificate %u), which has its issuer's "
+		    "name: get the issuer's certificate anew",
+		    next->from.file, next->from.at);
+	return false;
 }
 
 static void
 check_chain(struct checking *c)
 {
-	for (size_t i = 0; i + 1 < c->ch->n; i++) {
-		if (!cert_signed_by(c->ch->crt[i], c->ch->crt[i + 1]))
-			found(c, "chain", CERT_ERROR, c->ch->crt[i], "is not "
-			    "signed by the next certificate of the chain "
-			    "(%.100s, certificate %u), which has its issuer's "
-			    "name: get the issuer's certificate anew",
-			    c->ch->crt[i + 1]->from.file,
-			    c->ch->crt[i + 1]->from.at);
-	}
-	check_end(c);
+	bool good = true;
+
+	for (size_t i = 0; i + 1 < c->ch->n; i++)
+		good = check_link(c, c->ch->crt[i], c->ch->crt[i + 1]) && good;
+	if (good)
+		check_constraints(c);
+	if (c->ch->too_long)
+		cert_found(c->to, "chain", CERT_ERROR, c->ch->crt[0], "has a "
+		    "chain that is too long: more than %d certificates",
+		    CERT_CHAIN_MAX);
+	else
+		check_end(c);
 }
 
 /* ---- who may do what ----------------------------------------------------- */
@@ -256,17 +338,17 @@ check_issuer(struct checking *c, const struct cert_item *it, unsigned below)
 	if (r < 0 && gnutls_x509_crt_get_version(it->crt) < 3)
 		return;
 	if (r < 0 || ca == 0) {
-		found(c, "ca", CERT_ERROR, it, "issued another one, but is no "
+		cert_found(c->to, "ca", CERT_ERROR, it, "issued another one, but is no "
 		    "authority's (basicConstraints): get the chain anew");
 		return;
 	}
 	if (path >= 0 && below > (unsigned)path)
-		found(c, "ca", CERT_ERROR, it, "allows %d authorities below it "
+		cert_found(c->to, "ca", CERT_ERROR, it, "allows %d authorities below it "
 		    "(pathLenConstraint), and there are %u: get the chain "
 		    "anew", path, below);
 	if (gnutls_x509_crt_get_key_usage(it->crt, &usage, &critical) >= 0 &&
 	    (usage & GNUTLS_KEY_KEY_CERT_SIGN) == 0)
-		found(c, "ca", CERT_ERROR, it, "issued another one, but its "
+		cert_found(c->to, "ca", CERT_ERROR, it, "issued another one, but its "
 		    "key usage lacks keyCertSign: get the chain anew");
 }
 
@@ -274,7 +356,7 @@ static void
 check_ca(struct checking *c)
 {
 	if (c->leaf.ca)
-		found(c, "ca", CERT_ERROR, c->ch->crt[0], "is a certificate "
+		cert_found(c->to, "ca", CERT_ERROR, c->ch->crt[0], "is a certificate "
 		    "authority's (basicConstraints CA:TRUE), not a %s's: use "
 		    "the one that it issued for this host",
 		    c->spec->client ? "client" : "server");
@@ -282,23 +364,84 @@ check_ca(struct checking *c)
 		check_issuer(c, c->ch->crt[i], (unsigned)i - 1);
 }
 
+/* Clients ask it of issuers that have an extended key usage, too. */
+static void
+check_purpose(struct checking *c, const struct cert_item *it, bool leaf)
+{
+	const char *kind = c->spec->client ? "client" : "server";
+
+	if (gnutls_x509_crt_check_key_purpose(it->crt, c->spec->client ?
+	    GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER, 0) != 0)
+		return;
+	if (leaf)
+		cert_found(c->to, "usage", CERT_ERROR, it, "is not for TLS "
+		    "%ss (extended key usage lacks %sAuth): ask for one that "
+		    "is", kind, kind);
+	else
+		cert_found(c->to, "usage", CERT_ERROR, it, "is of an "
+		    "authority that may not certify TLS %ss (extended key "
+		    "usage lacks %sAuth): have it issued by another", kind,
+		    kind);
+}
+
+/* What RFC 5280 defines, with AIA and TLS features (RFC 7633).  The library
+ * knows fewer; most clients know all. */
+static bool
+is_known(const char *oid)
+{
+	static const char *const known[] = {
+		"2.5.29.14", "2.5.29.15", "2.5.29.16", "2.5.29.17",
+		"2.5.29.18", "2.5.29.19", "2.5.29.30", "2.5.29.31",
+		"2.5.29.32", "2.5.29.33", "2.5.29.35", "2.5.29.36",
+		"2.5.29.37", "2.5.29.46", "2.5.29.54",
+		"1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.1.24"
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(oid, known[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* RFC 5280 4.2: who does not know a critical extension refuses. */
+static void
+check_extensions(struct checking *c, const struct cert_item *it)
+{
+	char oid[128];
+	unsigned critical;
+	size_t n;
+
+	for (unsigned i = 0; i < EXTENSIONS_MAX; i++) {
+		n = sizeof(oid);
+		if (gnutls_x509_crt_get_extension_info(it->crt, i, oid, &n,
+		    &critical) < 0)
+			return;
+		if (critical != 0 && !is_known(oid))
+			cert_found(c->to, "usage", CERT_ERROR, it, "has a "
+			    "critical extension that clients do not know "
+			    "(%.60s), so they refuse it: ask for one without",
+			    oid);
+	}
+}
+
 static void
 check_usage(struct checking *c)
 {
-	gnutls_x509_crt_t leaf = c->ch->crt[0]->crt;
 	unsigned usage, critical;
 
-	if (gnutls_x509_crt_get_key_usage(leaf, &usage, &critical) >= 0 &&
-	    (usage & GNUTLS_KEY_DIGITAL_SIGNATURE) == 0)
-		found(c, "usage", CERT_ERROR, c->ch->crt[0], "may not sign "
-		    "handshakes (key usage lacks digitalSignature): ask for "
-		    "one that may");
-	if (gnutls_x509_crt_check_key_purpose(leaf, c->spec->client ?
-	    GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER, 0) == 0)
-		found(c, "usage", CERT_ERROR, c->ch->crt[0], "is not for TLS "
-		    "%ss (extended key usage lacks %sAuth): ask for one that "
-		    "is", c->spec->client ? "client" : "server",
-		    c->spec->client ? "client" : "server");
+	if (gnutls_x509_crt_get_key_usage(c->ch->crt[0]->crt, &usage,
+	    &critical) >= 0 && (usage & GNUTLS_KEY_DIGITAL_SIGNATURE) == 0)
+		cert_found(c->to, "usage", CERT_ERROR, c->ch->crt[0], "may "
+		    "not sign handshakes (key usage lacks digitalSignature): "
+		    "ask for one that may");
+	for (size_t i = 0; i < c->ch->n; i++) {
+		/* Of a root only name and key are believed. */
+		if (i > 0 && i + 1 == c->ch->n && c->ch->rooted)
+			break;
+		check_purpose(c, c->ch->crt[i], i == 0);
+		check_extensions(c, c->ch->crt[i]);
+	}
 }
 
 /* ---- names --------------------------------------------------------------- */
@@ -325,26 +468,81 @@ has_wildcard(gnutls_x509_crt_t leaf, const char *name)
 	}
 }
 
+/* The common name does not count (RFC 9525 6.3), but for GnuTLS it does where
+ * there is no name of DNS. */
+static bool
+has_dns_name(gnutls_x509_crt_t leaf)
+{
+	char san[256];
+	size_t n;
+	int type;
+
+	for (unsigned i = 0; ; i++) {
+		n = sizeof(san);
+		type = gnutls_x509_crt_get_subject_alt_name(leaf, i, san, &n,
+		    NULL);
+		if (type == GNUTLS_SAN_DNSNAME)
+			return true;
+		if (type < 0 && type != GNUTLS_E_SHORT_MEMORY_BUFFER)
+			return false;
+	}
+}
+
+/* As people write them: "[::1]", "a.example.org.", "*.bücher.example". */
+static void
+normalise(const char *name, char to[NAME_SIZE])
+{
+	gnutls_datum_t d = { NULL, 0 };
+	size_t n = strlen(name);
+	bool wild = strncmp(name, "*.", 2) == 0;
+
+	if (n > 2 && name[0] == '[' && name[n - 1] == ']') {
+		name++;
+		n -= 2;
+	} else if (n > 1 && name[n - 1] == '.') {
+		n--;
+	}
+	(void)snprintf(to, NAME_SIZE, "%.*s", (int)(n < NAME_SIZE ? n :
+	    NAME_SIZE), name);
+	if (wild && gnutls_idna_map(to + 2, (unsigned)strlen(to + 2), &d,
+	    0) >= 0)
+		(void)snprintf(to, NAME_SIZE, "*.%.*s", (int)d.size, d.data);
+	gnutls_free(d.data);
+}
+
+static bool
+is_for(struct checking *c, const char *name)
+{
+	gnutls_x509_crt_t leaf = c->ch->crt[0]->crt;
+	struct in6_addr address;
+
+	if (strncmp(name, "*.", 2) == 0)
+		return has_wildcard(leaf, name);
+	if (inet_pton(AF_INET, name, &address) != 1 &&
+	    inet_pton(AF_INET6, name, &address) != 1 && !has_dns_name(leaf))
+		return false;
+	return gnutls_x509_crt_check_hostname2(leaf, name, 0) != 0;
+}
+
 static void
 check_names(struct checking *c)
 {
 	const char *const *name = c->spec->names;
-	gnutls_x509_crt_t leaf = c->ch->crt[0]->crt;
+	char text[NAME_SIZE];
 
 	if (c->leaf.names_n == 0 && !c->spec->client)
-		found(c, "names", CERT_WARNING, c->ch->crt[0], "has no "
-		    "subject alternative names: browsers and many clients "
+		cert_found(c->to, "names", CERT_WARNING, c->ch->crt[0], "has "
+		    "no subject alternative names: browsers and many clients "
 		    "refuse it; ask for one that has");
 	for (; name != NULL && *name != NULL; name++) {
-		if (strncmp(*name, "*.", 2) == 0 ?
-		    has_wildcard(leaf, *name) :
-		    gnutls_x509_crt_check_hostname2(leaf, *name, 0) != 0)
+		normalise(*name, text);
+		if (is_for(c, text))
 			continue;
-		found(c, "names", CERT_ERROR, c->ch->crt[0], "is not for the "
-		    "name %.100s (it is for %.80s): ask for one with this "
-		    "name, or correct the configured names", *name,
+		cert_found(c->to, "names", CERT_ERROR, c->ch->crt[0], "is not "
+		    "for the name %.100s (it is for %.80s): ask for one with "
+		    "this name, or correct the configured names", text,
 		    c->leaf.names[0] != '\0' ? c->leaf.names :
-		    "none");
+		    "none, as it has no subject alternative names");
 	}
 }
 
@@ -360,20 +558,20 @@ check_key_strength(struct checking *c, const struct cert_item *it, bool leaf)
 
 	type = pk < 0 ? NULL : gnutls_pk_get_name((gnutls_pk_algorithm_t)pk);
 	if (rsa && bits < RSA_BITS_MIN)
-		found(c, "strength", CERT_ERROR, it, "has an RSA key of %u "
+		cert_found(c->to, "strength", CERT_ERROR, it, "has an RSA key of %u "
 		    "bits, at least %d are needed: make a new key", bits,
 		    RSA_BITS_MIN);
 	else if (rsa && leaf && bits > RSA_BITS_SLOW)
-		found(c, "strength", CERT_WARNING, it, "has an RSA key of %u "
+		cert_found(c->to, "strength", CERT_WARNING, it, "has an RSA key of %u "
 		    "bits, which makes every handshake slow: 3072 will do",
 		    bits);
 	else if (pk == GNUTLS_PK_ECDSA && bits < EC_BITS_MIN)
-		found(c, "strength", CERT_ERROR, it, "has an EC key of %u "
+		cert_found(c->to, "strength", CERT_ERROR, it, "has an EC key of %u "
 		    "bits, at least %d are needed: make a new key", bits,
 		    EC_BITS_MIN);
 	else if (leaf && !rsa && pk != GNUTLS_PK_ECDSA &&
 	    pk != GNUTLS_PK_EDDSA_ED25519)
-		found(c, "strength", CERT_ERROR, it, "has a key of type %s, "
+		cert_found(c->to, "strength", CERT_ERROR, it, "has a key of type %s, "
 		    "which cannot be used: make one of RSA, ECDSA or Ed25519",
 		    type != NULL ? type : "unknown");
 }
@@ -398,7 +596,7 @@ check_strength(struct checking *c)
 			continue;
 		name = sign < 0 ? NULL :
 		    gnutls_sign_get_name((gnutls_sign_algorithm_t)sign);
-		found(c, "strength", CERT_ERROR, it, "is signed with a weak "
+		cert_found(c->to, "strength", CERT_ERROR, it, "is signed with a weak "
 		    "algorithm (%s): have it issued with SHA-256",
 		    name != NULL ? name : "unknown");
 	}
@@ -451,7 +649,7 @@ check_staple(struct checking *c)
 
 	if (c->spec->staple_n == 0) {
 		if (c->leaf.must_staple)
-			found(c, "staple", CERT_ERROR, c->ch->crt[0], "must "
+			cert_found(c->to, "staple", CERT_ERROR, c->ch->crt[0], "must "
 			    "be sent with an OCSP response (Must-Staple), and "
 			    "there is none: name its file (ocsp of cert-file, "
 			    "-ocsp of cleat-certmgr)");
@@ -465,42 +663,28 @@ check_staple(struct checking *c)
 		fault = staple_stale(resp, c->spec->now_s);
 	gnutls_ocsp_resp_deinit(resp);
 	if (fault != NULL && c->leaf.must_staple)
-		found(c, "staple", CERT_ERROR, c->ch->crt[0], "must be sent "
+		cert_found(c->to, "staple", CERT_ERROR, c->ch->crt[0], "must be sent "
 		    "with an OCSP response (Must-Staple), and the one there "
 		    "%s: fetch it anew", fault);
 	else if (fault != NULL)
-		found(c, "staple", CERT_WARNING, c->ch->crt[0], "has an OCSP "
+		cert_found(c->to, "staple", CERT_WARNING, c->ch->crt[0], "has an OCSP "
 		    "response that %s: fetch it anew", fault);
 }
 
 /* ---- all of it ----------------------------------------------------------- */
 
-static void
-check_strays(struct checking *c)
+void
+cert_check_strays(const struct cert_check_spec *spec,
+    const struct cert_chain *ch, struct cert_findings *to)
 {
-	const struct cert_bundle *b = c->spec->strays;
-	const struct cert_chain *all = c->spec->all != NULL ? c->spec->all :
-	    c->ch;
-	size_t n = c->spec->all != NULL ? c->spec->all_n : 1;
+	const struct cert_bundle *b = spec->strays;
+	const struct cert_chain *all = spec->all != NULL ? spec->all : ch;
+	size_t n = spec->all != NULL ? spec->all_n : 1;
 
 	for (size_t i = 0; b != NULL && i < b->certs_n; i++) {
 		if (cert_chain_lacks(all, n, &b->certs[i]))
-			found(c, "stray", CERT_NOTE, &b->certs[i], "is not "
-			    "part of the chain and is left out");
-	}
-}
-
-static void
-sort(struct cert_findings *f)
-{
-	struct cert_finding one;
-	size_t k;
-
-	for (size_t i = 1; i < f->n; i++) {
-		one = f->f[i];
-		for (k = i; k > 0 && f->f[k - 1].level < one.level; k--)
-			f->f[k] = f->f[k - 1];
-		f->f[k] = one;
+			cert_found(to, "stray", CERT_NOTE, &b->certs[i],
+			    "is not part of the chain and is left out");
 	}
 }
 
@@ -534,8 +718,8 @@ cert_check(const struct cert_chain *ch, const struct cert_check_spec *spec,
 		if ((spec->checks & checks[i].bit) != 0)
 			checks[i].fn(&c);
 	}
-	check_strays(&c);
-	sort(c.to);
+	if ((spec->checks & CERT_CHECK_STRAYS) != 0)
+		cert_check_strays(spec, ch, c.to);
 	*ret = *c.to;
 	mem_free(c.to);
 	return 0;

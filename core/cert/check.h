@@ -44,7 +44,8 @@ struct cert_findings {
 #define CERT_CHECK_NAMES 0x20u
 #define CERT_CHECK_STRENGTH 0x40u	/* keys, hashes */
 #define CERT_CHECK_STAPLE 0x80u
-#define CERT_CHECK_ALL 0xffu
+#define CERT_CHECK_STRAYS 0x100u	/* what is left out is named */
+#define CERT_CHECK_ALL 0x1ffu
 
 struct cert_check_spec {
 	unsigned checks;		/* CERT_CHECK_* */
@@ -69,9 +70,25 @@ struct cert_check_spec {
 	bool client;			/* a client's certificate */
 };
 
+/* One more, after those that are as bad.  The text follows on the name of the
+ * certificate. */
+void cert_found(struct cert_findings *, const char *check, enum cert_level,
+    const struct cert_item *, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
 /* Fills *ret, worst first.  -ENOMEM. */
 int cert_check(const struct cert_chain *, const struct cert_check_spec *,
     struct cert_findings *ret);
+
+/* What CERT_CHECK_STRAYS does, added to findings. */
+void cert_check_strays(const struct cert_check_spec *,
+    const struct cert_chain *, struct cert_findings *);
+
+/* A signature of the key that the public key verifies: they belong together, and
+ * the key is able to sign.  0 or a code of GnuTLS. */
+struct gnutls_privkey_st;
+struct gnutls_pubkey_st;
+int cert_key_prove(struct gnutls_privkey_st *, struct gnutls_pubkey_st *);
 
 /* The first error's text into why[CERT_WHY_SIZE]; 0 if there is none, else
  * -EINVAL. */

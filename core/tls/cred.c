@@ -149,31 +149,6 @@ fill_info(struct tls_cred *c, gnutls_x509_crt_t leaf, char *why)
 	return 0;
 }
 
-/* A signature that the certificate's key verifies: the two belong together and
- * the key is able to sign. */
-static int
-prove_key(const struct tls_cred *c, char *why)
-{
-	static const char text[] = "cleat";
-	gnutls_datum_t msg = tls_datum(text, sizeof(text) - 1);
-	gnutls_datum_t sig = {NULL, 0};
-	gnutls_sign_algorithm_t algo = gnutls_pk_to_sign(c->pk,
-	    c->pk == GNUTLS_PK_EDDSA_ED25519 ? GNUTLS_DIG_SHA512 :
-	    GNUTLS_DIG_SHA256);
-	int r;
-
-	r = gnutls_privkey_sign_data2(c->key, algo, 0, &msg, &sig);
-	if (r >= 0)
-		r = gnutls_pubkey_verify_data2(c->pcert[0].pubkey, algo, 0,
-		    &msg, &sig);
-	gnutls_free(sig.data);
-	if (r < 0)
-		return tls_why(why, tls_vendor_errno(r),
-		    "the private key does not belong to the certificate: %s",
-		    gnutls_strerror(r));
-	return 0;
-}
-
 /* What both kinds have in common: key NULL is one that is elsewhere. */
 static int
 load_chain(struct tls_cred *c, const struct cert_bundle *b,
@@ -184,7 +159,8 @@ load_chain(struct tls_cred *c, const struct cert_bundle *b,
 	gnutls_x509_crt_t leaf;
 	int pk, r;
 
-	if (cert_chain_build(b, key, clock_wall_ms() / 1000, text, &ch) < 0)
+	if (cert_chain_build(b, NULL, key, clock_wall_ms() / 1000, text,
+	    &ch) < 0)
 		return tls_why(why, -EINVAL, "%s", text);
 	leaf = ch.crt[0]->crt;
 	pk = gnutls_x509_crt_get_pk_algorithm(leaf, &c->bits);
@@ -222,7 +198,10 @@ load_local(struct tls_cred *c, struct cert_bundle *b,
 	if (r < 0)
 		return tls_why(why, tls_vendor_errno(r), "private key: %s",
 		    gnutls_strerror(r));
-	return prove_key(c, why);
+	r = cert_key_prove(c->key, c->pcert[0].pubkey);
+	return r == 0 ? 0 : tls_why(why, tls_vendor_errno(r),
+	    "the private key does not belong to the certificate: %s",
+	    gnutls_strerror(r));
 }
 
 static int

@@ -13,7 +13,7 @@
 
 #include <cleat/host.h>
 
-#include "choose.h"
+#include "cert/choose.h"
 #include "live.h"
 #include "material.h"
 #include "options.h"
@@ -31,7 +31,7 @@
 /* What a slot was given last. */
 struct given {
 	char slot[SLOT_SIZE];
-	bool whole[KINDS];		/* with its issuers, or needed none */
+	bool whole[CERT_KINDS];		/* with its issuers, or needed none */
 	struct given *next;
 };
 
@@ -218,7 +218,7 @@ bytes(const struct cert_blob *b)
 }
 
 static int
-put(struct inst *in, const char *slot, const struct choice *c,
+put(struct inst *in, const char *slot, const struct cert_choice *c,
     const struct cert_blob *staple, uint32_t flags)
 {
 	struct cert_blob chain = { NULL, 0 }, key = { NULL, 0 };
@@ -264,7 +264,7 @@ tell(struct inst *in, const char *slot, const struct cert_findings *f)
 /* The daemon would serve it still, had it not been restarted: nothing but time
  * has changed. */
 static bool
-is_again(const struct inst *in, const char *slot, const struct choice *c)
+is_again(const struct inst *in, const char *slot, const struct cert_choice *c)
 {
 	const struct cert_findings *f = &c->found;
 	unsigned of_time = 0;
@@ -294,14 +294,14 @@ remember(struct inst *in, const char *slot, const struct cert_chain *ch)
 }
 
 static int
-publish_choice(struct inst *in, const struct choose_spec *spec,
-    const char *slot, const struct choice *c, bool beside)
+publish_choice(struct inst *in, const struct cert_choose_spec *spec,
+    const char *slot, const struct cert_choice *c, bool beside)
 {
 	bool again = is_again(in, slot, c);
 	int err = -EINVAL;
 
 	if (c->found.errors == 0 || again)
-		err = put(in, slot, c, choose_staple(spec, c->chain),
+		err = put(in, slot, c, cert_choose_staple(spec, c->chain),
 		    (beside ? CLEAT_CRED_BESIDE : 0) |
 		    (again ? CLEAT_CRED_AGAIN : 0));
 	if (err == 0)
@@ -317,7 +317,7 @@ publish_choice(struct inst *in, const struct choose_spec *spec,
 
 static void
 fill_spec(struct inst *in, const struct config *c, const struct material *m,
-    const char *slot, const char **names, struct choose_spec *spec)
+    const char *slot, const char **names, struct cert_choose_spec *spec)
 {
 	struct given *g = given_of(in, slot);
 	unsigned n = 0;
@@ -326,7 +326,7 @@ fill_spec(struct inst *in, const struct config *c, const struct material *m,
 	    slot, n)) != NULL)
 		n++;
 	names[n] = NULL;
-	*spec = (struct choose_spec){
+	*spec = (struct cert_choose_spec){
 		.check = {
 			.checks = CERT_CHECK_ALL, .names = names,
 			.now_s = in->host->wall_ms(in->self) / 1000,
@@ -346,22 +346,23 @@ publish_slot(struct inst *in, const struct config *c, const struct material *m,
     const char *slot)
 {
 	const char *names[SLOT_NAMES_MAX + 1];
-	struct choice *choice = calloc(KINDS, sizeof(*choice));
-	struct choose_spec spec;
+	struct cert_choice *choice = calloc(CERT_KINDS, sizeof(*choice));
+	struct cert_choose_spec spec;
 	int err = -ENOMEM, one;
 	bool any = false, both;
 
 	fill_spec(in, c, m, slot, names, &spec);
 	if (choice != NULL)
-		err = choose(m->chain, m->chain_n, &spec, choice);
+		err = cert_choose(m->chain, m->chain_n, &spec, choice);
 	if (err < 0) {
 		in->host->cred_failed(in->self, slot, strerror(-err));
 		in->refused = true;
 		free(choice);
 		return err;
 	}
-	both = choice[OTHER].chain != NULL && choice[RSA].chain != NULL;
-	for (int k = 0; k < KINDS; k++) {
+	both = choice[CERT_KIND_OTHER].chain != NULL &&
+	    choice[CERT_KIND_RSA].chain != NULL;
+	for (int k = 0; k < CERT_KINDS; k++) {
 		if (choice[k].chain == NULL)
 			continue;
 		one = publish_choice(in, &spec, slot, &choice[k], both);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chooses. */
+/* The option `choose`. */
 #include "choose.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -70,72 +68,4 @@ choose_allows(const char *how, const struct cert_chain *ch)
 	}
 	n = thumbprint(how, print);
 	return memcmp(print, n == 32 ? f.sha256 : f.sha1, n) == 0;
-}
-
-const struct cert_blob *
-choose_staple(const struct choose_spec *spec, const struct cert_chain *ch)
-{
-	for (size_t i = 0; i < spec->staples_n; i++) {
-		if (cert_staple_fits(ch, spec->staples[i].p,
-		    spec->staples[i].n))
-			return &spec->staples[i];
-	}
-	return NULL;
-}
-
-static int
-judge(const struct cert_chain *ch, const struct choose_spec *spec,
-    struct choice *ret)
-{
-	struct cert_check_spec check = spec->check;
-	const struct cert_blob *staple = choose_staple(spec, ch);
-	int err;
-
-	check.complete = spec->whole[cert_chain_is_rsa(ch)];
-	if (staple == NULL && spec->staples_n == 1)
-		staple = &spec->staples[0];	/* to hear why it is not sent */
-	if (staple != NULL) {
-		check.staple = staple->p;
-		check.staple_n = staple->n;
-	}
-	err = cert_check(ch, &check, &ret->found);
-	ret->chain = ch;
-	return err;
-}
-
-static int64_t
-began(const struct cert_chain *ch)
-{
-	struct cert_facts f;
-
-	return cert_describe(ch->crt[0]->crt, &f) < 0 ? INT64_MIN :
-	    f.not_before;
-}
-
-static bool
-is_better(const struct choice *a, const struct choice *than)
-{
-	if (than->chain == NULL)
-		return true;
-	if ((a->found.errors == 0) != (than->found.errors == 0))
-		return a->found.errors == 0;
-	return began(a->chain) > began(than->chain);
-}
-
-int
-choose(const struct cert_chain *ch, size_t n, const struct choose_spec *spec,
-    struct choice ret[KINDS])
-{
-	struct choice *one = calloc(1, sizeof(*one));
-	int err = one == NULL ? -ENOMEM : 0;
-
-	for (int k = 0; k < KINDS; k++)
-		ret[k].chain = NULL;
-	for (size_t i = 0; err == 0 && i < n; i++) {
-		err = judge(&ch[i], spec, one);
-		if (err == 0 && is_better(one, &ret[cert_chain_is_rsa(&ch[i])]))
-			ret[cert_chain_is_rsa(&ch[i])] = *one;
-	}
-	free(one);
-	return err;
 }

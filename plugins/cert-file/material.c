@@ -149,8 +149,8 @@ material_chains(struct material *m, const char *how, int64_t now_s, char *why)
 	m->chain = calloc(CERT_BUNDLE_KEYS, sizeof(*m->chain));
 	if (m->chain == NULL)
 		return cert_why(why, -ENOMEM, "out of memory");
-	err = cert_chain_all(m->bundle, now_s, CERT_BUNDLE_KEYS, text,
-	    m->chain, &n);
+	err = cert_chain_all(m->bundle, m->anchors, now_s,
+	    CERT_BUNDLE_KEYS, text, m->chain, &n);
 	if (err < 0)
 		return m->skipped_n == 0 ? cert_why(why, err, "%s", text) :
 		    cert_why(why, err, "%.200s; passed over: %.280s", text,

@@ -111,7 +111,7 @@ take_old(const char *path, const char *const *names, const char *mark,
 	if (cert_bundle_new(&own) < 0)
 		return false;
 	if (cert_bundle_add_file(own, path, NULL, NULL, NULL, NULL) == 0 &&
-	    cert_chain_all(own, now_s, 1, NULL, &ch, &n) == 0 &&
+	    cert_chain_all(own, NULL, now_s, 1, NULL, &ch, &n) == 0 &&
 	    still_good(ch.crt[0]->crt, names, mark, now_s))
 		good = cert_bundle_add_file(b, path, NULL, NULL, NULL,
 		    NULL) == 0;

@@ -42,7 +42,7 @@ follow(const struct cert_bundle *b)
 	struct cert_chain ch[2];
 	size_t n = 0;
 
-	if (cert_chain_all(b, NOW_S, 2, why, ch, &n) < 0) {
+	if (cert_chain_all(b, NULL, NOW_S, 2, why, ch, &n) < 0) {
 		must(why[0] != '\0');
 		return;
 	}

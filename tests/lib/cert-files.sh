@@ -289,7 +289,6 @@ say bad "MAC of MD5" secret md5.p12 "MD5, which is not supported"
 run openssl pkcs8 -topk8 -in $e.key -passout pass:secret -v2 aes-256-cfb \
 	-out cfb.pk8
 say bad "unknown cipher" secret chain-P-256.pem,cfb.pk8 "is encrypted with"
-say bad "password is not UTF-8" "$(printf 'p\344ss')" all-P-256.pfx "UTF-8"
 
 # ---- refused: keys that would take for ever
 run openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 \
@@ -336,6 +335,78 @@ say bad "another name" - other.pem,inter.pem,other.key "not for the name"
 key staple P-256
 sign staple inter "${server}tlsfeature=status_request\n"
 say bad Must-Staple - staple.pem,inter.pem,staple.key "Must-Staple"
+
+# ---- what others sign, and how
+for bits in 384 512; do
+	run openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 \
+		-pkeyopt "rsa_pss_keygen_md:sha$bits" \
+		-pkeyopt "rsa_pss_keygen_mgf1_md:sha$bits" \
+		-pkeyopt "rsa_pss_keygen_saltlen:$((bits / 8))" -out "pss$bits.key"
+	sign "pss$bits" inter "$server" "-sha$bits"
+	say good "RSA-PSS for SHA-$bits alone" - \
+		"pss$bits.pem,inter.pem,pss$bits.key"
+done
+# authority NAME EXTENSIONS: an intermediate and a leaf below it
+authority() {
+	key "$1" P-256
+	sign "$1" root "$ca$2"
+	key "of-$1" P-256
+	sign "of-$1" "$1" "$server"
+}
+authority for-clients "extendedKeyUsage=clientAuth\n"
+say bad "authority for clients" - \
+	of-for-clients.pem,for-clients.pem,root.pem,of-for-clients.key \
+	"may not certify TLS servers"
+authority for-servers "extendedKeyUsage=serverAuth\n"
+say good "authority for servers" - \
+	of-for-servers.pem,for-servers.pem,root.pem,of-for-servers.key
+authority elsewhere "nameConstraints=critical,permitted;DNS:example.net\n"
+say bad "name constraints" - \
+	of-elsewhere.pem,elsewhere.pem,root.pem,of-elsewhere.key \
+	"name constraints"
+authority here "nameConstraints=critical,permitted;DNS:example.org\n"
+say good "name constraints that are kept" - \
+	of-here.pem,here.pem,root.pem,of-here.key
+# one further up
+key between P-256
+sign between elsewhere "$ca"
+key far P-256
+sign far between "$server"
+say bad "name constraints further up" - \
+	far.pem,between.pem,elsewhere.pem,root.pem,far.key "name constraints"
+authority odd-ca "1.2.3.4.5=critical,DER:0500\n"
+say bad "a critical extension of an issuer" - \
+	of-odd-ca.pem,odd-ca.pem,root.pem,of-odd-ca.key \
+	"critical extension that clients do not know (1.2.3.4.5)"
+authority policy "policyConstraints=critical,requireExplicitPolicy:5\n"
+say good "policy constraints" - of-policy.pem,policy.pem,root.pem,of-policy.key
+key odd-leaf P-256
+sign odd-leaf inter "${server}1.2.3.4.5=critical,DER:0500\n"
+say bad "a critical extension" - odd-leaf.pem,inter.pem,odd-leaf.key \
+	"critical extension"
+key nosan P-256
+printf 'basicConstraints=CA:FALSE\n' >nosan.ext
+run openssl req -new -key nosan.key -subj "/CN=$name" -out nosan.csr
+run openssl x509 -req -in nosan.csr -CA inter.pem -CAkey inter.key \
+	-CAcreateserial -extfile nosan.ext -days 60 -out nosan.pem
+say bad "name in the CN alone" - nosan.pem,inter.pem,nosan.key "not for the name"
+# Twelve levels and sixteen: a chain has sixteen certificates at most.
+cp root.pem deep0.pem
+cp root.key deep0.key
+cp root.pem deep.pem
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+	key "deep$i" P-256
+	sign "deep$i" "deep$((i - 1))" "$ca"
+	cat "deep$i.pem" >>deep.pem
+	case $i in 14 | 16)
+		key "end$i" P-256
+		sign "end$i" "deep$i" "$server"
+		cat deep.pem >"deeps$i.pem"
+	esac
+done
+say chain "a long chain" - end14.pem,deeps14.pem,end14.key 16
+say bad "a chain too long" - end16.pem,deeps16.pem,end16.key "too long"
+
 # An intermediate of the same name and key id, but another key.
 key fake P-256
 run openssl req -new -key fake.key -subj "/O=Test Org/OU=Unit/CN=inter" \

@@ -26,7 +26,7 @@ must(int r, const char *what, int line)
 }
 
 static gnutls_x509_privkey_t
-make_key(enum test_key type)
+make_key(enum test_key type, const struct test_cert *of)
 {
 	static const struct {
 		gnutls_pk_algorithm_t pk;
@@ -47,6 +47,10 @@ make_key(enum test_key type)
 	gnutls_x509_privkey_t key;
 
 	MUST(gnutls_x509_privkey_init(&key));
+	if (of != NULL) {
+		MUST(gnutls_x509_privkey_cpy(key, of->key));
+		return key;
+	}
 	MUST(gnutls_x509_privkey_generate(key, kind[type].pk, kind[type].bits,
 	    0));
 	return key;
@@ -144,7 +148,7 @@ void
 test_cert_make(const struct test_cert_spec *sp, struct test_cert *ret)
 {
 	gnutls_x509_crt_t crt, issuer;
-	gnutls_x509_privkey_t key = make_key(sp->key), signer;
+	gnutls_x509_privkey_t key = make_key(sp->key, sp->key_of), signer;
 	gnutls_datum_t d;
 	uint8_t id[64];
 	size_t n = sizeof(id);

@@ -28,6 +28,7 @@ struct test_cert_spec {
 	uint8_t ip[4];			/* 0.0.0.0: none */
 	enum test_key key;
 	const struct test_cert *issuer;	/* NULL: self-signed */
+	const struct test_cert *key_of;	/* the same key; NULL: a new one */
 	const char *purpose;		/* OID; NULL: none */
 	int64_t from_s, to_s;		/* relative to now; 0, 0: -1 h, +1 h */
 	size_t serial_n;		/* bytes; 0: 8 */

@@ -100,7 +100,7 @@ use(char *files, const char *password, char *why, size_t *ret_n)
 	    name = strtok_r(NULL, ",", &at))
 		r = add(b, name, password, why);
 	if (r == 0)
-		r = cert_chain_all(b, spec.now_s, 4, why, ch, &n);
+		r = cert_chain_all(b, NULL, spec.now_s, 4, why, ch, &n);
 	spec.strays = b;
 	spec.all = ch;
 	spec.all_n = n;
@@ -187,6 +187,8 @@ a_refused_file_leaves_nothing_behind(void **state)
 	assert_int_equal(cert_bundle_new(&b), 0);
 	assert_int_equal(add(b, "chain-P-256.pem", NULL, why), 0);
 	assert_int_equal(add(b, "enc-rsa.key", "wrong", why), -EKEYREJECTED);
+	assert_int_equal(add(b, "all-rsa.pfx", "p\344ss", why), -EKEYREJECTED);
+	assert_non_null(strstr(why, "not UTF-8"));
 	assert_int_equal(add(b, "damaged.pem", NULL, why), -EINVAL);
 	assert_int_equal(add(b, "scrypt.key", "secret", why), -ENOTSUP);
 	assert_int_equal(add(b, "count.pk8", "secret", why), -E2BIG);

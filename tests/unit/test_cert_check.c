@@ -16,6 +16,7 @@
 #include "cert/bundle.h"
 #include "cert/chain.h"
 #include "cert/check.h"
+#include "cert/choose.h"
 #include "cert/describe.h"
 
 #include "../lib/certs.h"
@@ -71,7 +72,8 @@ build(void)
 {
 	size_t n = 0;
 
-	if (cert_chain_all(b, time(NULL), 1, why, &ch, &n) != 0)
+	if (cert_chain_all(b, anchors->certs_n > 0 ? anchors : NULL,
+	    time(NULL), 1, why, &ch, &n) != 0)
 		fail_msg("%s", why);
 	assert_int_equal(n, 1);
 }
@@ -158,6 +160,194 @@ named_anchors_have_to_be_reached(void **state)
 	assert_int_equal(found.n, 0);
 }
 
+/* `name` with the key of `of`, signed by `by`. */
+static void
+cross(const char *name, const struct test_cert *of, const struct test_cert *by,
+    int64_t to_s, struct test_cert *ret)
+{
+	struct test_cert_spec spec = { .cn = name, .ca = true, .issuer = by,
+	    .key_of = of, .from_s = -40 * 86400, .to_s = to_s };
+
+	test_cert_make(&spec, ret);
+}
+
+static void
+of_cross_signed_ways_the_one_that_can_be_used_is_taken(void **state)
+{
+	struct test_cert_spec spec = { .cn = "root2", .ca = true };
+	struct test_cert root2, later;
+
+	(void)state;
+	test_cert_make(&spec, &root2);
+	cross("inter", &inter, &root2, 900 * 86400, &later);
+	add(b, "k", leaf.key_pem);
+	add(b, "l", leaf.pem);
+	add(b, "i", inter.pem);
+	add(b, "x", later.pem);
+	build();
+	assert_string_equal(ch.crt[1]->from.file, "x");
+	add(anchors, "a", root.pem);
+	build();
+	assert_string_equal(ch.crt[1]->from.file, "i");
+	assert_true(ch.anchored);
+	check((struct cert_check_spec){ .anchors = anchors });
+	assert_int_equal(found.errors, 0);
+	/* A root decides when nothing was named. */
+	cert_bundle_free(&anchors);
+	assert_int_equal(cert_bundle_new(&anchors), 0);
+	add(b, "r", root.pem);
+	build();
+	assert_string_equal(ch.crt[1]->from.file, "i");
+	assert_int_equal(ch.n, 3);
+	test_cert_free(&root2);
+	test_cert_free(&later);
+}
+
+static void
+an_expired_way_is_not_taken(void **state)
+{
+	struct test_cert_spec spec = { .cn = "root2", .ca = true };
+	struct test_cert root2, old;
+
+	(void)state;
+	test_cert_make(&spec, &root2);
+	cross("root", &root, &root2, -86400, &old);
+	add(b, "k", leaf.key_pem);
+	add(b, "l", leaf.pem);
+	add(b, "i", inter.pem);
+	add(b, "o", old.pem);
+	add(b, "2", root2.pem);
+	add(b, "r", root.pem);
+	build();
+	assert_int_equal(ch.n, 3);
+	assert_string_equal(ch.crt[2]->from.file, "r");
+	check((struct cert_check_spec){ .now_s = 0 });
+	assert_int_equal(found.errors, 0);
+	test_cert_free(&root2);
+	test_cert_free(&old);
+}
+
+static void
+what_names_itself_has_to_have_signed_itself(void **state)
+{
+	struct test_cert_spec spec = { .cn = "self", .no_key_ids = true,
+	    .dns = { "a.example.org" } };
+	struct test_cert signer, self;
+
+	(void)state;
+	test_cert_make(&spec, &signer);
+	spec.issuer = &signer;
+	test_cert_make(&spec, &self);
+	add(b, "k", self.key_pem);
+	add(b, "s", self.pem);
+	build();
+	assert_true(ch.rooted);
+	check((struct cert_check_spec){ .checks = CERT_CHECK_CHAIN });
+	expect(0, "chain", CERT_ERROR, "has not signed itself");
+	test_cert_free(&signer);
+	test_cert_free(&self);
+}
+
+static void
+an_issuer_that_ends_soon_is_told(void **state)
+{
+	struct test_cert_spec spec = { .cn = "inter", .ca = true,
+	    .issuer = &root, .key_of = &inter, .from_s = -100 * 86400,
+	    .to_s = 2 * 86400 };
+	struct test_cert soon;
+
+	(void)state;
+	test_cert_make(&spec, &soon);
+	add(b, "k", leaf.key_pem);
+	add(b, "l", leaf.pem);
+	add(b, "i", soon.pem);
+	build();
+	check((struct cert_check_spec){ .checks = CERT_CHECK_DATES });
+	expect(0, "dates", CERT_WARNING, "i: certificate 1 \"inter\" expires");
+	test_cert_free(&soon);
+}
+
+static void
+names_are_taken_as_people_write_them(void **state)
+{
+	static const char *const names[] = { "A.example.org.", "[127.0.0.1]",
+	    "*.B.example.org", NULL };
+	struct test_cert_spec spec = { .cn = "n", .ip = { 127, 0, 0, 1 },
+	    .dns = { "a.example.org", "*.b.example.org" } };
+	struct test_cert n;
+
+	(void)state;
+	test_cert_make(&spec, &n);
+	add(b, "k", n.key_pem);
+	add(b, "n", n.pem);
+	build();
+	check((struct cert_check_spec){ .checks = CERT_CHECK_NAMES,
+	    .names = names });
+	if (found.n != 0)
+		fail_msg("%s", found.f[0].text);
+	test_cert_free(&n);
+}
+
+static void
+of_two_of_a_kind_one_is_chosen_and_the_other_told(void **state)
+{
+	struct test_cert_spec spec = { .cn = "newer", .issuer = &inter,
+	    .dns = { "a.example.org" }, .from_s = -3600, .to_s = 8640000 };
+	struct cert_choice choice[CERT_KINDS];
+	struct cert_choose_spec by;
+	struct cert_chain all[4];
+	struct test_cert newer, rsa;
+	size_t n = 0;
+
+	(void)state;
+	test_cert_make(&spec, &newer);
+	spec.key = TEST_KEY_RSA;
+	test_cert_make(&spec, &rsa);
+	add(b, "l", leaf.pem);
+	add(b, "lk", leaf.key_pem);
+	add(b, "n", newer.pem);
+	add(b, "nk", newer.key_pem);
+	add(b, "r", rsa.pem);
+	add(b, "rk", rsa.key_pem);
+	add(b, "i", inter.pem);
+	assert_int_equal(cert_chain_all(b, NULL, time(NULL), 4, why, all, &n),
+	    0);
+	assert_int_equal(n, 3);
+	by = (struct cert_choose_spec){ .check = { .checks = CERT_CHECK_ALL,
+	    .now_s = time(NULL), .strays = b, .all = all, .all_n = n } };
+	assert_int_equal(cert_choose(all, n, &by, choice), 0);
+	assert_string_equal(choice[CERT_KIND_OTHER].chain->crt[0]->from.file,
+	    "n");
+	assert_string_equal(choice[CERT_KIND_RSA].chain->crt[0]->from.file,
+	    "r");
+	found = choice[CERT_KIND_OTHER].found;
+	assert_int_equal(found.errors, 0);
+	expect(0, "stray", CERT_WARNING, "l: certificate 1 \"leaf\" has its "
+	    "private key, but is left out");
+	assert_int_equal(choice[CERT_KIND_RSA].found.n, 0);
+	mem_fail_nth(1);
+	assert_int_equal(cert_choose(all, n, &by, choice), -ENOMEM);
+	mem_fail_nth(0);
+	test_cert_free(&newer);
+	test_cert_free(&rsa);
+}
+
+static void
+the_worst_is_kept_when_there_is_no_room(void **state)
+{
+	(void)state;
+	add(b, "l", leaf.pem);
+	memset(&found, 0, sizeof(found));
+	for (int i = 0; i < CERT_FINDINGS_MAX + 3; i++)
+		cert_found(&found, "stray", CERT_NOTE, &b->certs[0], "%d", i);
+	cert_found(&found, "chain", CERT_ERROR, &b->certs[0], "bad");
+	cert_found(&found, "chain", CERT_WARNING, &b->certs[0], "so so");
+	assert_int_equal(found.n, CERT_FINDINGS_MAX);
+	expect(0, "chain", CERT_ERROR, "bad");
+	expect(1, "chain", CERT_WARNING, "so so");
+	expect(2, "stray", CERT_NOTE, " 0");
+}
+
 static void
 dates_are_judged_at_the_given_time(void **state)
 {
@@ -187,15 +377,15 @@ a_key_without_its_certificate_is_refused(void **state)
 
 	(void)state;
 	add(b, "k", other.key_pem);
-	assert_int_equal(cert_chain_all(b, 0, 1, why, &ch, &n), -ENOKEY);
+	assert_int_equal(cert_chain_all(b, NULL, 0, 1, why, &ch, &n), -ENOKEY);
 	assert_non_null(strstr(why, "no certificate"));
 	add(b, "l", leaf.pem);
-	assert_int_equal(cert_chain_all(b, 0, 1, why, &ch, &n), -ENOKEY);
+	assert_int_equal(cert_chain_all(b, NULL, 0, 1, why, &ch, &n), -ENOKEY);
 	assert_non_null(strstr(why, "k: the private key belongs to no"));
 	assert_int_equal(n, 0);
 	/* A second key that fits makes the first one a stray. */
 	add(b, "k2", leaf.key_pem);
-	assert_int_equal(cert_chain_all(b, 0, 2, why, &ch, &n), 0);
+	assert_int_equal(cert_chain_all(b, NULL, 0, 2, why, &ch, &n), 0);
 	assert_int_equal(n, 1);
 }
 
@@ -277,6 +467,13 @@ main(void)
 		TEST(a_whole_chain_has_no_findings),
 		TEST(a_missing_issuer_is_judged_by_what_is_known),
 		TEST(named_anchors_have_to_be_reached),
+		TEST(of_cross_signed_ways_the_one_that_can_be_used_is_taken),
+		TEST(an_expired_way_is_not_taken),
+		TEST(what_names_itself_has_to_have_signed_itself),
+		TEST(an_issuer_that_ends_soon_is_told),
+		TEST(names_are_taken_as_people_write_them),
+		TEST(of_two_of_a_kind_one_is_chosen_and_the_other_told),
+		TEST(the_worst_is_kept_when_there_is_no_room),
 		TEST(dates_are_judged_at_the_given_time),
 		TEST(a_key_without_its_certificate_is_refused),
 		TEST(what_comes_out_as_pem_goes_in_again),

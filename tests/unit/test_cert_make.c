@@ -65,7 +65,7 @@ set_up(void **state)
 	make(&spec, NULL);
 	add(ca, &crt, NULL);
 	add(ca, &key, NULL);
-	return cert_chain_build(ca, &ca->keys[0], time(NULL), why, &by);
+	return cert_chain_build(ca, NULL, &ca->keys[0], time(NULL), why, &by);
 }
 
 static int
@@ -88,7 +88,7 @@ check(const struct cert_bundle *anchors, bool client, const char *const *want)
 	    .client = client };
 	struct cert_findings found;
 
-	assert_int_equal(cert_chain_build(b, &b->keys[0], time(NULL), why,
+	assert_int_equal(cert_chain_build(b, NULL, &b->keys[0], time(NULL), why,
 	    &ch), 0);
 	assert_int_equal(cert_check(&ch, &spec, &found), 0);
 	if (found.errors + found.warnings != 0)
@@ -163,7 +163,7 @@ a_pkcs12_has_all_of_it(void **state)
 	make(&spec, NULL);
 	add(ca, &crt, NULL);
 	add(ca, &key, NULL);
-	assert_int_equal(cert_chain_build(ca, &ca->keys[1], time(NULL), why,
+	assert_int_equal(cert_chain_build(ca, NULL, &ca->keys[1], time(NULL), why,
 	    &ch), 0);
 	assert_int_equal(cert_make_pkcs12(&ch, "secret", "friend", why,
 	    &other), 0);

@@ -161,7 +161,7 @@ ca_read(struct ca *c)
 		r = cert_why(why, -EINVAL, "%s: there is no private key in "
 		    "it", path);
 	if (r == 0)
-		r = cert_chain_build(c->bundle, &c->bundle->keys[0],
+		r = cert_chain_build(c->bundle, NULL, &c->bundle->keys[0],
 		    c->a->now_s, why, &c->chain);
 	if (r == 0)
 		r = cert_describe(c->chain.crt[0]->crt, &f);
@@ -328,7 +328,7 @@ make(const struct ca *c, const struct cert_make_spec *spec, char *why,
 		r = cert_bundle_add_file(i->bundle, ca_path(c, "ca.pem", path),
 		    NULL, why, NULL, NULL);
 	if (r == 0)
-		r = cert_chain_build(i->bundle, &i->bundle->keys[0],
+		r = cert_chain_build(i->bundle, NULL, &i->bundle->keys[0],
 		    c->a->now_s, why, &i->chain);
 	return r < 0 ? r : cert_describe(i->chain.crt[0]->crt, &i->facts);
 }

@@ -14,13 +14,14 @@
 #include "cert/bundle.h"
 #include "cert/chain.h"
 #include "cert/check.h"
+#include "cert/choose.h"
 #include "cert/install.h"
 
 #define NAMES_MAX 32
 #define FILES_MAX 16
 #define WORDS_MAX 4
 #define PASSWORD_MAX 1024
-#define CHAINS_MAX 2			/* RSA and another kind side by side */
+#define CHAINS_MAX CERT_KINDS		/* side by side */
 
 /* cleat-certmgr(1), EXIT STATUS */
 enum status {
@@ -80,7 +81,10 @@ enum status put_out(const char *p, size_t n);
 /* What is judged or shown. */
 struct material {
 	struct cert_bundle *bundle;
-	struct cert_chain chain[CHAINS_MAX];
+	struct cert_bundle *anchors;	/* NULL: none were named */
+	struct cert_chain *all;		/* that were given; NULL: `chain` */
+	size_t all_n;
+	struct cert_chain chain[CHAINS_MAX];	/* that are served */
 	size_t n;
 	struct cert_findings found[CHAINS_MAX];
 	struct cert_blob staple[CHAINS_MAX];	/* OCSP responses, DER */
@@ -97,13 +101,10 @@ enum status material_current(const struct asked *, struct material *ret);
 /* The same; why[CERT_WHY_SIZE] is not said yet. */
 enum status material_installed(const struct asked *, char *why,
     struct material *ret);
-/* All checks.  What they found is not said yet. */
+/* All checks, by which it chooses what is served of all that was given.  What
+ * they found is not said yet. */
 enum status material_check(const struct asked *, const struct material *now,
     struct material *);
-/* The response that belongs to a chain; or, when it belongs to none, one to hear
- * why.  NULL: none. */
-const struct cert_blob *material_staple(const struct material *,
-    const struct cert_chain *);
 /* Whether it is one of the chains'. */
 bool material_fits(const struct material *, const struct cert_blob *staple);
 void material_free(struct material *);

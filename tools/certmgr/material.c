@@ -6,12 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 const char *const staple_file[CHAINS_MAX] = { "staple.der", "staple-2.der" };
 
 void
 material_free(struct material *m)
 {
 	cert_bundle_free(&m->bundle);
+	cert_bundle_free(&m->anchors);
+	mem_free(m->all);
+	m->all = NULL;
 	for (size_t i = 0; i < m->staples_n; i++)
 		cert_blob_free(&m->staple[i]);
 	m->staples_n = 0;
@@ -38,6 +43,25 @@ add(struct material *m, const char *path, const struct asked *a, char *why)
 	return r;
 }
 
+static int
+read_anchors(const struct asked *a, char *why, struct cert_bundle **ret)
+{
+	struct cert_bundle *b = NULL;
+	int r = cert_bundle_new(&b);
+
+	if (r == 0)
+		r = cert_bundle_add_file(b, a->anchors, NULL, why, NULL,
+		    NULL);
+	if (r == 0 && b->certs_n == 0)
+		r = cert_why(why, -EINVAL, "%s: there is no certificate in "
+		    "it", a->anchors);
+	if (r < 0)
+		cert_bundle_free(&b);
+	else
+		*ret = b;
+	return r;
+}
+
 /* With nothing but certificates, --check makes the checks that need no key. */
 static int
 build(struct material *m, const struct asked *a, char *why)
@@ -46,13 +70,16 @@ build(struct material *m, const struct asked *a, char *why)
 
 	if (m->bundle->keys_n == 0 && a->check && a->key == NULL &&
 	    a->pkcs12 == NULL) {
-		r = cert_chain_build(m->bundle, NULL, a->now_s, why,
-		    &m->chain[0]);
+		r = cert_chain_build(m->bundle, m->anchors, NULL, a->now_s,
+		    why, &m->chain[0]);
 		m->n = r == 0;
 		return r;
 	}
-	return cert_chain_all(m->bundle, a->now_s, CHAINS_MAX, why, m->chain,
-	    &m->n);
+	m->all = mem_calloc(CERT_BUNDLE_KEYS, sizeof(*m->all));
+	if (m->all == NULL)
+		return -ENOMEM;
+	return cert_chain_all(m->bundle, m->anchors, a->now_s,
+	    CERT_BUNDLE_KEYS, why, m->all, &m->all_n);
 }
 
 enum status
@@ -71,6 +98,8 @@ material_given(struct asked *a, struct material *ret)
 		r = add(&m, a->key, a, why);
 	for (size_t i = 0; r == 0 && a->ocsp[i] != NULL; i++)
 		r = add_staple(&m, a->ocsp[i], why);
+	if (r == 0 && a->anchors != NULL)
+		r = read_anchors(a, why, &m.anchors);
 	if (r == 0)
 		r = build(&m, a, why);
 	if (r < 0) {
@@ -123,9 +152,11 @@ material_installed(const struct asked *a, char *why, struct material *ret)
 		if (r == -ENOENT)
 			r = 0;		/* none was given */
 	}
+	if (r == 0 && a->anchors != NULL)
+		r = read_anchors(a, why, &m.anchors);
 	if (r == 0)
-		r = cert_chain_all(m.bundle, a->now_s, CHAINS_MAX, why,
-		    m.chain, &m.n);
+		r = cert_chain_all(m.bundle, m.anchors, a->now_s, CHAINS_MAX,
+		    why, m.chain, &m.n);
 	if (r < 0) {
 		material_free(&m);
 		return status_of(r);
@@ -148,25 +179,6 @@ material_current(const struct asked *a, struct material *ret)
 
 /* ---- checks -------------------------------------------------------------- */
 
-static int
-read_anchors(const struct asked *a, char *why, struct cert_bundle **ret)
-{
-	struct cert_bundle *b = NULL;
-	int r = cert_bundle_new(&b);
-
-	if (r == 0)
-		r = cert_bundle_add_file(b, a->anchors, NULL, why, NULL,
-		    NULL);
-	if (r == 0 && b->certs_n == 0)
-		r = cert_why(why, -EINVAL, "%s: there is no certificate in "
-		    "it", a->anchors);
-	if (r < 0)
-		cert_bundle_free(&b);
-	else
-		*ret = b;
-	return r;
-}
-
 bool
 material_fits(const struct material *m, const struct cert_blob *staple)
 {
@@ -177,64 +189,50 @@ material_fits(const struct material *m, const struct cert_blob *staple)
 	return false;
 }
 
-const struct cert_blob *
-material_staple(const struct material *m, const struct cert_chain *ch)
-{
-	const struct cert_blob *none = NULL;
-
-	for (size_t i = 0; i < m->staples_n; i++) {
-		const struct cert_blob *b = &m->staple[i];
-
-		if (cert_staple_fits(ch, b->p, b->n))
-			return b;
-		if (!material_fits(m, b))
-			none = b;
-	}
-	return none;
-}
-
 /* As the daemon does: what replaces a chain that was whole has to be whole. */
-static bool
-has_to_be_whole(const struct material *now, const struct cert_chain *ch)
+static void
+set_whole(const struct material *now, bool whole[CERT_KINDS])
 {
 	for (size_t i = 0; now != NULL && i < now->n; i++) {
 		const struct cert_chain *old = &now->chain[i];
 
-		if (cert_chain_is_rsa(old) == cert_chain_is_rsa(ch) &&
-		    (old->n > 1 || old->rooted))
-			return true;
+		if (old->n > 1 || old->rooted)
+			whole[cert_chain_is_rsa(old)] = true;
 	}
-	return false;
 }
 
 enum status
 material_check(const struct asked *a, const struct material *now,
     struct material *m)
 {
-	struct cert_check_spec spec = {
-		.checks = CERT_CHECK_ALL, .now_s = a->now_s,
-		.names = a->name, .strays = m->bundle, .all = m->chain,
-		.all_n = m->n
+	const struct cert_chain *all = m->all != NULL ? m->all : m->chain;
+	size_t n = m->all != NULL ? m->all_n : m->n;
+	struct cert_choose_spec spec = {
+		.check = {
+			.checks = CERT_CHECK_ALL, .now_s = a->now_s,
+			.names = a->name, .anchors = m->anchors,
+			.strays = m->bundle, .all = all, .all_n = n
+		},
+		.staples = m->staple, .staples_n = m->staples_n
 	};
-	char why[CERT_WHY_SIZE] = "out of memory";
-	const struct cert_blob *staple;
-	struct cert_bundle *anchors = NULL;
-	int r = 0;
+	struct cert_choice choice[CERT_KINDS];
+	struct cert_chain chosen[CHAINS_MAX];
+	int r;
 
-	if (a->anchors != NULL)
-		r = read_anchors(a, why, &anchors);
-	spec.anchors = anchors;
-	for (size_t i = 0; r == 0 && i < m->n; i++) {
-		spec.complete = has_to_be_whole(now, &m->chain[i]);
-		staple = material_staple(m, &m->chain[i]);
-		spec.staple = staple == NULL ? NULL : staple->p;
-		spec.staple_n = staple == NULL ? 0 : staple->n;
-		r = cert_check(&m->chain[i], &spec, &m->found[i]);
-		m->refused = m->refused || m->found[i].errors > 0;
-		spec.strays = NULL;	/* said once is enough */
-	}
-	cert_bundle_free(&anchors);
+	set_whole(now, spec.whole);
+	r = cert_choose(all, n, &spec, choice);
 	if (r < 0)
-		return say_error(a, status_of(r), "%s", why);
+		return say_error(a, status_of(r), "out of memory");
+	n = 0;
+	for (int k = 0; k < CERT_KINDS; k++) {
+		if (choice[k].chain == NULL)
+			continue;
+		chosen[n] = *choice[k].chain;
+		m->found[n++] = choice[k].found;
+		m->refused = m->refused ||
+		    choice[k].found.errors > 0;
+	}
+	memcpy(m->chain, chosen, n * sizeof(chosen[0]));
+	m->n = n;
 	return STATUS_OK;
 }

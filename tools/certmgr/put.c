@@ -242,7 +242,7 @@ still_good(const struct asked *a, struct material *m)
 	    .now_s = a->now_s, .names = a->name };
 	struct cert_facts f;
 
-	return cert_chain_all(m->bundle, a->now_s, 1, why, m->chain,
+	return cert_chain_all(m->bundle, NULL, a->now_s, 1, why, m->chain,
 	    &m->n) == 0 &&
 	    cert_check(&m->chain[0], &spec, &m->found[0]) == 0 &&
 	    m->found[0].errors == 0 &&
@@ -327,7 +327,7 @@ put_self(struct asked *a)
 		if (r == 0)
 			r = make_own(a, path, m.bundle, why);
 		if (r == 0)
-			r = cert_chain_all(m.bundle, a->now_s, 1, why,
+			r = cert_chain_all(m.bundle, NULL, a->now_s, 1, why,
 			    m.chain, &m.n);
 	}
 	s = r < 0 ? say_error(a, status_of(r), "%s", why) :
