@@ -51,8 +51,8 @@ int identity_new(const struct identity_deps *, const struct identity_rules *,
 /* After the store ended. */
 void identity_free(struct identity **);
 void identity_set_rules(struct identity *, const struct identity_rules *);
-/* The static file (auth.h); keeps a reference.  Its tokens have no number: whoever
- * was let in by one that is not in the new file any more is closed (4005). */
+/* The static file (auth.h); keeps a reference.  Whoever was let in by a token that
+ * is not in the new file any more is closed (4005). */
 void identity_set_file(struct identity *, struct auth_file *);
 
 /* A credential that was shown. */

@@ -12,7 +12,7 @@
 #include "store/db.h"
 
 #define APPLICATION 1668048244		/* "clet" */
-#define CHECK_PAGES 65536		/* a larger file is not read through */
+#define CHECK_PAGES 65536		/* a larger file is not read whole */
 
 #define TEXT(name) name " TEXT NOT NULL DEFAULT '',"
 #define NUMBER(name) name " INTEGER NOT NULL DEFAULT 0,"
@@ -187,26 +187,39 @@ identify(struct store_db *db, const char *path, char *why,
 }
 
 static int
-check(struct store_db *db, const char *path, char *why)
+quick_check(struct store_db *db, const char *what)
 {
-	int64_t pages = 0;
 	sqlite3_stmt *s;
 	bool ok;
-	int r = db_number(db, &pages, "PRAGMA page_count", "");
+	int r = db_query(db, &s, what, "");
 
-	if (r != 0 || pages > CHECK_PAGES)
-		return r;
-	r = db_query(db, &s, "PRAGMA quick_check(1)", "");
 	if (r != 0)
 		return r;
 	r = db_next(s);
 	ok = r > 0 && sqlite3_stricmp(db_text(s, 0), "ok") == 0;
 	db_end(s);
-	if (r >= 0 && !ok)
-		r = -EILSEQ;
-	if (r == -EILSEQ)
-		return fail(why, r, path, BROKEN);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : ok ? 0 : -EILSEQ;
+}
+
+/* Of a large file the log, the commands and the inventories are left out: an error
+ * in those is met when they are read. */
+static int
+check(struct store_db *db, const char *path, char *why)
+{
+	static const char *const small[] = {
+		"PRAGMA quick_check(run)", "PRAGMA quick_check(endpoint)",
+		"PRAGMA quick_check(credential)",
+		"PRAGMA quick_check(enrolment)"
+	};
+	int64_t pages = 0;
+	int r = db_number(db, &pages, "PRAGMA page_count", "");
+
+	if (r == 0 && pages <= CHECK_PAGES)
+		r = quick_check(db, "PRAGMA quick_check(1)");
+	for (size_t i = 0; r == 0 && pages > CHECK_PAGES &&
+	    i < sizeof(small) / sizeof(small[0]); i++)
+		r = quick_check(db, small[i]);
+	return r == -EILSEQ ? fail(why, r, path, BROKEN) : r;
 }
 
 int

@@ -8,7 +8,7 @@
  *
  * The thread takes all jobs that wait, runs them inside one transaction, commits
  * (synchronous=FULL, one fsync), and only then calls done() of each.  What a job
- * runs is in store/{endpoints,credentials,commands,telemetry,inventory}.h.
+ * runs is in store/{endpoints,credentials,commands,telemetry}.h.
  */
 #ifndef CT_STORE_H
 #define CT_STORE_H

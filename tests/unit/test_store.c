@@ -334,6 +334,45 @@ a_broken_database_is_refused_and_kept(void **state)
 	refused(-EILSEQ, "broken");
 }
 
+/* Small pages, so that many of them are not much. */
+static void
+what_is_needed_is_checked_however_large_the_log_is(void **state)
+{
+	struct store_opts o = store_rig_options();
+	struct store *s = store_rig_open(&o);
+	sqlite3_stmt *root = NULL;
+	sqlite3 *db = NULL;
+	char why[256];
+	long page;
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(store_start(s), 0);
+	assert_int_equal(store_call(s, store_rig_admit, NAME("a")), 0);
+	store_free(&s);
+	sql("PRAGMA journal_mode = DELETE; PRAGMA page_size = 512; VACUUM;"
+	    "INSERT INTO telemetry VALUES (1, 'a', 1, 1, zeroblob(36 << 20))");
+	s = store_rig_open(&o);
+	store_free(&s);
+	assert_int_equal(sqlite3_open(store_path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT rootpage FROM"
+	    " sqlite_schema WHERE name = 'credential'", -1, &root, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_step(root), SQLITE_ROW);
+	page = sqlite3_column_int(root, 0);
+	(void)sqlite3_finalize(root);
+	(void)sqlite3_close(db);
+	f = fopen(store_path, "r+");
+	assert_non_null(f);
+	assert_int_equal(fseek(f, (page - 1) * 512, SEEK_SET), 0);
+	for (int i = 0; i < 512; i++)
+		assert_int_equal(fputc(0xa5, f), 0xa5);
+	assert_int_equal(fclose(f), 0);
+	s = NULL;
+	assert_int_equal(store_open(&o, why, &s), -EILSEQ);
+	assert_non_null(strstr(why, "broken"));
+}
+
 static void
 memory_may_run_out_at_any_point(void **state)
 {
@@ -367,6 +406,7 @@ main(void)
 		TEST(what_was_nudged_is_collected_soon),
 		TEST(a_file_that_is_not_ours_is_refused_and_kept),
 		TEST(a_broken_database_is_refused_and_kept),
+		TEST(what_is_needed_is_checked_however_large_the_log_is),
 		TEST(memory_may_run_out_at_any_point),
 	};
 
