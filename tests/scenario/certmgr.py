@@ -131,7 +131,7 @@ def test_words(scene):
               r'Issuer:\n'
               r'    Common Name:         test company\n'
               r'    Organizational Unit:\n'
-              r'    Organization:        \n'
+              r'    Organization:\n'
               r'Validity:\n'
               r'    NotBefore: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n'
               r'    NotAfter: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n'
@@ -191,10 +191,17 @@ def test_usage(scene):
                        (('ca', 'issue', 'client'), 'is expected')):
         check(text in p.run(*args, status=USAGE).err, f'{args}: {text}')
     check(not os.path.exists(p.dir), 'something was made')
-    said = p.run('-show', status=NOTHING).err
-    check(p.dir in said, said)
+    # As on a fresh installation of the seed.
+    said = p.run('-show')
+    equal(said.out, SELF_WORDS)
+    check('note: ' + p.dir in said.err, said.err)
+    told = p.run('-show', '--json').json()
+    equal((told['ok'], told['kind'], told['chains']),
+          (True, 'self-signed', []))
+    check(not os.path.exists(p.dir), 'something was made')
     os.mkdir(p.dir, 0o700)
-    for args in (('-show',), ('--check',), ('--rollback',), ('--wait-live',)):
+    equal(p.run('-show').out, SELF_WORDS)
+    for args in (('--check',), ('--rollback',), ('--wait-live',)):
         check('nothing is installed' in p.run(*args, status=NOTHING).err,
               args)
 

@@ -18,10 +18,16 @@ static enum status
 show_current(struct asked *a)
 {
 	struct material m = { .bundle = NULL };
-	enum status s = material_current(a, &m);
+	char why[CERT_WHY_SIZE];
+	enum status s = material_installed(a, why, &m);
 
-	if (s == STATUS_OK)
-		s = show(a, &m);
+	/* The daemon makes one of its own then, as certmgr.bat's did. */
+	if (s == STATUS_NOTHING) {
+		say("note: %s", why);
+		m.self_signed = true;
+		s = STATUS_OK;
+	}
+	s = s == STATUS_OK ? show(a, &m) : say_error(a, s, "%s", why);
 	material_free(&m);
 	return s;
 }

@@ -111,12 +111,13 @@ put_json(const struct asked *a, const struct material *m, enum status s)
 	jout_object(&j, NULL);
 	put_bool(&j, "ok", s == STATUS_OK);
 	jout_uint(&j, "status", s);
-	if (m->generation[0] != '\0') {
+	if (m->generation[0] != '\0' || a->show) {
 		jout_string(&j, "kind", m->self_signed ? "self-signed" :
 		    "company");
 		jout_string(&j, "directory", a->directory);
-		jout_string(&j, "generation", m->generation);
 	}
+	if (m->generation[0] != '\0')
+		jout_string(&j, "generation", m->generation);
 	jout_array(&j, "chains");
 	for (size_t i = 0; i < m->n; i++) {
 		jout_array(&j, NULL);
@@ -140,13 +141,23 @@ put_json(const struct asked *a, const struct material *m, enum status s)
 
 /* ---- words --------------------------------------------------------------- */
 
+static void
+print_part(const char *title, const char *value)
+{
+	if (value[0] == '\0')
+		(void)printf("    %s\n", title);
+	else
+		(void)printf("    %-20s %s\n", title, value);
+}
+
 /* The lines of certmgr.bat. */
 static void
 print_name(const char *title, const struct cert_name *n)
 {
-	(void)printf("%s:\n    Common Name:         %s\n"
-	    "    Organizational Unit:%s%s\n    Organization:        %s\n",
-	    title, n->cn, n->ou[0] == '\0' ? "" : " ", n->ou, n->o);
+	(void)printf("%s:\n", title);
+	print_part("Common Name:", n->cn);
+	print_part("Organizational Unit:", n->ou);
+	print_part("Organization:", n->o);
 }
 
 static enum status
