@@ -14,10 +14,10 @@
 #include <cleat/host.h>
 
 #include "cert/choose.h"
+#include "cert/self.h"
 #include "live.h"
 #include "material.h"
 #include "options.h"
-#include "self_signed.h"
 #include "watch.h"
 
 #define NAME "cert-file"
@@ -84,7 +84,7 @@ own_names(struct inst *in, const char *host_name, const char **names)
 	for (unsigned i = 0; (slot = in->host->slot(in->self, i)) != NULL;
 	    i++) {
 		for (unsigned k = 0; (name = in->host->slot_name(in->self,
-		    slot, k)) != NULL && n < SELF_SIGNED_NAMES_MAX; k++) {
+		    slot, k)) != NULL && n < CERT_SELF_NAMES_MAX; k++) {
 			if (!known(names, n, name))
 				names[n++] = name;
 		}
@@ -95,7 +95,7 @@ own_names(struct inst *in, const char *host_name, const char **names)
 static int
 self_sign(struct inst *in, struct material *m, char *why)
 {
-	const char *names[SELF_SIGNED_NAMES_MAX + 1], *dir;
+	const char *names[CERT_SELF_NAMES_MAX + 1], *dir;
 	int64_t now_ms = in->host->wall_ms(in->self);
 	char host_name[HOST_NAME_SIZE] = "";
 	bool made = false;
@@ -106,12 +106,8 @@ self_sign(struct inst *in, struct material *m, char *why)
 		host_name[0] = '\0';
 	own_names(in, host_name, names);
 	dir = in->host->state_dir(in->self);
-	err = cert_bundle_new(&m->bundle);
-	if (err < 0)
-		(void)cert_why(why, err, "out of memory");
-	else
-		err = self_signed_get(dir, names, now_ms, why, m->bundle,
-		    &made);
+	err = cert_self_get(dir, names, now_ms / 1000, why, &m->bundle,
+	    &made);
 	if (err == 0)
 		err = material_chains(m, NULL, now_ms / 1000, why);
 	if (err < 0)
@@ -119,7 +115,7 @@ self_sign(struct inst *in, struct material *m, char *why)
 	if (made)
 		in->host->log(in->self, CLEAT_LOG_NOTICE,
 		    "made a self-signed certificate for %s in %s/%s",
-		    names[0], dir, SELF_SIGNED_FILE);
+		    names[0], dir, CERT_SELF_FILE);
 	return err;
 }
 

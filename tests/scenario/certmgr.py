@@ -284,8 +284,23 @@ def test_self(scene):
     check(p.file('chain.pem') != one, 'it is the same')
     p.run('--check', '--name', 'x.example.org')
     p.run('--check', '--name', 'y.example.org', status=REFUSED)
-    # What somebody else put there is not taken.
+    # Nor is what was made on another host, of whose disk this is a copy.
+    with open('/etc/machine-id') as f:
+        known = f.read().strip() != ''
     theirs = os.path.join(p.dir, 'self-signed.pem')
+    copied = write(scene, 'copied.pem', '')
+    openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt',
+            'ec_paramgen_curve:P-256', '-nodes', '-days', '3650', '-subj',
+            '/CN=x.example.org/OU=0123456789abcdef', '-addext',
+            'basicConstraints=critical,CA:FALSE', '-addext',
+            'subjectAltName=DNS:x.example.org', '-keyout', copied + '.key',
+            '-out', copied)
+    with open(theirs, 'w') as f:
+        f.write(open(copied + '.key').read() + open(copied).read())
+    p.run('-self', '--name', 'x.example.org')
+    equal(p.run('-show', '--json').json()['chains'][0][0]['sha256'] !=
+          sha256(copied), known, 'the key of another host')
+    # What somebody else put there is not taken.
     os.unlink(theirs)
     both = write(scene, 'both.pem', open(key).read() + open(crt).read())
     os.symlink(both, theirs)

@@ -4,7 +4,6 @@
 #include "certmgr.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -16,13 +15,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cert/describe.h"
-#include "cert/make.h"
-
-#define SELF_FILE "self-signed.pem"
-#define SELF_LIMIT 65536
-#define DAY_S INT64_C(86400)
-#define SELF_VALID_S (3650 * DAY_S)
-#define SELF_RENEW_S (30 * DAY_S)
+#include "cert/self.h"
 
 /* ---- owner --------------------------------------------------------------- */
 
@@ -205,80 +198,6 @@ put_given(struct asked *a)
 
 /* ---- self-signed --------------------------------------------------------- */
 
-/*
- * What an earlier -self made.  Only a file of our own is taken: whoever owns the
- * directory could name any other file there, and would be given its key.
- */
-static bool
-read_own(const char *path, struct cert_bundle *b)
-{
-	uint8_t text[SELF_LIMIT];
-	char why[CERT_WHY_SIZE];
-	struct stat st;
-	bool good;
-	ssize_t n;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_uid == geteuid() && st.st_nlink == 1 &&
-	    st.st_size < SELF_LIMIT;
-	n = good ? read(fd, text, sizeof(text)) : 0;
-	(void)close(fd);
-	good = n > 0 && cert_bundle_add(b, path, text, (size_t)n, NULL,
-	    why) == 0;
-	mem_wipe(text, sizeof(text));
-	return good;
-}
-
-/* Good for a while yet, and for all names. */
-static bool
-still_good(const struct asked *a, struct material *m)
-{
-	char why[CERT_WHY_SIZE];
-	struct cert_check_spec spec = { .checks = CERT_CHECK_ALL,
-	    .now_s = a->now_s, .names = a->name };
-	struct cert_facts f;
-
-	return cert_chain_all(m->bundle, NULL, a->now_s, 1, why, m->chain,
-	    &m->n) == 0 &&
-	    cert_check(&m->chain[0], &spec, &m->found[0]) == 0 &&
-	    m->found[0].errors == 0 &&
-	    cert_describe(m->chain[0].crt[0]->crt, &f) == 0 &&
-	    f.not_after - SELF_RENEW_S > a->now_s;
-}
-
-static int
-make_own(const struct asked *a, const char *path, struct cert_bundle *b,
-    char *why)
-{
-	struct cert_make_spec spec = { .kind = CERT_MAKE_SELF,
-	    .cn = a->name[0], .names = a->name, .from_s = a->now_s - DAY_S,
-	    .to_s = a->now_s + SELF_VALID_S };
-	struct cert_blob crt = { NULL, 0 }, key = crt, all = crt;
-	int r;
-
-	r = cert_make(&spec, NULL, why, &crt, &key);
-	if (r == 0)
-		r = join(&all, &key);
-	if (r == 0)
-		r = join(&all, &crt);
-	if (r == 0) {
-		r = file_write_atomic(path, all.p, all.n, 0600);
-		if (r < 0)
-			(void)cert_why(why, r, "%s: cannot be written: %s",
-			    path, strerror(-r));
-	}
-	if (r == 0)
-		r = cert_bundle_add(b, path, all.p, all.n, NULL, why);
-	cert_blob_free(&all);
-	cert_blob_free(&key);
-	cert_blob_free(&crt);
-	return r;
-}
-
 static enum status
 make_directory(const struct asked *a)
 {
@@ -301,8 +220,9 @@ make_directory(const struct asked *a)
 enum status
 put_self(struct asked *a)
 {
-	char why[CERT_WHY_SIZE] = "out of memory", path[4096], host[256] = "";
+	char why[CERT_WHY_SIZE] = "out of memory", host[256] = "";
 	struct material m = { .self_signed = true };
+	bool made = false;
 	size_t n = 0;
 	enum status s;
 	int r;
@@ -319,17 +239,11 @@ put_self(struct asked *a)
 	s = make_directory(a);
 	if (s != STATUS_OK)
 		return s;
-	(void)snprintf(path, sizeof(path), "%s/" SELF_FILE, a->directory);
-	r = cert_bundle_new(&m.bundle);
-	if (r == 0 && (!read_own(path, m.bundle) || !still_good(a, &m))) {
-		cert_bundle_free(&m.bundle);
-		r = cert_bundle_new(&m.bundle);
-		if (r == 0)
-			r = make_own(a, path, m.bundle, why);
-		if (r == 0)
-			r = cert_chain_all(m.bundle, NULL, a->now_s, 1, why,
-			    m.chain, &m.n);
-	}
+	r = cert_self_get(a->directory, a->name, a->now_s, why, &m.bundle,
+	    &made);
+	if (r == 0)
+		r = cert_chain_all(m.bundle, NULL, a->now_s, 1, why, m.chain,
+		    &m.n);
 	s = r < 0 ? say_error(a, status_of(r), "%s", why) :
 	    check_and_put(a, &m, NULL);
 	material_free(&m);

@@ -4,7 +4,7 @@
  * (CA:FALSE) and good for TLS servers only, so that trusting it trusts nothing
  * else.
  */
-#include "self_signed.h"
+#include "cert/self.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
+#include "base/mem.h"
 #include "cert/chain.h"
 #include "cert/describe.h"
 #include "cert/file.h"
@@ -26,6 +28,7 @@
 #define DAY_S 86400
 #define VALID_S (INT64_C(3650) * DAY_S)
 #define RENEW_S (INT64_C(30) * DAY_S)
+#define FILE_LIMIT 65536
 #define MARK_SIZE 17
 #define MARK_KEY "cleat self-signed host mark"
 
@@ -98,25 +101,48 @@ still_good(gnutls_x509_crt_t crt, const char *const *names, const char *mark,
 	return good;
 }
 
-/* Whether there is one that does; then it is in the bundle. */
+static bool
+read_own(const char *path, struct cert_bundle *b)
+{
+	uint8_t text[FILE_LIMIT];
+	struct stat st;
+	bool good;
+	ssize_t n;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    (st.st_uid == geteuid() || st.st_uid == 0) && st.st_nlink == 1 &&
+	    st.st_size < FILE_LIMIT;
+	n = good ? read(fd, text, sizeof(text)) : 0;
+	(void)close(fd);
+	good = n > 0 && cert_bundle_add(b, path, text, (size_t)n, NULL,
+	    NULL) == 0;
+	mem_wipe(text, sizeof(text));
+	return good;
+}
+
+/* Whether there is one that does; then it is *ret. */
 static bool
 take_old(const char *path, const char *const *names, const char *mark,
-    int64_t now_s, struct cert_bundle *b)
+    int64_t now_s, struct cert_bundle **ret)
 {
 	struct cert_bundle *own = NULL;
 	struct cert_chain ch;
-	bool good = false;
 	size_t n;
 
 	if (cert_bundle_new(&own) < 0)
 		return false;
-	if (cert_bundle_add_file(own, path, NULL, NULL, NULL, NULL) == 0 &&
+	if (read_own(path, own) &&
 	    cert_chain_all(own, NULL, now_s, 1, NULL, &ch, &n) == 0 &&
-	    still_good(ch.crt[0]->crt, names, mark, now_s))
-		good = cert_bundle_add_file(b, path, NULL, NULL, NULL,
-		    NULL) == 0;
+	    still_good(ch.crt[0]->crt, names, mark, now_s)) {
+		*ret = own;
+		return true;
+	}
 	cert_bundle_free(&own);
-	return good;
+	return false;
 }
 
 /* ---- a new one ----------------------------------------------------------- */
@@ -148,8 +174,8 @@ save(const char *dir, const struct cert_blob *key,
 	at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (at < 0)
 		return -errno;
-	(void)unlinkat(at, SELF_SIGNED_FILE ".new", 0);	/* left by a crash */
-	fd = openat(at, SELF_SIGNED_FILE ".new",
+	(void)unlinkat(at, CERT_SELF_FILE ".new", 0);	/* left by a crash */
+	fd = openat(at, CERT_SELF_FILE ".new",
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		err = -errno;
@@ -163,8 +189,8 @@ save(const char *dir, const struct cert_blob *key,
 		err = -errno;
 	if (close(fd) < 0 && err == 0)
 		err = -errno;
-	if (err == 0 && renameat(at, SELF_SIGNED_FILE ".new", at,
-	    SELF_SIGNED_FILE) < 0)
+	if (err == 0 && renameat(at, CERT_SELF_FILE ".new", at,
+	    CERT_SELF_FILE) < 0)
 		err = -errno;
 	if (err == 0 && fsync(at) < 0)
 		err = -errno;
@@ -195,21 +221,27 @@ renew(const char *dir, const char *path, const char *const *names,
 }
 
 int
-self_signed_get(const char *dir, const char *const *names, int64_t now_ms,
-    char *why, struct cert_bundle *b, bool *ret_made)
+cert_self_get(const char *dir, const char *const *names, int64_t now_s,
+    char *why, struct cert_bundle **ret, bool *ret_made)
 {
-	int64_t now_s = now_ms / 1000;
+	struct cert_bundle *b = NULL;
 	char path[4096], mark[MARK_SIZE];
 	int r;
 
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, SELF_SIGNED_FILE);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, CERT_SELF_FILE);
 	host_mark(mark);
-	if (take_old(path, names, mark, now_s, b))
+	if (take_old(path, names, mark, now_s, ret))
 		return 0;
 	r = renew(dir, path, names, mark, now_s, why);
+	if (r == 0 && (r = cert_bundle_new(&b)) < 0)
+		(void)cert_why(why, r, "out of memory");
 	if (r == 0)
 		r = cert_bundle_add_file(b, path, NULL, why, NULL, NULL);
-	if (r == 0)
-		*ret_made = true;
-	return r;
+	if (r < 0) {
+		cert_bundle_free(&b);
+		return r;
+	}
+	*ret = b;
+	*ret_made = true;
+	return 0;
 }
