@@ -61,8 +61,8 @@ struct cleat_client_answer {
 struct cleat_client_opts {
 	size_t size;			/* sizeof(struct cleat_client_opts) */
 
-	/* "wss://host[:8443][/v1/channel]"; several, separated by commas or
-	 * spaces, are tried in this order. */
+	/* "wss://host[:443][/v1/channel]" or "host[:8443]"; several, separated
+	 * by commas or spaces, are tried in this order. */
 	const char *server;
 	/* Where lists of servers that the server sends (hello, drain, set-server)
 	 * are kept, or NULL: they are forgotten at the end.  The servers

@@ -10,15 +10,18 @@
 static int
 take_scheme(const char **text, struct url *u)
 {
-	const char *mark = strstr(*text, "://");
+	const char *mark = strstr(*text, "://"), *port = "443";
 
 	u->tls = true;
 	if (mark == NULL)
 		return 0;
-	if (mark - *text == 2 && strncmp(*text, "ws", 2) == 0)
+	if (mark - *text == 2 && strncmp(*text, "ws", 2) == 0) {
 		u->tls = false;
-	else if (mark - *text != 3 || strncmp(*text, "wss", 3) != 0)
+		port = "80";
+	} else if (mark - *text != 3 || strncmp(*text, "wss", 3) != 0) {
 		return -EINVAL;
+	}
+	(void)snprintf(u->port, sizeof(u->port), "%s", port);
 	*text = mark + 3;
 	return 0;
 }

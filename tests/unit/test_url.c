@@ -17,8 +17,11 @@ good_addresses_are_taken_apart(void **state)
 		const char *text, *host, *port, *path, *header;
 		bool tls;
 	} good[] = {
-		{ "wss://gate.example", "gate.example", "8443",
-		    "/v1/channel", "gate.example:8443", true },
+		{ "gate.example", "gate.example", "8443", "/v1/channel",
+		    "gate.example:8443", true },
+		{ "wss://gate.example", "gate.example", "443",
+		    "/v1/channel", "gate.example:443", true },
+		{ "ws://[::1]/x", "::1", "80", "/x", "[::1]:80", false },
 		{ "gate.example:443", "gate.example", "443", "/v1/channel",
 		    "gate.example:443", true },
 		{ "wss://[2001:db8::1]:1/x/y?z=1", "2001:db8::1", "1",
