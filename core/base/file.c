@@ -116,6 +116,27 @@ out:
 	return err;
 }
 
+int
+file_line(const void *p, size_t n, const char **ret, size_t *ret_n)
+{
+	const char *line = p, *end;
+
+	if (n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
+		line += 3;
+		n -= 3;
+	}
+	end = memchr(line, '\n', n);
+	if (end != NULL)
+		n = (size_t)(end - line);
+	if (n > 0 && line[n - 1] == '\r')
+		n--;
+	if (memchr(line, '\0', n) != NULL)
+		return -EILSEQ;
+	*ret = line;
+	*ret_n = n;
+	return 0;
+}
+
 static int
 write_all(int fd, const uint8_t *p, size_t n)
 {

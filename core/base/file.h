@@ -16,6 +16,13 @@
  */
 int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_n);
 
+/*
+ * What a file for a password says, to everybody who reads one: the first line of
+ * its n bytes, without its end (LF or CRLF) and without a byte order mark
+ * (UTF-8).  *ret points into p.  -EILSEQ: a NUL in it, as UTF-16 has.
+ */
+int file_line(const void *p, size_t n, const char **ret, size_t *ret_n);
+
 /* Writes a new file beside `path`, fsyncs it, renames it over `path` and fsyncs
  * the directory.  `mode` e.g. 0600.  On failure `path` is as before (only when
  * the last fsync fails the new content is in place, perhaps not durably).

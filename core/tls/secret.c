@@ -29,6 +29,7 @@
 #define HEAD_SIZE (1 + ID_SIZE + NONCE_SIZE)
 #define ENCRYPTED_MAX (HEAD_SIZE + SECRET_MAX + TAG_SIZE)
 #define PATH_LEN 4096
+#define FILE_LIMIT 65536		/* the first line of it counts */
 
 static const char prefix_file[] = "file:";
 static const char prefix_credential[] = "credential:";
@@ -333,22 +334,21 @@ open_encrypted(const char *text, const char *key_file, char *why, char **ret)
 /* ---- files --------------------------------------------------------------------- */
 
 static int
-take_text(const char *path, uint8_t *p, size_t n, char *why, char **ret)
+take_text(const char *path, const uint8_t *p, size_t n, char *why, char **ret)
 {
+	const char *line = NULL;
 	char *text;
+	int r = file_line(p, n, &line, &n);
 
-	if (n > 0 && p[n - 1] == '\n')
-		n--;
-	if (n > 0 && p[n - 1] == '\r')
-		n--;
-	if (n == 0 || n > SECRET_MAX || memchr(p, '\0', n) != NULL)
-		return tls_why(why, -EINVAL, "%.180s: %s", path, n == 0 ?
-		    "empty" : n > SECRET_MAX ? "longer than 4096 bytes" :
-		    "there is a NUL in it");
+	if (r < 0 || n == 0 || n > SECRET_MAX)
+		return tls_why(why, -EINVAL, "%.180s: %s", path, r < 0 ?
+		    "there is a NUL in its first line: save it as UTF-8" :
+		    n == 0 ? "its first line is empty" :
+		    "longer than 4096 bytes");
 	text = mem_alloc(n + 1);
 	if (text == NULL)
 		return tls_why(why, -ENOMEM, "out of memory");
-	memcpy(text, p, n);
+	memcpy(text, line, n);
 	text[n] = '\0';
 	*ret = text;
 	return 0;
@@ -371,10 +371,10 @@ open_file(const char *path, bool is_private, char *why, char **ret)
 		return tls_why(why, -EPERM, "%.180s: everybody may read or "
 		    "write it: chmod 600", path);
 	else
-		r = file_read(path, SECRET_MAX + 2, &p, &n);
+		r = file_read(path, FILE_LIMIT, &p, &n);
 	if (r < 0)
 		return tls_why(why, r, "%.180s: %s", path, r == -EFBIG ?
-		    "longer than 4096 bytes" : r == -ENOTSUP ?
+		    "longer than 64 KiB" : r == -ENOTSUP ?
 		    "not a regular file" : strerror(-r));
 	r = take_text(path, p, n, why, ret);
 	mem_free_wiped(p, n);

@@ -8,7 +8,7 @@
  *	encrypted:BASE64	with the key of this host (AES-256-GCM)
  *	plain:TEXT		TEXT, whatever it begins with
  *
- * Of a file the newline at its end does not count.  The key of the host is 32
+ * Of a file the first line counts (file_line()).  The key of the host is 32
  * random bytes in a file that is made at the first encryption; there is no
  * other.  No message has a secret in it.  Blocking; any thread.
  */

@@ -333,9 +333,16 @@ def test_passwords(scene):
     openssl('pkcs8', '-topk8', '-v2', 'aes256', '-in', key, '-passout',
             'pass:se cret', '-out', locked)
     given = ('-cert', crt, '-key', locked)
-    word = write(scene, 'word', 'se cret\r\nmore\n')
+    word = write(scene, 'word', '\ufeffse cret\r\nmore\n')
+    os.chmod(word, 0o604)
     said = p.run(*given, '--pass-file', word)
     check('warning: a password' not in said.err, said.err)
+    check('word: everybody on this machine' in said.err, said.err)
+    os.chmod(word, 0o600)
+    equal(p.run(*given, '--pass-file', word).err, said.err.replace(
+        said.err.splitlines()[0] + '\n', ''))
+    p.run(*given, '--pass-file', write(scene, 'wide', 'se cret'.encode(
+        'utf-16')), status=USAGE)
     p.run(*given, '--pass-stdin', stdin='se cret')
     p.run(*given, '--pass-credential', 'word',
           env={'CREDENTIALS_DIRECTORY': scene.path()})

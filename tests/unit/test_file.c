@@ -193,6 +193,29 @@ a_new_file_takes_no_name_that_is_taken(void **state)
 	assert_int_equal(access(to, F_OK), -1);
 }
 
+static void
+a_line_is_the_same_for_everybody(void **state)
+{
+	static const char *const texts[] = { "a b", "a b\n", "a b\r\n",
+	    "a b\nmore\n", "\xef\xbb\xbf" "a b\r\nmore" };
+	const char *line = NULL;
+	size_t n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(file_line(texts[i], strlen(texts[i]), &line,
+		    &n), 0);
+		assert_int_equal(n, 3);
+		assert_memory_equal(line, "a b", 3);
+	}
+	assert_int_equal(file_line("\n", 1, &line, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(file_line("", 0, &line, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(file_line("a\0b\0", 4, &line, &n), -EILSEQ);
+	assert_int_equal(file_line("a\n\0", 3, &line, &n), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -205,6 +228,7 @@ main(void)
 		T(a_file_that_says_no_size_is_read_whole),
 		T(who_replaces_a_file_goes_on_in_the_new_one),
 		T(a_failed_write_leaves_the_old_file),
+		T(a_line_is_the_same_for_everybody),
 		T(a_new_file_takes_no_name_that_is_taken),
 		T(reading_when_memory_is_short),
 	};

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -17,15 +18,9 @@ static enum status
 take(const struct asked *a, char *to, const char *from, const char *p,
     size_t n)
 {
-	const char *end = memchr(p, '\n', n);
-
-	if (end != NULL)
-		n = (size_t)(end - p);
-	if (n > 0 && p[n - 1] == '\r')
-		n--;
-	if (n >= PASSWORD_MAX || memchr(p, '\0', n) != NULL)
+	if (file_line(p, n, &p, &n) < 0 || n >= PASSWORD_MAX)
 		return say_error(a, STATUS_USAGE, "%s: its first line is too "
-		    "long for a password, or is no text", from);
+		    "long for a password, or is no text in UTF-8", from);
 	memcpy(to, p, n);
 	to[n] = '\0';
 	return STATUS_OK;
@@ -35,6 +30,7 @@ enum status
 password_file(const struct asked *a, const char *path, char *to)
 {
 	enum status s;
+	struct stat st;
 	uint8_t *p;
 	size_t n;
 	int r = file_read(path, FILE_LIMIT, &p, &n);
@@ -42,6 +38,9 @@ password_file(const struct asked *a, const char *path, char *to)
 	if (r < 0)
 		return say_error(a, STATUS_FILES, "%s: the password cannot be "
 		    "read: %s", path, strerror(-r));
+	if (stat(path, &st) == 0 && (st.st_mode & 07) != 0)
+		say("warning: %s: everybody on this machine may read or write "
+		    "the password: chmod 600", path);
 	s = take(a, to, path, (const char *)p, n);
 	mem_free_wiped(p, n);
 	return s;
