@@ -34,7 +34,8 @@ cert_bundle_new(struct cert_bundle **ret)
 
 /* Back to what there was before a file. */
 static void
-cut(struct cert_bundle *b, size_t certs, size_t keys, size_t files)
+cut(struct cert_bundle *b, size_t certs, size_t keys, size_t files,
+    size_t halves)
 {
 	while (b->certs_n > certs)
 		gnutls_x509_crt_deinit(b->certs[--b->certs_n].crt);
@@ -42,6 +43,8 @@ cut(struct cert_bundle *b, size_t certs, size_t keys, size_t files)
 		gnutls_x509_privkey_deinit(b->keys[--b->keys_n].key);
 	while (b->files_n > files)
 		mem_free(b->files[--b->files_n]);
+	while (b->halves_n > halves)
+		mem_wipe(&b->halves[--b->halves_n], sizeof(b->halves[0]));
 }
 
 void
@@ -52,7 +55,7 @@ cert_bundle_free(struct cert_bundle **pb)
 	*pb = NULL;
 	if (b == NULL)
 		return;
-	cut(b, 0, 0, 0);
+	cut(b, 0, 0, 0, 0);
 	mem_free(b->certs);
 	mem_free(b->keys);
 	mem_free(b);
@@ -265,10 +268,10 @@ gather_key(struct gather *g, gnutls_x509_privkey_t key, bool was_encrypted,
 static int
 from_utf16(const uint8_t *p, size_t n, struct cert_blob *ret)
 {
-	bool big = n >= 2 && ((p[0] == 0xfe && p[1] == 0xff) ||
-	    (p[0] == 0 && p[1] == '-'));
-	bool little = n >= 2 && ((p[0] == 0xff && p[1] == 0xfe) ||
-	    (p[0] == '-' && p[1] == 0));
+	bool big = n >= 4 && ((p[0] == 0xfe && p[1] == 0xff) ||
+	    (p[0] == 0 && p[1] == '-' && p[2] == 0));
+	bool little = n >= 4 && ((p[0] == 0xff && p[1] == 0xfe) ||
+	    (p[0] == '-' && p[1] == 0 && p[3] == 0));
 
 	if (!big && !little)
 		return 0;
@@ -290,7 +293,7 @@ gather_any(struct gather *g, const uint8_t *p, size_t n)
 	int r;
 
 	if (der_is(p, n))
-		return gather_der(g, p, n, false);
+		return gather_ders(g, p, n);
 	r = from_utf16(p, n, &text);
 	if (r < 0)
 		return gather_fail(g, r, "out of memory");
@@ -343,7 +346,7 @@ add(struct gather g, const void *p, size_t n)
 {
 	struct cert_bundle *b = g.b;
 	size_t certs = b->certs_n, keys = b->keys_n, files = b->files_n;
-	size_t duplicates = b->duplicates;
+	size_t duplicates = b->duplicates, halves = b->halves_n;
 	int r;
 
 	if (n == 0)
@@ -356,8 +359,10 @@ add(struct gather g, const void *p, size_t n)
 		r = gather_any(&g, p, n);
 	if (r == 0 && g.certs == 0 && g.keys == 0)
 		r = nothing_found(&g);
+	if (r == 0)
+		r = gather_halves(&g);
 	if (r < 0) {
-		cut(b, certs, keys, files);
+		cut(b, certs, keys, files, halves);
 		b->duplicates = duplicates;
 	}
 	return r;

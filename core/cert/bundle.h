@@ -23,6 +23,7 @@
 #define CERT_BUNDLE_CERTS 1024		/* of all files together */
 #define CERT_BUNDLE_KEYS 128
 #define CERT_BUNDLE_FILES 256
+#define CERT_BUNDLE_HALVES 16
 /* For the passwords of one file: rounds of PBKDF2 with HMAC-SHA256, or what
  * takes as long, one or two seconds. */
 #define CERT_WORK_MAX 8000000u
@@ -51,6 +52,15 @@ struct cert_key {
 	struct cert_origin from;
 };
 
+/* Of an EC key that came without its public half; private to bundle*.c. */
+struct cert_half {
+	uint8_t scalar[66];
+	size_t n;
+	int curve;			/* GnuTLS's */
+	bool was_encrypted;
+	struct cert_origin from;
+};
+
 struct cert_bundle {
 	struct cert_item *certs;	/* each one once */
 	size_t certs_n;
@@ -60,6 +70,9 @@ struct cert_bundle {
 	/* private to bundle*.c */
 	char *files[CERT_BUNDLE_FILES];
 	size_t files_n;
+	/* keys that wait for a certificate */
+	struct cert_half halves[CERT_BUNDLE_HALVES];
+	size_t halves_n;
 };
 
 int cert_bundle_new(struct cert_bundle **ret);	/* -ENOMEM */

@@ -217,3 +217,20 @@ gather_der(struct gather *g, const uint8_t *p, size_t n, bool in_pem)
 		    "nor a private key: its content is not known");
 	}
 }
+
+int
+gather_ders(struct gather *g, const uint8_t *p, size_t n)
+{
+	const uint8_t *end = p + n;
+	struct tlv t;
+	int r = gather_der(g, p, n, false);
+
+	/* OpenSSL's trust settings are not known, and the end. */
+	while (r == 0 && tlv_read(p, end, &t) && !t.open) {
+		p = t.next;
+		if (!tlv_read(p, end, &t) || kind_of(&t) == UNKNOWN)
+			break;
+		r = gather_der(g, p, (size_t)(end - p), false);
+	}
+	return r;
+}

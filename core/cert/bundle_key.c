@@ -41,6 +41,14 @@ gather_key_plain(struct gather *g, const uint8_t *p, size_t n, bool pkcs8,
 		r = pkcs8 ? gnutls_x509_privkey_import_pkcs8(key, &d,
 		    GNUTLS_X509_FMT_DER, NULL, GNUTLS_PKCS_PLAIN) :
 		    gnutls_x509_privkey_import(key, &d, GNUTLS_X509_FMT_DER);
+	if (r < 0) {
+		int ec = gather_key_ec(g, p, n, pkcs8, false, format);
+
+		if (ec != 1) {
+			gnutls_x509_privkey_deinit(key);
+			return ec;
+		}
+	}
 	return done(g, key, r, false, format);
 }
 
@@ -76,7 +84,56 @@ gather_key_pkcs8(struct gather *g, const uint8_t *p, size_t n,
 		r = gnutls_x509_privkey_import_pkcs8(key, &d,
 		    GNUTLS_X509_FMT_DER, g->password == NULL ? "" :
 		    g->password, 0);
+	if (r < 0 && r != GNUTLS_E_MEMORY_ERROR) {
+		int ec = gather_key_ec_encrypted(g, p, n, format);
+
+		if (ec != 1) {
+			gnutls_x509_privkey_deinit(key);
+			return ec;
+		}
+	}
 	return done(g, key, r, true, format);
+}
+
+/* Of RFC 1421's line, GnuTLS knows these. */
+static bool
+is_known_dek(const char *name, size_t n)
+{
+	static const char *const known[] = {
+		"DES-CBC", "DES-EDE3-CBC", "AES-128-CBC", "AES-192-CBC",
+		"AES-256-CBC", "CAMELLIA-128-CBC", "CAMELLIA-192-CBC",
+		"CAMELLIA-256-CBC"
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strlen(known[i]) == n && memcmp(known[i], name, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The name between "DEK-Info:" and the comma. */
+static int
+check_dek(struct gather *g, const uint8_t *p, size_t n)
+{
+	static const char head[] = "DEK-Info:";
+	const char *at = memmem(p, n, head, strlen(head)), *end, *comma;
+	char name[33];
+
+	end = (const char *)p + n;
+	at = at == NULL ? end : at + strlen(head);
+	while (at < end && *at == ' ')
+		at++;
+	comma = at == end ? NULL : memchr(at, ',', (size_t)(end - at));
+	if (comma == NULL || comma - at >= (ptrdiff_t)sizeof(name) ||
+	    is_known_dek(at, (size_t)(comma - at)))
+		return 0;
+	memset(name, 0, sizeof(name));
+	for (size_t i = 0; at + i < comma; i++)
+		name[i] = at[i] > ' ' && at[i] <= '~' ? at[i] : '?';
+	return gather_fail(g, -ENOTSUP, "the private key is encrypted with "
+	    "%s, which is not supported: write it anew with \"openssl pkcs8 "
+	    "-topk8 -v2 aes-256-cbc\"", name);
 }
 
 int
@@ -86,6 +143,9 @@ gather_key_openssl(struct gather *g, const uint8_t *p, size_t n)
 	gnutls_x509_privkey_t key = NULL;
 	int r;
 
+	r = check_dek(g, p, n);
+	if (r < 0)
+		return r;
 	if (g->password == NULL)
 		return gather_password_wrong(g, "the private key");
 	r = gnutls_x509_privkey_init(&key);

@@ -93,12 +93,24 @@ struct tlv {
 bool tlv_read(const uint8_t *p, const uint8_t *end, struct tlv *ret);
 bool der_is(const uint8_t *, size_t n);
 int gather_der(struct gather *, const uint8_t *, size_t n, bool in_pem);
+/* Any number of them, one after the other. */
+int gather_ders(struct gather *, const uint8_t *, size_t n);
 
 /* bundle_key.c: keys as the kinds that they come in. */
 int gather_key_plain(struct gather *, const uint8_t *, size_t n, bool pkcs8,
     const char *format);
 int gather_key_pkcs8(struct gather *, const uint8_t *, size_t n,
     const char *format);
+/*
+ * bundle_ec.c: of a key that GnuTLS could not read (PKCS#8, or ECPrivateKey by
+ * itself; encrypted).  1 when it has nothing to say about it.  gather_halves()
+ * puts together what has found its certificate.
+ */
+int gather_key_ec(struct gather *, const uint8_t *, size_t n, bool pkcs8,
+    bool was_encrypted, const char *format);
+int gather_key_ec_encrypted(struct gather *, const uint8_t *, size_t n,
+    const char *format);
+int gather_halves(struct gather *);
 /* A whole PEM block with DEK-Info. */
 int gather_key_openssl(struct gather *, const uint8_t *, size_t n);
 

@@ -293,9 +293,15 @@ cert_chain_all(const struct cert_bundle *b, const struct cert_bundle *anchors,
 	size_t n = 0;
 	int r = 0;
 
+	if (b->keys_n == 0 && b->halves_n > 0)
+		return cert_why(why, -ENOKEY, "%.200s: the private key has no "
+		    "public half, and no certificate has one that fits: take "
+		    "the key for which the certificate was made",
+		    b->halves[0].from.file);
 	if (b->keys_n == 0)
 		return cert_why(why, -ENOKEY, "%s%sthere is no private key, "
-		    "only certificates: name the file of the key, too",
+		    "only certificates: name the file of the key, too, or "
+		    "export it together with them",
 		    b->certs_n > 0 ? b->certs[0].from.file : "",
 		    b->certs_n > 0 && b->certs[0].from.file[0] != '\0' ? ": " :
 		    "");

@@ -22,6 +22,25 @@ typedef int get_dn_fn(gnutls_x509_crt_t, gnutls_datum_t *, unsigned);
 typedef int get_oid_fn(gnutls_x509_crt_t, const char *, unsigned, unsigned,
     void *, size_t *);
 
+/*
+ * The bytes of a character that a terminal obeys or that turns the text around:
+ * U+0080…9F, 061C, 200E and F, 2028…E, 2066…9.  0: none.
+ */
+static size_t
+unseen(const uint8_t *p)
+{
+	if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+		return 2;
+	if (p[0] == 0xd8 && p[1] == 0x9c)
+		return 2;
+	if (p[0] != 0xe2 || p[1] == 0)
+		return 0;
+	if (p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f ||
+	    (p[2] >= 0xa8 && p[2] <= 0xae)))
+		return 3;
+	return p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9 ? 3 : 0;
+}
+
 /* Cut at the last whole character (UTF-8) that fits. */
 static void
 copy(char *to, size_t cap, const char *text, size_t n)
@@ -35,6 +54,8 @@ copy(char *to, size_t cap, const char *text, size_t n)
 		to[i] = (uint8_t)text[i] < ' ' || text[i] == 0x7f ? '?' :
 		    text[i];
 	to[n] = '\0';
+	for (size_t i = 0; i < n; i++)
+		memset(to + i, '?', unseen((const uint8_t *)to + i));
 }
 
 static void

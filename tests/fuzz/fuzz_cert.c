@@ -73,7 +73,7 @@ one(const uint8_t *data, size_t n, const char *password)
 		must(why[0] != '\0' && memchr(why, '\n', strlen(why)) == NULL);
 		must(b->certs_n == 0 && b->keys_n == 0);
 	} else {
-		must(b->certs_n + b->keys_n > 0);
+		must(b->certs_n + b->keys_n + b->halves_n > 0);
 		for (size_t i = 0; i < b->certs_n; i++)
 			(void)cert_describe(b->certs[i].crt, &facts);
 		follow(b);

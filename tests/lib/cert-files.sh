@@ -149,6 +149,22 @@ say chain "the name does not matter" secret misnamed.pem 2
 cat chain-rsa.pem chain-P-256.pem $l.key $e.key >both.pem
 say good "RSA and ECDSA in one" - both.pem
 
+cat leaf.cer inter.crt >two.cer
+say chain "DER, one after the other" - two.cer,$e.key 2
+{ printf '\0'; cat one.txt; } >nul.pem
+say chain "a NUL before" - nul.pem 2
+# Java writes EC keys without their public half (RFC 5915: OPTIONAL).
+run openssl ec -in $e.key -no_public -out half.key
+say good "EC without public half" - chain-P-256.pem,half.key
+say good "EC without public half first" - half.key,chain-P-256.pem
+run openssl pkcs8 -topk8 -nocrypt -in half.key -out half.pk8
+say good "PKCS#8 EC without public half" - chain-P-256.pem,half.pk8
+run openssl pkcs8 -topk8 -in half.key -passout pass:secret -out half-enc.pk8
+say good "encrypted EC without public half" secret chain-P-256.pem,half-enc.pk8
+run openssl pkcs8 -topk8 -in half.key -v2 des3 -v2prf hmacWithSHA1 \
+	-passout pass:secret -out half-des.pk8
+say good "3DES EC without public half" secret chain-P-256.pem,half-des.pk8
+
 # ---- refused: files
 : >empty.pem
 say bad empty - "empty.pem,$e.key" "is empty"
@@ -197,6 +213,19 @@ say bad "no key" - "chain-rsa.pem" "no private key"
 say bad "no certificate" - "$e.key" "no certificate"
 run openssl pkcs8 -topk8 -scrypt -in $e.key -passout pass:secret -out scrypt.key
 say bad scrypt secret "chain-P-256.pem,scrypt.key" "scrypt"
+
+say bad "EC without public half, of another" - leaf-rsa.pem,half.key \
+	"has no public half"
+say bad "EC without public half, wrong password" wrong \
+	chain-P-256.pem,half-enc.pk8 "password"
+run openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:secp256k1 \
+	-out k256.key
+say bad "another curve" - "chain-P-256.pem,k256.key" "curve that is not supported"
+run openssl ec -in $e.key -param_enc explicit -out explicit.key
+say bad "a curve spelled out" - "chain-P-256.pem,explicit.key" "spelled out"
+sed 's/^DEK-Info: [^,]*/DEK-Info: ARIA-128-CBC/' dek-aes128.rsa >aria.rsa
+say bad "DEK-Info of another cipher" secret "chain-rsa.pem,aria.rsa" \
+	"ARIA-128-CBC, which is not supported"
 
 # ---- refused: counts that would take for ever
 run openssl pkcs8 -topk8 -in $e.key -outform DER -passout pass:secret \
