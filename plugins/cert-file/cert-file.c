@@ -395,6 +395,9 @@ publish(struct inst *in, const struct config *c, const struct material *m)
 	if (m->no_staple[0] != '\0')
 		in->host->log(in->self, CLEAT_LOG_WARNING, "%s: is not there: "
 		    "no OCSP response of it is sent", m->no_staple);
+	for (unsigned i = 0; i < m->limited_n && i < LIMITED_MAX; i++)
+		in->host->log(in->self, CLEAT_LOG_WARNING, "passed over, "
+		    "because of a limit: %s", m->limited[i]);
 	if (m->skipped_n > 0)
 		in->host->log(in->self, CLEAT_LOG_INFO, "passed over %u "
 		    "files, the last one because %s", m->skipped_n,

@@ -41,13 +41,63 @@ add_file(struct material *m, const char *path, const char *password,
 	return err;
 }
 
-/* What is in a directory need not be ours: a file that cannot be used is passed
- * over, and told when nothing else was found. */
-static int
-add_directory(struct material *m, const char *dir, const char *password,
-    char *why)
+struct entry {
+	int64_t mtime_s, mtime_ns;
+	char *name;
+};
+
+struct listing {
+	struct entry *e;
+	size_t n;
+};
+
+static void
+listing_fini(struct listing *l)
 {
-	char path[4096], text[CERT_WHY_SIZE];
+	for (size_t i = 0; i < l->n; i++)
+		free(l->e[i].name);
+	free(l->e);
+}
+
+static int
+listing_add(struct listing *l, const char *name, const struct stat *st)
+{
+	struct entry *e;
+
+	if ((l->n & (l->n - 1)) == 0) {		/* full: 0, 1, 2, 4, … */
+		e = realloc(l->e, (l->n == 0 ? 1 : 2 * l->n) * sizeof(*e));
+		if (e == NULL)
+			return -ENOMEM;
+		l->e = e;
+	}
+	e = &l->e[l->n];
+	e->mtime_s = st->st_mtim.tv_sec;
+	e->mtime_ns = st->st_mtim.tv_nsec;
+	e->name = strdup(name);
+	if (e->name == NULL)
+		return -ENOMEM;
+	l->n++;
+	return 0;
+}
+
+static int
+by_age(const void *pa, const void *pb)
+{
+	const struct entry *a = pa, *b = pb;
+
+	if (a->mtime_s != b->mtime_s)
+		return a->mtime_s < b->mtime_s ? 1 : -1;
+	if (a->mtime_ns != b->mtime_ns)
+		return a->mtime_ns < b->mtime_ns ? 1 : -1;
+	return strcmp(a->name, b->name);
+}
+
+/* The files of a directory, the newest first: what limits keep out is the
+ * oldest, whatever order the file system has. */
+static int
+list(const char *dir, char *why, struct listing *ret)
+{
+	char path[4096];
 	struct dirent *e;
 	struct stat st;
 	DIR *d = opendir(dir);
@@ -57,22 +107,53 @@ add_directory(struct material *m, const char *dir, const char *password,
 		err = -errno;
 		return cert_why(why, err, "%s: %s", dir, strerror(-err));
 	}
-	while (err != -ENOMEM && (e = readdir(d)) != NULL) {
+	while (err == 0 && (e = readdir(d)) != NULL) {
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		if (e->d_name[0] == '.')
 			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-			continue;
-		err = add_file(m, path, password, text);
-		if (err == 0)
-			continue;
-		m->skipped_n++;
-		memcpy(m->skipped, text, sizeof(text));
+		memset(&st, 0, sizeof(st));
+		if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+			err = listing_add(ret, e->d_name, &st);
 	}
 	(void)closedir(d);
-	if (err == -ENOMEM)
+	if (err < 0)
 		return cert_why(why, err, "%s: out of memory", dir);
+	if (ret->n > 0)
+		qsort(ret->e, ret->n, sizeof(*ret->e), by_age);
 	return 0;
+}
+
+/* A file of a directory need not be ours: one that cannot be used is passed
+ * over, and told when nothing else was found; one that only a limit keeps out is
+ * told in any case. */
+static void
+skip(struct material *m, int error, const char *text)
+{
+	m->skipped_n++;
+	(void)snprintf(m->skipped, sizeof(m->skipped), "%s", text);
+	if (error == -E2BIG && m->limited_n++ < LIMITED_MAX)
+		(void)snprintf(m->limited[m->limited_n - 1],
+		    sizeof(m->limited[0]), "%s", text);
+}
+
+static int
+add_directory(struct material *m, const char *dir, const char *password,
+    char *why)
+{
+	struct listing l = { NULL, 0 };
+	char path[4096], text[CERT_WHY_SIZE];
+	int err = list(dir, why, &l), one;
+
+	for (size_t i = 0; err == 0 && i < l.n; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, l.e[i].name);
+		one = add_file(m, path, password, text);
+		if (one == -ENOMEM)
+			err = cert_why(why, one, "%s: out of memory", dir);
+		else if (one < 0)
+			skip(m, one, text);
+	}
+	listing_fini(&l);
+	return err;
 }
 
 static int

@@ -8,6 +8,7 @@
 #include "options.h"
 
 #define STAPLES_MAX 8
+#define LIMITED_MAX 8
 /* An unencrypted key is on disk then; everybody may read it. */
 #define MODE_OTHERS 07u
 
@@ -21,6 +22,9 @@ struct material {
 	char open_key[256];		/* a key file that everybody may read */
 	char skipped[CERT_WHY_SIZE];	/* directory: the last bad file */
 	unsigned skipped_n;
+	/* directory: what a limit kept out */
+	char limited[LIMITED_MAX][CERT_WHY_SIZE];
+	unsigned limited_n;		/* also those without room */
 	char no_staple[256];		/* a file of ocsp that is not there */
 };
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+
+#include "cert/bundle.h"
 
 #include "../lib/certs.h"
 #include "../lib/fakehost.h"
@@ -390,6 +393,29 @@ of_a_directory_the_newest_is_taken(void **state)
 }
 
 static void
+what_a_limit_keeps_out_of_a_directory_is_the_oldest_and_told(void **state)
+{
+	const struct timespec old[2] = { { .tv_sec = 1000 },
+	    { .tv_sec = 1000 } };
+	char name[32], path[256];
+
+	(void)state;
+	/* Each is a file of the bundle, though the same certificate. */
+	for (int i = 0; i < CERT_BUNDLE_FILES + 1; i++) {
+		(void)snprintf(name, sizeof(name), "%d.pem", i);
+		put(name, second.pem);
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+		assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	}
+	put("zz.pem", first.pem);
+	put("zz.key", first.key_pem);
+	fakehost_opt(host, "directory", dir);
+	assert_int_equal(begin(), 0);
+	assert_string_equal(fakehost_chain(host)->p, first.pem);
+	assert_int_equal(fakehost_logged(host, CLEAT_LOG_WARNING), 3);
+}
+
+static void
 thumbprints_choose_however_they_were_copied(void **state)
 {
 	gnutls_datum_t d;
@@ -555,6 +581,7 @@ main(void)
 		TEST(a_reload_looks_at_the_files_first),
 		TEST(a_key_may_be_in_the_same_file),
 		TEST(of_a_directory_the_newest_is_taken),
+		TEST(what_a_limit_keeps_out_of_a_directory_is_the_oldest_and_told),
 		TEST(thumbprints_choose_however_they_were_copied),
 		TEST(kinds_of_keys_stand_side_by_side),
 		TEST(what_a_slot_cannot_use_is_refused_with_each_reason),
