@@ -71,6 +71,12 @@ show(const struct conf *conf, const struct net_limits *limits,
 	show_suites("tls", "", suites);
 }
 
+static void
+show_path(const char *instance, const char *option, const char *path)
+{
+	(void)printf("plugin-path %s.%s %s\n", instance, option, path);
+}
+
 int
 daemon_check(const char *conf_path)
 {
@@ -102,7 +108,7 @@ daemon_check(const char *conf_path)
 		r = own_suites(conf, false, why);
 	if (r == 0)
 		r = plugs_check(conf_str(conf, "daemon", "plugin_dir"), conf,
-		    why);
+		    show_path, why);
 	if (r != 0)
 		log_error("%s: %s", conf_path, why);
 	else {

@@ -19,6 +19,7 @@
 #include "plug/inst.h"
 #include "plug/kinds.h"
 #include "plug/load.h"
+#include "plug/opts.h"
 #include "plug/plugs.h"
 #include "plug/settings.h"
 
@@ -290,8 +291,31 @@ plugs_new(const struct plug_deps *deps, struct conf *conf, char *why,
 	return 0;
 }
 
+static void
+tell_paths(const char *name, const struct plug_module *m,
+    const struct plug_settings *set,
+    void (*path)(const char *instance, const char *option, const char *path))
+{
+	const struct cleat_opts *opts = settings_opts(set);
+	const char *text;
+
+	for (const struct cleat_opt *o = m->opts; o != NULL && o->name != NULL;
+	    o++) {
+		if (o->type == CLEAT_OPT_PATH &&
+		    (text = plug_opt_text(opts, o->name)) != NULL &&
+		    text[0] == '/')
+			path(name, o->name, text);
+		for (unsigned i = 0; o->type == CLEAT_OPT_LIST &&
+		    (text = plug_opt_item(opts, o->name, i)) != NULL; i++)
+			if (text[0] == '/')
+				path(name, o->name, text);
+	}
+}
+
 int
-plugs_check(const char *plugin_dir, struct conf *conf, char *why)
+plugs_check(const char *plugin_dir, struct conf *conf,
+    void (*path)(const char *instance, const char *option, const char *path),
+    char *why)
 {
 	const char *section;
 	int err;
@@ -303,6 +327,8 @@ plugs_check(const char *plugin_dir, struct conf *conf, char *why)
 
 		err = load_section(dir_of(plugin_dir), conf, section, why, &m,
 		    &set);
+		if (err >= 0)
+			tell_paths(conf_instance(section), m, set, path);
 		settings_unref(&set);
 		plug_unload(&m);
 		if (err >= 0)

@@ -99,8 +99,11 @@ struct plug_deps {
  */
 int plugs_new(const struct plug_deps *, struct conf *, char *why,
     struct plugs **ret);
-/* For --check-config: modules and options, no instance is made. */
-int plugs_check(const char *plugin_dir, struct conf *, char *why);
+/* For --check-config: modules and options, no instance is made.  Calls `path` for
+ * each path that an option names. */
+int plugs_check(const char *plugin_dir, struct conf *,
+    void (*path)(const char *instance, const char *option, const char *path),
+    char *why);
 /* life.start of each: statuses, then protocols, then certificate sources (which
  * publish their first credentials in it).  Workers run.  As plugs_new. */
 int plugs_start(struct plugs *, char *why);

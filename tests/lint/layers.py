@@ -49,7 +49,8 @@ INCLUDE = re.compile(r'^[ \t]*(?:#|%:|\?\?=)[ \t]*'
                      r'(include|include_next|import|embed)\b[ \t]*(.*)$', re.M)
 # These have a copy of their own of core/cert, with what it needs.
 CERT_USERS = ('plugins/cert-file/', 'tools/certmgr/', 'client/own.c',
-              'client/policy.c', 'client/probe_cert.c', 'tools/agent/test.c')
+              'client/policy.c', 'client/probe_cert.c', 'tools/agent/test.c',
+              'tools/ctl/doctor.c')
 
 TOPS = ['core', 'include', 'plugins', 'client', 'tools']
 

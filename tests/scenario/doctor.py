@@ -56,7 +56,8 @@ def test_well(scene):
          os.path.join(d.runtime, 'control.sock'), 'doctor', '--config',
          d.conf_path], capture_output=True, text=True,
         env=dict(os.environ, PATH=BUILDDIR + ':' + os.environ['PATH']))
-    check('ok      library      GnuTLS 3.' in p.stdout, p.stdout)
+    check('ok      library       GnuTLS 3.' in p.stdout, p.stdout)
+    check(f'ok      configuration {d.conf_path}' in p.stdout, p.stdout)
     d.stop()
 
 
@@ -91,6 +92,19 @@ def test_what_is_wrong(scene):
     has(doctor(d, 6), 'permissions', 'error', 'secret.key has mode 0644',
         'chmod 600')
     os.chmod(key, 0o600)
+    os.chmod(d.state, 0o700)
+    # The key of the certificate; and what may lie open.
+    crt, key = scene.server_cert()
+    os.chmod(key, 0o640)
+    has(doctor(d, 0), 'permissions', 'ok', f'{key} 0640')
+    os.chmod(key, 0o604)
+    has(doctor(d, 6), 'permissions', 'error', f'{key} has mode 0604',
+        'private key')
+    os.chmod(key, 0o600)
+    os.chmod(crt, 0o646)
+    has(doctor(d, 6), 'permissions', 'error', f'{crt} has mode 0646', 'o-w')
+    os.chmod(crt, 0o644)
+    has(doctor(d, 0), 'permissions', 'ok', f'{crt} 0644')
     d.configure({'plugin.cert': {'chain': '/nonexistent', 'key':
                                  '/nonexistent', 'required': 'no'}})
     d.start()

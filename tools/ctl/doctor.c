@@ -24,6 +24,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cert/bundle.h"
 #include "ctl.h"
 #include "tls/suites.h"
 
@@ -77,12 +78,12 @@ found(struct doctor *d, enum level level, const char *check,
 		    levels[level]);
 	else
 		text_printf(&d->out, "%-8s", levels[level]);
-	text_printf(&d->out, "%-13s", check);
+	text_printf(&d->out, "%-14s", check);
 	text_escaped(&d->out, text, strlen(text));
 	text_puts(&d->out, "\n");
 	if (remedy == NULL)
 		return;
-	text_printf(&d->out, "%21s", "-> ");
+	text_printf(&d->out, "%22s", "-> ");
 	text_escaped(&d->out, remedy, strlen(remedy));
 	text_puts(&d->out, "\n");
 }
@@ -353,6 +354,38 @@ look_into_state(struct doctor *d)
 	    "change the secrets and encrypt them anew");
 }
 
+/* One that is not encrypted, whatever the format. */
+static bool
+holds_key(const char *path)
+{
+	struct cert_bundle *b = NULL;
+	bool holds = false;
+
+	if (cert_bundle_new(&b) == 0 && cert_bundle_add_file(b, path, NULL,
+	    NULL, NULL, NULL) == 0) {
+		for (size_t i = 0; i < b->keys_n; i++)
+			holds = holds || !b->keys[i].was_encrypted;
+	}
+	cert_bundle_free(&b);
+	return holds;
+}
+
+/* What the options of a plugin name: certificates, keys, directories. */
+static void
+look_at_option(struct doctor *d, const char *value)
+{
+	const char *path = strchr(value, ' ');
+
+	if (path == NULL)
+		return;
+	path++;
+	if (holds_key(path))
+		look_at_path(d, path, 07, "chmod o= of it: it holds a private "
+		    "key; if somebody may have read it, replace that");
+	else
+		look_at_path(d, path, 02, "chmod o-w of it");
+}
+
 static void
 take_line(struct doctor *d, char *line)
 {
@@ -367,6 +400,8 @@ take_line(struct doctor *d, char *line)
 		look_at_path(d, value, 02, "chmod o-w: what is in there runs");
 	else if (strcmp(line, "listener") == 0)
 		look_at_listener(d, value);
+	else if (strcmp(line, "plugin-path") == 0)
+		look_at_option(d, value);
 	else if (strcmp(line, "tls") == 0)
 		found(d, FINE, "tls", NULL, "%s", value);
 	else if (strcmp(line, "tls-dropped") == 0)
