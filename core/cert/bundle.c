@@ -121,7 +121,7 @@ gather_vendor(struct gather *g, const char *what, int r)
 		    "than anybody can do, or for none", what);
 	return gather_fail(g, err, err == -ENOTSUP ?
 	    "%s uses an algorithm that is not supported: %s" :
-	    "%s is damaged: %s", what, gnutls_strerror(r));
+	    "%s is damaged (%s): copy it again, or write it anew", what, gnutls_strerror(r));
 }
 
 int
@@ -301,13 +301,18 @@ gather_any(struct gather *g, const uint8_t *p, size_t n)
 		p = text.p;
 		n = text.n;
 	}
-	if (pem_is(p, n))
+	if (n >= 4 && memcmp(p, "\xfe\xed\xfe\xed", 4) == 0)
+		r = gather_fail(g, -ENOTSUP, "is a keystore of Java (JKS), "
+		    "which is not supported: convert it with \"keytool "
+		    "-importkeystore -deststoretype pkcs12\"");
+	else if (pem_is(p, n))
 		r = gather_pem(g, p, n);
 	else if (base64_is(p, n))
 		r = gather_base64(g, p, n);
 	else if (!g->certs_only)
 		r = gather_fail(g, -EINVAL, "holds neither a certificate nor "
-		    "a private key: it is neither PEM nor DER");
+		    "a private key: it is neither PEM nor DER: export it "
+		    "as one of these");
 	else
 		r = 0;
 	cert_blob_free(&text);

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define SIGNED_DATA 2			/* 1.2.840.113549.1.7.2 */
+
 bool
 tlv_read(const uint8_t *p, const uint8_t *end, struct tlv *ret)
 {
@@ -156,7 +158,15 @@ gather_pkcs7(struct gather *g, const uint8_t *p, size_t n, const char *format)
 {
 	gnutls_datum_t d = cert_datum(p, n), raw;
 	gnutls_pkcs7_t p7 = NULL;
-	int r = gnutls_pkcs7_init(&p7), err = 0, count;
+	struct tlv t;
+	int r, err = 0, count;
+
+	if (tlv_read(p, p + n, &t) && tlv_read(t.p, t.p + t.n, &t) &&
+	    t.n > 0 && t.p[t.n - 1] != SIGNED_DATA)
+		return gather_fail(g, -EINVAL, "holds a PKCS#7 of another kind "
+		    "than certificates come in (signedData): export them as "
+		    "PKCS#7 without encryption, or as PEM");
+	r = gnutls_pkcs7_init(&p7);
 
 	if (r >= 0)
 		r = gnutls_pkcs7_import(p7, &d, GNUTLS_X509_FMT_DER);

@@ -59,16 +59,17 @@ static int
 check_kind(const struct stat *st, const char *path, char *why)
 {
 	if (S_ISDIR(st->st_mode))
-		return cert_why(why, -EISDIR, "%s: is a directory, not a file",
-		    path);
+		return cert_why(why, -EISDIR, "%s: is a directory, not a file: "
+		    "name the file in it", path);
 	if (!S_ISREG(st->st_mode))
 		return cert_why(why, -EINVAL, "%s: is not a regular file",
 		    path);
 	if (st->st_size == 0)
-		return cert_why(why, -EINVAL, "%s: is empty", path);
+		return cert_why(why, -EINVAL, "%s: is empty: copy it "
+		    "again", path);
 	if (st->st_size > (off_t)CERT_FILE_MAX)
-		return cert_why(why, -EFBIG, "%s: is larger than %u MiB", path,
-		    CERT_FILE_MAX >> 20);
+		return cert_why(why, -EFBIG, "%s: is larger than %u MiB, "
+		    "so it is no certificate", path, CERT_FILE_MAX >> 20);
 	return 0;
 }
 

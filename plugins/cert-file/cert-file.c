@@ -32,6 +32,7 @@
 struct given {
 	char slot[SLOT_SIZE];
 	bool whole[CERT_KINDS];		/* with its issuers, or needed none */
+	bool had[CERT_KINDS];
 	struct given *next;
 };
 
@@ -281,6 +282,8 @@ remember(struct inst *in, const char *slot, const struct cert_chain *ch)
 
 	if (g != NULL)
 		g->whole[cert_chain_is_rsa(ch)] = ch->n > 1 || ch->rooted;
+	if (g != NULL)
+		g->had[cert_chain_is_rsa(ch)] = true;
 	err = live_put(&in->live, in->host->state_dir(in->self), slot,
 	    cert_chain_is_rsa(ch), ch->crt[0]->sha256);
 	if (err < 0)
@@ -336,6 +339,24 @@ fill_spec(struct inst *in, const struct config *c, const struct material *m,
 		memcpy(spec->whole, g->whole, sizeof(spec->whole));
 }
 
+/* What was served beside the other and is in the files no more: clients that
+ * know this kind alone come in no longer. */
+static void
+tell_gone(struct inst *in, const char *slot, const struct cert_choice *choice)
+{
+	struct given *g = given_of(in, slot);
+
+	for (int k = 0; g != NULL && k < CERT_KINDS; k++) {
+		if (choice[k].chain != NULL || !g->had[k])
+			continue;
+		g->had[k] = false;
+		in->host->log(in->self, CLEAT_LOG_WARNING, "slot=%s there is "
+		    "no certificate with %s key any more: clients that need "
+		    "one are refused", slot, k == CERT_KIND_RSA ? "an RSA" :
+		    "an EC or Ed25519");
+	}
+}
+
 /* 0 when the slot got something. */
 static int
 publish_slot(struct inst *in, const struct config *c, const struct material *m,
@@ -367,6 +388,8 @@ publish_slot(struct inst *in, const struct config *c, const struct material *m,
 		else
 			any = true;
 	}
+	if (any)
+		tell_gone(in, slot, choice);
 	free(choice);
 	return any ? 0 : err;
 }

@@ -170,6 +170,10 @@ say good "3DES EC without public half" secret chain-P-256.pem,half-des.pk8
 say bad empty - "empty.pem,$e.key" "is empty"
 head -c 5000 /dev/urandom | tr -d '0-' >garbage.bin
 say bad garbage - "garbage.bin,$e.key" "neither"
+{ printf '\376\355\376\355'; head -c 100 /dev/zero; } >java.jks
+say bad "Java keystore" - "java.jks,$e.key" "keytool"
+run openssl cms -encrypt -in log -outform DER -out mail.p7m $e.pem
+say bad "encrypted PKCS#7" - "mail.p7m,$e.key" "another kind"
 head -c 10485760 /dev/zero | tr '\0' x >big.pem
 say bad "10 MB" - "big.pem,$e.key" "neither"
 { head -c 10485760 /dev/zero | tr '\0' A | sed \

@@ -480,6 +480,15 @@ kinds_of_keys_stand_side_by_side(void **state)
 	assert_int_equal(fakehost_published(host), 2);
 	assert_int_equal(fakehost_flags(host), CLEAT_CRED_BESIDE);
 	assert_string_equal(fakehost_chain(host)->p, rsa.pem);
+	/* One that goes is told. */
+	files(&first);
+	put("rsa.crt", first.pem);
+	put("rsa.key", first.key_pem);
+	assert_int_equal(fakehost_logged(host, CLEAT_LOG_WARNING), 0);
+	((const struct cleat_cert_source_ops *)cleat_plugin.ops)->refresh(inst,
+	    "main");
+	assert_int_equal(fakehost_published(host), 3);
+	assert_int_equal(fakehost_logged(host, CLEAT_LOG_WARNING), 1);
 	test_cert_free(&rsa);
 }
 
