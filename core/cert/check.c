@@ -203,17 +203,19 @@ is_usable(gnutls_x509_crt_t crt)
 	    pk == GNUTLS_PK_EDDSA_ED448;
 }
 
-/* A root that was given, but does not follow: what is between is missing. */
+/* An authority that was given, but does not follow: it is the wrong one, or what
+ * is between is missing. */
 static bool
-has_stray_root(const struct checking *c)
+has_stray_ca(const struct checking *c)
 {
 	const struct cert_bundle *b = c->spec->strays;
+	const struct cert_chain *all = c->spec->all != NULL ? c->spec->all :
+	    c->ch;
+	size_t n = c->spec->all != NULL ? c->spec->all_n : 1;
 
 	for (size_t i = 0; b != NULL && i < b->certs_n; i++) {
-		if (cert_chain_lacks(c->ch, 1, &b->certs[i]) &&
-		    gnutls_x509_crt_get_ca_status(b->certs[i].crt, NULL) > 0 &&
-		    gnutls_x509_crt_check_issuer(b->certs[i].crt,
-		    b->certs[i].crt) != 0)
+		if (cert_chain_lacks(all, n, &b->certs[i]) &&
+		    gnutls_x509_crt_get_ca_status(b->certs[i].crt, NULL) > 0)
 			return true;
 	}
 	return false;
@@ -248,7 +250,7 @@ check_end(struct checking *c)
 			    "clients have to be told to trust it");
 		return;
 	}
-	if (alone && (c->spec->complete || has_stray_root(c)))
+	if (alone && (c->spec->complete || has_stray_ca(c)))
 		cert_found(c->to, "chain", CERT_ERROR, last, "was issued by \"%.64s\", "
 		    "whose certificate is missing: add the certificates of "
 		    "the authority (intermediates) to the file", issuer);

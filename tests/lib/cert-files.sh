@@ -347,6 +347,7 @@ say bad "not yet valid" - future.pem,inter.pem,future.key "not valid before"
 say bad "CA as leaf" - inter.pem,root.pem,inter.key "authority's"
 cat $e.pem root.pem >gap.pem
 say bad "no intermediate" - gap.pem,$e.key "missing"
+say bad "the wrong intermediate" - $e.pem,here.pem,$e.key "missing"
 key client P-256
 sign client inter "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth
 subjectAltName=DNS:$name\n"
