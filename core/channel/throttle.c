@@ -5,8 +5,9 @@
 #define TRY 1024u
 #define MINUTE 60000u			/* ms */
 
-static struct throttle_place *
-place_of(struct throttle *t, const char *key)
+/* Each row takes its own bits of it. */
+static uint64_t
+hash(const struct throttle *t, const char *key)
 {
 	uint64_t h = t->salt ^ 0xcbf29ce484222325u;	/* FNV-1a, salted */
 
@@ -14,7 +15,13 @@ place_of(struct throttle *t, const char *key)
 		h = (h ^ (uint8_t)*key) * 0x100000001b3u;
 	h ^= h >> 29;
 	h *= 0xbf58476d1ce4e5b9u;
-	return &t->place[(h ^ (h >> 32)) % THROTTLE_PLACES];
+	return h ^ (h >> 32);
+}
+
+static struct throttle_place *
+place_of(struct throttle *t, unsigned row, uint64_t h)
+{
+	return &t->row[row][(h >> (16 * row)) % THROTTLE_PLACES];
 }
 
 /* What is left of it after the time that has passed.  Only the time that made a
@@ -22,7 +29,9 @@ place_of(struct throttle *t, const char *key)
 static void
 leak(struct throttle_place *p, uint32_t per_minute, uint64_t now_ms)
 {
-	uint64_t passed = now_ms - p->at_ms, rate = per_minute * TRY;
+	/* Another thread may have looked at its clock later and come first. */
+	uint64_t passed = now_ms > p->at_ms ? now_ms - p->at_ms : 0;
+	uint64_t rate = per_minute * TRY;
 	uint64_t gone = passed > MINUTE ? p->used : passed * rate / MINUTE;
 
 	if (gone >= p->used) {
@@ -38,19 +47,29 @@ bool
 throttle_full(struct throttle *t, const char *key, uint32_t per_minute,
     uint64_t now_ms)
 {
-	struct throttle_place *p = place_of(t, key);
+	uint64_t h = hash(t, key);
+	struct throttle_place *p;
 
-	leak(p, per_minute, now_ms);
-	return p->used + TRY > (uint64_t)per_minute * TRY;
+	for (unsigned row = 0; row < THROTTLE_ROWS; row++) {
+		p = place_of(t, row, h);
+		leak(p, per_minute, now_ms);
+		if (p->used + TRY <= (uint64_t)per_minute * TRY)
+			return false;
+	}
+	return true;
 }
 
 void
 throttle_count(struct throttle *t, const char *key, uint32_t per_minute,
     uint64_t now_ms)
 {
-	struct throttle_place *p = place_of(t, key);
+	uint64_t h = hash(t, key);
+	struct throttle_place *p;
 
-	leak(p, per_minute, now_ms);
-	if (p->used < (uint64_t)per_minute * TRY)
-		p->used += TRY;
+	for (unsigned row = 0; row < THROTTLE_ROWS; row++) {
+		p = place_of(t, row, h);
+		leak(p, per_minute, now_ms);
+		if (p->used < (uint64_t)per_minute * TRY)
+			p->used += TRY;
+	}
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How often something failed lately, by key, in fixed memory: a bucket for each
- * key that refills with time.  Keys that share a place share a bucket, which makes
- * it stricter, never laxer.  Begins as zeroes and a salt.  Thread: the owner's lock.
+ * How often something failed lately, by key, in fixed memory: buckets that refill
+ * with time, two for each key, in two rows.  A key that shares one of its places
+ * with another is told from it by the other one; only who shares both is treated
+ * more strictly, and nobody more laxly.  Begins as zeroes and a salt.
+ * Thread: the owner's lock.
  */
 #ifndef CT_CHANNEL_THROTTLE_H
 #define CT_CHANNEL_THROTTLE_H
@@ -10,14 +12,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define THROTTLE_PLACES 4096
+#define THROTTLE_ROWS 2
+#define THROTTLE_PLACES 2048		/* of a row */
 
 struct throttle {
 	uint64_t salt;			/* so that nobody can aim at a place */
 	struct throttle_place {
 		uint64_t at_ms;		/* when `used` was right */
 		uint32_t used;		/* in 1/1024 of a try */
-	} place[THROTTLE_PLACES];
+	} row[THROTTLE_ROWS][THROTTLE_PLACES];
 };
 
 /* Whether `key` has used up its `per_minute`. */

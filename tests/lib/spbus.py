@@ -36,9 +36,18 @@ class _Peer:
 
     def __init__(self, path, own, other, timeout):
         self._buffer = bytearray()
-        self._connect(_path(path), own, other, time.monotonic() + timeout)
+        self._whom = (_path(path), own, other)
+        self._connect(time.monotonic() + timeout)
 
-    def _connect(self, path, own, other, deadline):
+    def connect_again(self, deadline):
+        """What was left in the middle of a message is gone.  Without success
+        the next use says that there is no connection."""
+        self.close()
+        self._buffer.clear()
+        self._connect(deadline)
+
+    def _connect(self, deadline):
+        path, own, other = self._whom
         while True:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -59,6 +68,8 @@ class _Peer:
             raise BusError(f'{path}: not the expected protocol: {header!r}')
 
     def _fill(self, deadline):
+        if self._socket.fileno() < 0:
+            raise BusError('not connected')
         left = deadline - time.monotonic()
         # Not select(): descriptors of a campaign go beyond 1024.
         poll = select.poll()
@@ -159,9 +170,7 @@ class Sub:
             except BusTimeout:
                 raise
             except BusError:
-                self._peer.close()
-                self._peer = _Peer(self.path, _SUB, _PUB,
-                                   max(0, deadline - time.monotonic()))
+                self._peer.connect_again(deadline)
                 self.reconnects += 1
                 continue
             text = body.decode('utf-8')
@@ -262,9 +271,7 @@ class Req:
             except BusTimeout:
                 raise
             except (BusError, OSError):
-                self._peer.close()
-                self._peer = _Peer(self.path, _REQ, _REP,
-                                   max(0, deadline - time.monotonic()))
+                self._peer.connect_again(deadline)
 
     def ask(self, get, timeout=None, **members):
         """One answer as a dictionary; look for 'error' in it."""

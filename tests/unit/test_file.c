@@ -197,7 +197,7 @@ static void
 a_line_is_the_same_for_everybody(void **state)
 {
 	static const char *const texts[] = { "a b", "a b\n", "a b\r\n",
-	    "a b\nmore\n", "\xef\xbb\xbf" "a b\r\nmore" };
+	    "a b\nmore\n", "\357\273\277a b\r\nmore" };
 	const char *line = NULL;
 	size_t n = 0;
 

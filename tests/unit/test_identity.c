@@ -997,6 +997,30 @@ a_bucket_fills_leaks_and_is_nobody_elses(void **state)
 	for (uint64_t now = 90000; now < 90000 + 6100; now += 10)
 		(void)throttle_full(&t, "c", 10, now);
 	assert_false(throttle_full(&t, "c", 10, 96200));
+	/* Nor does a thread whose clock is behind. */
+	for (int i = 0; i < 10; i++)
+		throttle_count(&t, "d", 10, 100000);
+	assert_true(throttle_full(&t, "d", 10, 99999));
+	assert_true(throttle_full(&t, "d", 10, 100000));
+}
+
+/* 20,000 keys are far more than places, but each is alone when it is asked about:
+ * with one row some ten of them would have been taken for "attacked". */
+static void
+a_key_is_not_taken_for_another_that_shares_a_place(void **state)
+{
+	static struct throttle t;
+	char key[32];
+
+	(void)state;
+	memset(&t, 0, sizeof(t));
+	t.salt = 42;
+	throttle_count(&t, "attacked", 1, 1000);
+	assert_true(throttle_full(&t, "attacked", 1, 1000));
+	for (int i = 0; i < 20000; i++) {
+		(void)snprintf(key, sizeof(key), "other-%d", i);
+		assert_false(throttle_full(&t, key, 1, 1000));
+	}
 }
 
 static void
@@ -1054,6 +1078,8 @@ main(void)
 		TEST(wrong_tokens_are_looked_at_so_often_and_keys_always),
 		TEST(whatever_is_wrong_with_an_attempt_it_counts),
 		cmocka_unit_test(a_bucket_fills_leaks_and_is_nobody_elses),
+		cmocka_unit_test(
+		    a_key_is_not_taken_for_another_that_shares_a_place),
 		TEST(memory_may_run_out_at_any_point),
 	};
 

@@ -590,7 +590,7 @@ interrupted_messages_are_refused_alike(void **unused)
 			/* and one that is not goes on with the new key */
 			open_suite(s);
 			put(22, "\30\0\0\1", n, 0);
-			put(22, "\30\0\0\1\0" + n, 5 - n, 7);
+			put(22, &"\30\0\0\1\0"[n], 5 - n, 7);
 			strict_next_key(&peer.out, peer.suite);
 			put(23, "x", 1, 0);
 			compare("cut", NULL);
