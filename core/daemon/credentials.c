@@ -21,6 +21,7 @@
 
 struct credentials_staged {
 	struct policy *policy;
+	uint8_t ticket[TLS_TICKET_MASTER_SIZE];
 };
 
 /* ---- life -------------------------------------------------------------------- */
@@ -49,9 +50,10 @@ credentials_new(struct conf *conf, const char *state_dir,
 	}
 	(void)snprintf(c->ticket_path, n, "%s/ticket.master", state_dir);
 	r = policy_new(conf, why, &c->policy);
+	/* Never replaced here: after a start the devices come back, and
+	 * with their tickets they are cheap. */
 	if (r == 0)
-		r = tls_ticket_master_load(c->ticket_path, conf_ms(conf, "tls",
-		    "ticket_master_rotate") / 1000, why, c->ticket);
+		r = credentials_ticket(c, conf, 0, why, c->ticket);
 	if (r != 0) {
 		credentials_free(&c);
 		return r;
@@ -320,7 +322,7 @@ credentials_failed(void *ctx, const char *slot, const char *why)
 	mem_free(error);
 }
 
-/* ---- reload and rotation ----------------------------------------------------------- */
+/* ---- reload ----------------------------------------------------------- */
 
 int
 credentials_prepare(struct credentials *c, struct conf *conf, char *why,
@@ -333,6 +335,8 @@ credentials_prepare(struct credentials *c, struct conf *conf, char *why,
 	if (s == NULL)
 		return -ENOMEM;
 	r = policy_new(conf, why, &s->policy);
+	if (r == 0)
+		r = credentials_ticket(c, conf, 0, why, s->ticket);
 	if (r == 0) {
 		pthread_mutex_lock(&c->lock);
 		r = credentials_build(c, s->policy, why, &trial);
@@ -358,6 +362,9 @@ credentials_commit(struct credentials *c, struct credentials_staged **ps)
 	old = c->policy;
 	c->policy = (*ps)->policy;
 	(*ps)->policy = NULL;
+	if (memcmp(c->ticket, (*ps)->ticket, sizeof(c->ticket)) != 0)
+		log_notice("another ticket master is in service");
+	memcpy(c->ticket, (*ps)->ticket, sizeof(c->ticket));
 	r = credentials_swap(c, c->policy, NULL, why);
 	pthread_mutex_unlock(&c->lock);
 	tell_policy(c->policy, old);
@@ -375,37 +382,9 @@ credentials_discard(struct credentials_staged **ps)
 	if (*ps == NULL)
 		return;
 	policy_free(&(*ps)->policy);
+	mem_wipe((*ps)->ticket, sizeof((*ps)->ticket));
 	mem_free(*ps);
 	*ps = NULL;
-}
-
-void
-credentials_rotate(struct credentials *c)
-{
-	uint8_t fresh[TLS_TICKET_MASTER_SIZE], old[TLS_TICKET_MASTER_SIZE];
-	char why[CREDENTIALS_WHY_SIZE] = "";
-	uint64_t rotate_s;
-	int r;
-
-	pthread_mutex_lock(&c->lock);
-	rotate_s = conf_ms(c->policy->conf, "tls", "ticket_master_rotate") /
-	    1000;
-	r = tls_ticket_master_load(c->ticket_path, rotate_s, why, fresh);
-	if (r == 0 && memcmp(fresh, c->ticket, sizeof(fresh)) != 0) {
-		memcpy(old, c->ticket, sizeof(old));
-		memcpy(c->ticket, fresh, sizeof(fresh));
-		r = credentials_swap(c, c->policy, NULL, why);
-		if (r == 0)
-			log_notice("the ticket master was replaced");
-		else		/* so that the next look sees it again */
-			memcpy(c->ticket, old, sizeof(old));
-	}
-	pthread_mutex_unlock(&c->lock);
-	mem_wipe(fresh, sizeof(fresh));
-	mem_wipe(old, sizeof(old));
-	if (r != 0)
-		log_error("the ticket master was not replaced error=%s %s",
-		    strerror(-r), why);
 }
 
 void

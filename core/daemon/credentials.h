@@ -33,7 +33,8 @@ struct credentials_workers {
 	unsigned n;
 };
 
-/* Reads CA files and the ticket master (state_dir/ticket.master).  why[512].
+/* Reads CA files and the ticket master (state_dir/ticket.master, or the one that
+ * is shared).  why[512].
  * The arrays are kept; mail goes out only after credentials_open(). */
 int credentials_new(struct conf *, const char *state_dir,
     struct event_bus *, const struct credentials_workers *, char *why,
@@ -58,7 +59,8 @@ int credentials_prepare(struct credentials *, struct conf *, char *why,
 void credentials_commit(struct credentials *, struct credentials_staged **);
 void credentials_discard(struct credentials_staged **);
 
-/* Looks whether the ticket master is due for replacement (call hourly). */
+/* Looks whether the ticket master is due for replacement (call hourly, but never
+ * near a drain); a shared one never is. */
 void credentials_rotate(struct credentials *);
 /* Warns of certificates in service that end soon or have ended; now and then. */
 void credentials_expiry(struct credentials *);

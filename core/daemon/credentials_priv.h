@@ -77,6 +77,11 @@ struct credentials {
 	uint8_t ticket[TLS_TICKET_MASTER_SIZE];
 };
 
+/* credentials_ticket.c: the ticket master that `conf` wants.  rotate_s: the
+ * node's own is replaced when it is older; 0 never.  Blocking.  -errno, why. */
+int credentials_ticket(const struct credentials *, const struct conf *,
+    uint64_t rotate_s, char *why, uint8_t ret[TLS_TICKET_MASTER_SIZE]);
+
 /* credentials_policy.c: what the configuration says; reads its CA files. */
 int policy_new(struct conf *, char *why, struct policy **ret);
 void policy_free(struct policy **);

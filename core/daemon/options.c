@@ -214,12 +214,15 @@ options_listeners_free(struct net_listener_opts **pl, size_t n)
 }
 
 static int
-suites_of(const struct tls_suites_spec *spec, const char *section, char *why,
-    struct tls_suites *ret)
+suites_of(const struct conf *conf, const struct tls_suites_spec *spec,
+    const char *section, char *why, struct tls_suites *ret)
 {
 	char text[TLS_WHY_SIZE] = "";
 	int r = tls_suites_resolve(spec, text, ret);
 
+	if (r == 0)
+		r = tls_suites_psk_ke(ret, conf_bool(conf, "tls", "psk_ke"),
+		    text);
 	if (r != 0)
 		(void)snprintf(why, OPTIONS_WHY_SIZE, "[%.80s] %s", section,
 		    text);
@@ -242,7 +245,7 @@ options_tls(const struct conf *conf, char *why, struct tls_suites *ret)
 		(void)snprintf(why, OPTIONS_WHY_SIZE, "[tls] %s", text);
 		return r;
 	}
-	return suites_of(&spec, "tls", why, ret);
+	return suites_of(conf, &spec, "tls", why, ret);
 }
 
 int
@@ -258,7 +261,7 @@ options_listener_tls(const struct conf *conf, const char *section, char *why,
 	if (spec.profile == NULL && spec.priority == NULL &&
 	    spec.cipher_suite == NULL)
 		return 1;
-	return suites_of(&spec, section, why, ret);
+	return suites_of(conf, &spec, section, why, ret);
 }
 
 unsigned

@@ -381,11 +381,11 @@ open_file(const char *path, bool is_private, char *why, char **ret)
 	return r;
 }
 
-static int
-open_credential(const char *name, char *why, char **ret)
+int
+secret_credential(const char *name, char *why, char *path, size_t cap)
 {
 	const char *dir = getenv("CREDENTIALS_DIRECTORY");
-	char path[PATH_LEN];
+	int n;
 
 	if (*name == '\0' || *name == '.' || strchr(name, '/') != NULL)
 		return tls_why(why, -EINVAL, "credential: a name is expected");
@@ -393,11 +393,20 @@ open_credential(const char *name, char *why, char **ret)
 		return tls_why(why, -ENOENT, "credential:%.60s: there is no "
 		    "$CREDENTIALS_DIRECTORY; LoadCredential= of the service "
 		    "makes it", name);
-	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >=
-	    (int)sizeof(path))
+	n = snprintf(path, cap, "%s/%s", dir, name);
+	if (n < 0 || (size_t)n >= cap)
 		return tls_why(why, -ENAMETOOLONG, "credential: its path is "
 		    "too long");
-	return open_file(path, false, why, ret);
+	return 0;
+}
+
+static int
+open_credential(const char *name, char *why, char **ret)
+{
+	char path[PATH_LEN];
+	int r = secret_credential(name, why, path, sizeof(path));
+
+	return r != 0 ? r : open_file(path, false, why, ret);
 }
 
 int

@@ -24,6 +24,10 @@
 /* Whether it says where the secret is, instead of being it. */
 bool secret_is_elsewhere(const char *text);
 
+/* Where the service manager put the credential `name`.  -EINVAL, -ENOENT,
+ * -ENAMETOOLONG with why[TLS_WHY_SIZE]. */
+int secret_credential(const char *name, char *why, char *path, size_t cap);
+
 /* The secret, ended by NUL; secret_free().  key_file may be NULL if nothing is
  * encrypted.  -EINVAL, -EPERM, -errno of a file, -EBADMSG (damaged, or of another
  * key) with why[TLS_WHY_SIZE]; -ENOMEM. */

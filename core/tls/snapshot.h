@@ -158,6 +158,11 @@ const char *tls_policy_default(void);
  * rotate_s: replaced when older; 0 never.  Blocking.  -errno with why. */
 int tls_ticket_master_load(const char *path, uint64_t rotate_s, char *why,
     uint8_t ret[TLS_TICKET_MASTER_SIZE]);
+/* Reads one that several nodes share from "/PATH", or "credential:NAME" of the
+ * service; never writes.  Refused as above, and when it was not random.
+ * Blocking.  -errno with why. */
+int tls_ticket_master_share(const char *where, char *why,
+    uint8_t ret[TLS_TICKET_MASTER_SIZE]);
 
 /* Once a process, before threads.  -ENOSYS with why: library too old. */
 int tls_global_init(char *why);

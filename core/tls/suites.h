@@ -10,6 +10,8 @@
 #ifndef CT_TLS_SUITES_H
 #define CT_TLS_SUITES_H
 
+#include <stdbool.h>
+
 #define TLS_PRIORITY_SIZE 4096
 #define TLS_LIST_SIZE 1024
 
@@ -35,6 +37,13 @@ struct tls_suites {
 /* -EINVAL with why[TLS_WHY_SIZE], -ENOMEM. */
 int tls_suites_resolve(const struct tls_suites_spec *, char *why,
     struct tls_suites *ret);
+
+/*
+ * On: resumption without a key exchange, when the client offers it (psk_ke;
+ * psk_dhe_ke stays for the others).  Off: PSK is taken out, and told as dropped
+ * if it was asked for.  For servers.  -EINVAL with why[TLS_WHY_SIZE], -ENOMEM.
+ */
+int tls_suites_psk_ke(struct tls_suites *, bool on, char *why);
 
 /* fips = require: 0 if the library reports that it enforces FIPS 140; else
  * -ENOTSUP with why[TLS_WHY_SIZE], which says what was found. */

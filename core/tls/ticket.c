@@ -3,7 +3,8 @@
  * The ticket master on disk: 64 random bytes in a file that nobody else may
  * read, because whoever has them can mint a resumed session of any device.  The
  * age of the file is the age of the master.  Never overwrites what does not
- * look like a master: the path may be a mistake.
+ * look like a master: the path may be a mistake.  One that nodes share is only
+ * read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "tls/digest.h"
+#include "tls/secret.h"
 #include "tls/snapshot.h"
 #include "tls/vendor.h"
 
@@ -37,8 +39,9 @@ make(const char *path, char *why, uint8_t ret[TLS_TICKET_MASTER_SIZE])
 	return r;
 }
 
+/* `deny`: mode bits that must not be set. */
 static int
-check(const char *path, const struct stat *st, char *why)
+check(const char *path, const struct stat *st, mode_t deny, char *why)
 {
 	if (!S_ISREG(st->st_mode))
 		return tls_why(why, -ENOTSUP,
@@ -46,7 +49,7 @@ check(const char *path, const struct stat *st, char *why)
 	if (st->st_uid != geteuid() && st->st_uid != 0)
 		return tls_why(why, -EPERM,
 		    "ticket master %s belongs to somebody else", path);
-	if ((st->st_mode & 077) != 0)
+	if ((st->st_mode & deny) != 0)
 		return tls_why(why, -EPERM,
 		    "ticket master %s may be read by others (mode %04o, 0600 "
 		    "is needed)", path, (unsigned)(st->st_mode & 07777));
@@ -115,11 +118,73 @@ tls_ticket_master_load(const char *path, uint64_t rotate_s, char *why,
 		r = tls_why(why, -errno, "ticket master %s: %s", path,
 		    strerror(errno));
 	else
-		r = check(path, &st, why);
+		r = check(path, &st, 077, why);
 	if (r == 0 && is_old(&st, rotate_s))
 		r = make(path, why, ret);
 	else if (r == 0)
 		r = read_whole(fd, path, why, ret);
 	(void)close(fd);
 	return r;
+}
+
+/* A file of one byte over and over was not made by chance. */
+static bool
+is_plain(const uint8_t *p)
+{
+	for (size_t i = 1; i < TLS_TICKET_MASTER_SIZE; i++)
+		if (p[i] != p[0])
+			return false;
+	return true;
+}
+
+static int
+read_shared(const char *path, mode_t deny, char *why,
+    uint8_t ret[TLS_TICKET_MASTER_SIZE])
+{
+	uint8_t master[TLS_TICKET_MASTER_SIZE];
+	struct stat st;
+	int fd, r;
+
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return tls_why(why, -errno,
+		    "ticket master %s cannot be opened: %s", path,
+		    strerror(errno));
+	if (fstat(fd, &st) < 0)
+		r = tls_why(why, -errno, "ticket master %s: %s", path,
+		    strerror(errno));
+	else
+		r = check(path, &st, deny, why);
+	if (r == 0)
+		r = read_whole(fd, path, why, master);
+	if (r == 0 && is_plain(master))
+		r = tls_why(why, -EINVAL,
+		    "ticket master %s is not random: all its bytes are equal",
+		    path);
+	else if (r == 0)
+		memcpy(ret, master, sizeof(master));
+	mem_wipe(master, sizeof(master));
+	(void)close(fd);
+	return r;
+}
+
+int
+tls_ticket_master_share(const char *where, char *why,
+    uint8_t ret[TLS_TICKET_MASTER_SIZE])
+{
+	static const char credential[] = "credential:";
+	char path[4096];
+	int r;
+
+	if (strncmp(where, credential, sizeof(credential) - 1) == 0) {
+		r = secret_credential(where + sizeof(credential) - 1, why,
+		    path, sizeof(path));
+		/* The service manager lets the service in by its group or by
+		 * an access list, whose mask shows there. */
+		return r != 0 ? r : read_shared(path, 07, why, ret);
+	}
+	if (where[0] != '/')
+		return tls_why(why, -EINVAL, "ticket_master_file: /PATH or "
+		    "credential:NAME is expected");
+	return read_shared(where, 077, why, ret);
 }

@@ -139,6 +139,72 @@ def test_resumption_restart(scene):
     resumed_after(scene, restart)
 
 
+def session_of(d, device, session=None):
+    """Connects and hears; (its session, whether that was resumed)."""
+    c = Device(d, device, context=session_of.context, session=session)
+    try:
+        return c.sock.session, c.sock.session_reused
+    finally:
+        c.close()
+
+
+def master(scene, content=None, mode=0o600):
+    path = scene.path('shared.master')
+    with open(path + '.new', 'wb') as f:
+        f.write(os.urandom(64) if content is None else content)
+    os.chmod(path + '.new', mode)
+    os.rename(path + '.new', path)
+    return path
+
+
+def test_ticket_master_shared(scene):
+    """nodes that share a ticket master take each other's tickets; one that
+    cannot be used is refused in a line and the last stays in service"""
+    shared = {'tls': {'ticket_master_file': master(scene)}}
+    a, b = start(scene, 'a', **shared), start(scene, 'b', **shared)
+    c = start(scene, 'c')
+    session_of.context = scene.client_context()
+    ticket, _ = session_of(a, 'dev-1')
+    check(session_of(b, 'dev-1', ticket)[1], 'b refused the ticket of a')
+    check(not session_of(c, 'dev-1', ticket)[1],
+          'c took the ticket of a stranger')
+    check(not [f for f in os.listdir(a.state) if 'ticket' in f],
+          'the node made a master of its own beside the shared one')
+    for content, mode, said in ((b'x' * 63, 0o600, 'does not have 64 bytes'),
+                                (bytes(64), 0o600, 'is not random'),
+                                (None, 0o644, 'mode 0644')):
+        master(scene, content, mode)
+        check(not b.reload(), f'a master that {said} was taken')
+        equal(len([x for x in b.log if said in x]), 1, f'lines on {said}')
+        check(session_of(b, 'dev-1', ticket)[1], 'the last master is gone')
+    os.unlink(scene.path('shared.master'))
+    check(not b.reload(), 'a master that is not there was taken')
+    check(session_of(b, 'dev-1', ticket)[1], 'the last master is gone')
+    master(scene)
+    check(b.reload(), 'a good master was refused')
+    check(not session_of(b, 'dev-1', ticket)[1],
+          'a ticket of the old master was taken')
+    ticket, _ = session_of(b, 'dev-1')
+    check(a.reload(), 'a good master was refused')
+    check(session_of(a, 'dev-1', ticket)[1], 'a refused the ticket of b')
+
+
+def test_ticket_master_of_the_service(scene):
+    """a ticket master can be a credential of the service"""
+    master(scene)
+    d = scene.daemon('d', conf={'tls': {
+        'ticket_master_file': 'credential:shared.master'}},
+        env={'CREDENTIALS_DIRECTORY': os.path.dirname(
+            scene.path('shared.master'))})
+    d.token('dev-1')
+    d.start()
+    session_of.context = scene.client_context()
+    ticket, _ = session_of(d, 'dev-1')
+    d.stop()
+    d.start()
+    check(session_of(d, 'dev-1', ticket)[1], 'the ticket was refused')
+
+
 def test_ticket_master_is_private(scene):
     """the ticket master is a file of the owner's alone"""
     d = start(scene)

@@ -15,6 +15,7 @@
 #include <gnutls/x509.h>
 
 #include "base/mem.h"
+#include "tls/suites.h"
 #include "../lib/tls_pair.h"
 
 static struct test_cert ca, ec, rsa, other;
@@ -34,6 +35,9 @@ cred(const struct test_cert *c)
 		fail_msg("%s", why);
 	return ret;
 }
+
+/* NULL: the default. */
+static const char *priority_of_all;
 
 static struct tls_snapshot *
 snapshot(bool with_default)
@@ -57,6 +61,7 @@ snapshot(bool with_default)
 		.listeners = listeners, .listeners_n = 1,
 		.challenges = challenges, .challenges_n = with_default,
 		.ticket_master = master,
+		.priority = priority_of_all,
 	};
 	struct tls_snapshot *ret = NULL;
 	char why[TLS_WHY_SIZE] = "";
@@ -223,6 +228,98 @@ test_resumption_1_2(void **state)
 	(void)state;
 	resume_with(PAIR_TLS12, 0x0303);
 	resume_with(PAIR_TLS12 ":-SIGN-ALL:+SIGN-RSA-SHA256", 0x0303);
+}
+
+/* A server with psk_ke on or off, from what an operator's string became. */
+static void
+serve(const char *profile, const char *priority, bool psk_ke)
+{
+	const struct tls_suites_spec spec = { .profile = profile,
+		.priority = priority };
+	static struct tls_suites suites;
+	char why[TLS_WHY_SIZE] = "";
+
+	if (tls_suites_resolve(&spec, why, &suites) != 0 ||
+	    tls_suites_psk_ke(&suites, psk_ke, why) != 0)
+		fail_msg("%s", why);
+	tls_snapshot_unref(&snap);
+	priority_of_all = suites.priority;
+	snap = snapshot(true);
+	priority_of_all = NULL;
+}
+
+/* The second handshake; whether it was resumed, and with which exchange. */
+static void
+come_again(const char *priority, uint16_t version, bool resumed,
+    unsigned group)
+{
+	struct pair_opts o = {.priority = priority, .sni = "a.test"};
+	gnutls_datum_t data = {NULL, 0};
+
+	go(&o);
+	expect_done(version, false);
+	pair_check_echo(&pair, 10);
+	assert_int_equal(gnutls_session_get_data2(pair.client, &data), 0);
+	o.resume = &data;
+	go(&o);
+	expect_done(version, resumed);
+	assert_int_equal(gnutls_group_get(pair.client), group);
+	pair_check_echo(&pair, 10);
+	gnutls_free(data.data);
+}
+
+#define X25519 ":-GROUP-ALL:+GROUP-X25519"
+/* Without any of these words a client of GnuTLS offers both. */
+#define ONLY_PSK_KE PAIR_TLS13 X25519 ":-ECDHE-PSK:-DHE-PSK:+PSK"
+#define BOTH_PSK PAIR_TLS13 X25519 ":+ECDHE-PSK:+PSK"
+
+/* Issue 5; RFC 8446 4.2.9. */
+static void
+psk_ke_is_off_unless_it_is_switched_on(void **state)
+{
+	static const char *const custom[] = { NULL,
+		"NORMAL:+PSK", "NORMAL:+PSK:+ECDHE-PSK:%SERVER_PRECEDENCE" };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		serve(NULL, custom[i], false);
+		come_again(ONLY_PSK_KE, 0x0304, false, GNUTLS_GROUP_X25519);
+		come_again(BOTH_PSK, 0x0304, true, GNUTLS_GROUP_X25519);
+		come_again(PAIR_TLS13 X25519, 0x0304, true,
+		    GNUTLS_GROUP_X25519);
+	}
+}
+
+static void
+psk_ke_switched_on_resumes_without_a_key_exchange(void **state)
+{
+	static const struct {
+		const char *profile, *priority;
+	} servers[] = {
+		{ NULL, NULL }, { "modern", NULL },
+		{ NULL, "NORMAL:+DHE-PSK:+ECDHE-PSK:+PSK" }
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		serve(servers[i].profile, servers[i].priority, true);
+		come_again(ONLY_PSK_KE, 0x0304, true, GNUTLS_GROUP_INVALID);
+		come_again(BOTH_PSK, 0x0304, true, GNUTLS_GROUP_INVALID);
+	}
+}
+
+static void
+psk_ke_leaves_other_clients_and_tls_1_2_as_they_were(void **state)
+{
+	(void)state;
+	serve(NULL, NULL, true);
+	come_again(PAIR_TLS13 X25519 ":+ECDHE-PSK", 0x0304, true,
+	    GNUTLS_GROUP_X25519);
+	resume_with(PAIR_TLS12, 0x0303);
+	resume_with(PAIR_TLS12 ":-SIGN-ALL:+SIGN-RSA-SHA256", 0x0303);
+	resume_with(PAIR_TLS12 ":+PSK:+ECDHE-PSK:+DHE-PSK", 0x0303);
+	tls_snapshot_unref(&snap);
+	snap = snapshot(true);
 }
 
 static void
@@ -628,6 +725,11 @@ main(void)
 		cmocka_unit_test(test_aes_128_gcm_is_preferred),
 		cmocka_unit_test(test_resumption_1_3),
 		cmocka_unit_test(test_resumption_1_2),
+		cmocka_unit_test(psk_ke_is_off_unless_it_is_switched_on),
+		cmocka_unit_test(
+		    psk_ke_switched_on_resumes_without_a_key_exchange),
+		cmocka_unit_test(
+		    psk_ke_leaves_other_clients_and_tls_1_2_as_they_were),
 		cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_data_right_behind_finished_is_kept),
 		cmocka_unit_test(test_server_name_chooses_the_slot),

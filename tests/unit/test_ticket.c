@@ -129,6 +129,63 @@ test_what_is_refused_and_left_alone(void **state)
 }
 
 static void
+expect_not_shared(const char *where, int error, const char *text)
+{
+	uint8_t a[TLS_TICKET_MASTER_SIZE] = {7}, b[TLS_TICKET_MASTER_SIZE];
+
+	memcpy(b, a, sizeof(b));
+	why[0] = '\0';
+	assert_int_equal(tls_ticket_master_share(where, why, a), error);
+	if (strstr(why, text) == NULL || strchr(why, '\n') != NULL)
+		fail_msg("%s", why);
+	assert_memory_equal(a, b, sizeof(a));
+}
+
+static void
+test_a_shared_master_is_read_and_never_written(void **state)
+{
+	uint8_t a[TLS_TICKET_MASTER_SIZE], b[TLS_TICKET_MASTER_SIZE];
+	char other[80], where[120];
+	struct stat before, after;
+
+	(void)state;
+	assert_int_equal(tls_ticket_master_load(path, 0, why, a), 0);
+	set_age(path, 1000000);
+	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(tls_ticket_master_share(path, why, b), 0);
+	assert_memory_equal(a, b, sizeof(a));
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+
+	(void)snprintf(other, sizeof(other), "%s/shared", dir);
+	expect_not_shared(other, -ENOENT, "opened");
+	write_file(other, TLS_TICKET_MASTER_SIZE, 0600);
+	expect_not_shared(other, -EINVAL, "not random");
+	write_file(other, TLS_TICKET_MASTER_SIZE - 1, 0600);
+	expect_not_shared(other, -EINVAL, "64 bytes");
+	write_file(other, TLS_TICKET_MASTER_SIZE, 0640);
+	expect_not_shared(other, -EPERM, "0640");
+	assert_int_equal(unlink(other), 0);
+	expect_not_shared(dir, -ENOTSUP, "regular");
+	expect_not_shared("relative", -EINVAL, "ticket_master_file");
+
+	(void)unsetenv("CREDENTIALS_DIRECTORY");
+	expect_not_shared("credential:master", -ENOENT, "LoadCredential");
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir, 1), 0);
+	expect_not_shared("credential:../x", -EINVAL, "name");
+	(void)snprintf(where, sizeof(where), "credential:%s",
+	    strrchr(path, '/') + 1);
+	assert_int_equal(chmod(path, 0440), 0);	/* as systemd may show it */
+	memset(b, 0, sizeof(b));
+	assert_int_equal(tls_ticket_master_share(where, why, b), 0);
+	assert_memory_equal(a, b, sizeof(a));
+	assert_int_equal(chmod(path, 0444), 0);
+	expect_not_shared(where, -EPERM, "0444");
+	assert_int_equal(chmod(path, 0600), 0);
+	(void)unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+static void
 test_allocation_failures(void **state)
 {
 	uint8_t a[TLS_TICKET_MASTER_SIZE];
@@ -170,6 +227,8 @@ main(void)
 		cmocka_unit_test(test_made_once_private_and_kept),
 		cmocka_unit_test(test_replaced_when_old),
 		cmocka_unit_test(test_what_is_refused_and_left_alone),
+		cmocka_unit_test(
+		    test_a_shared_master_is_read_and_never_written),
 		cmocka_unit_test(test_allocation_failures),
 	};
 
