@@ -292,6 +292,7 @@ endpoint_publish_state(struct endpoint_table *t, struct endpoint *e)
 
 	e->revision++;
 	endpoint_fill_event(&ev, e, endpoint_event_type(e));
+	ev.since_ms = (int64_t)e->since;	/* as the store has it */
 	event_emit(t->bus, &ev);
 }
 
