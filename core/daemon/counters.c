@@ -24,10 +24,13 @@ log_net(const struct net_counters *c)
 {
 	log_notice("counters of=accept connections=%llu handshaking=%llu "
 	    "accepted=%llu accept_failed=%llu gated=%llu refused_limit=%llu "
-	    "refused_address=%llu refused_proxy=%llu", get(&c->connections),
+	    "refused_address=%llu refused_proxy=%llu refused_rate=%llu "
+	    "waiting=%llu waited=%llu shed=%llu paced=%llu", get(&c->connections),
 	    get(&c->handshakes_now), get(&c->accepted),
 	    get(&c->accept_failed), get(&c->gated), get(&c->refused_limit),
-	    get(&c->refused_address), get(&c->refused_proxy));
+	    get(&c->refused_address), get(&c->refused_proxy),
+	    get(&c->refused_rate), get(&c->waiting), get(&c->waited),
+	    get(&c->shed), get(&c->paced));
 	log_notice("counters of=upgrade handshakes=%llu resumed=%llu "
 	    "handshakes_failed=%llu handshake_timeouts=%llu "
 	    "http_requests=%llu http_failed=%llu http_timeouts=%llu "

@@ -3,8 +3,9 @@
  * Takes connections off the shared listening descriptors (decision 0003).  Each
  * worker has every listener in its epoll with EPOLLEXCLUSIVE, takes a few a
  * wake-up, and takes the listeners out (DEL, for MOD is not allowed with
- * EPOLLEXCLUSIVE) while it has its share of connections before their upgrade,
- * while the daemon is full, and for a while when descriptors have run out.
+ * EPOLLEXCLUSIVE) while the daemon is full, while it has its share of connections
+ * before their upgrade and none may wait (waiting.c), and for a while when
+ * descriptors have run out.
  */
 #include "net/impl.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -24,22 +26,40 @@
 #define STARVED_MIN_MS 100
 #define STARVED_MAX_MS 1000
 
-/* This worker's part of the connections before their upgrade. */
-static unsigned
-share(const struct net *net)
+unsigned
+acceptor_share(const struct net_worker *w, const _Atomic uint32_t *limit)
 {
-	unsigned n = atomic_load(&net->workers_n);
-	uint32_t all = atomic_load(&net->limits.handshakes);
+	unsigned n = atomic_load(&w->net->workers_n);
+	uint32_t all = atomic_load(limit);
 
 	n = n == 0 ? 1 : n;
 	return all / n + (all % n != 0);
 }
 
+bool
+acceptor_room(const struct net_worker *w)
+{
+	return w->in_flight < acceptor_share(w, &w->net->limits.handshakes);
+}
+
+bool
+acceptor_token(struct net_worker *w, unsigned site, uint64_t now_ms)
+{
+	const struct rate_limit l = {
+		.rate = atomic_load(&w->net->limits.listener_rate),
+		.burst = atomic_load(&w->net->limits.listener_burst)
+	};
+
+	return rate_take(&w->net->sites[site].rate, &l, now_ms);
+}
+
+/* The kernel's queue is where connections wait when nobody may wait here. */
 static bool
 overloaded(const struct net_worker *w)
 {
-	return w->in_flight >= share(w->net) ||
-	    admission_full(w->net->admission);
+	return (!acceptor_room(w) &&
+	    atomic_load(&w->net->limits.waiting) == 0) ||
+	    (admission_full(w->net->admission) && w->acceptor.waiting == 0);
 }
 
 static void
@@ -134,6 +154,31 @@ starve(struct net_worker *w, int error)
 	    (unsigned)a->backoff_ms);
 }
 
+/* Begins, waits, or is refused: before anything is read or spent on TLS. */
+static void
+admit(struct net_worker *w, const struct conn_origin *from)
+{
+	uint64_t now = loop_now_ms(w->loop);
+	struct addr peer;
+
+	addr_of((const struct sockaddr *)&from->peer, &peer);
+	if (admission_full(w->net->admission))
+		waiting_yield(w);
+	/* Behind a proxy the address comes later: conn.c. */
+	if (!w->net->sites[from->site].opts.proxy &&
+	    !admission_pass(w->net->admission, &peer, now)) {
+		atomic_fetch_add(&w->net->counters.refused_rate, 1);
+		(void)close(from->fd);
+	} else if (!acceptor_room(w)) {
+		waiting_add(w, from);
+	} else if (!acceptor_token(w, from->site, now)) {
+		atomic_fetch_add(&w->net->counters.paced, 1);
+		waiting_add(w, from);
+	} else {
+		conn_new(w, from);
+	}
+}
+
 /* One accept.  false: enough for this wake-up. */
 static bool
 take_one(struct net_worker *w, const struct net_gate *g)
@@ -149,7 +194,7 @@ take_one(struct net_worker *w, const struct net_gate *g)
 		if (len <= sizeof(from.peer.ss_family))
 			from.peer.ss_family = AF_UNIX;
 		atomic_fetch_add(&w->net->counters.accepted, 1);
-		conn_new(w, &from);
+		admit(w, &from);
 		return true;
 	}
 	switch (errno) {
@@ -192,6 +237,7 @@ acceptor_init(struct net_worker *w)
 	struct net *net = w->net;
 
 	timer_init(&w->acceptor.retry, on_retry);
+	waiting_init(w);
 	w->acceptor.gates = mem_calloc(net->sites_n + 1,
 	    sizeof(w->acceptor.gates[0]));
 	if (w->acceptor.gates == NULL)
@@ -205,6 +251,7 @@ acceptor_init(struct net_worker *w)
 			.worker = w,
 			.index = (unsigned)i
 		};
+		list_init(&w->acceptor.gates[i].waiting);
 	}
 	return 0;
 }
@@ -216,6 +263,7 @@ acceptor_fini(struct net_worker *w)
 		return;
 	w->acceptor.on = false;
 	(void)acceptor_check(w);	/* shutting cannot fail */
+	waiting_end(w);
 	mem_free(w->acceptor.gates);
 	w->acceptor.gates = NULL;
 }

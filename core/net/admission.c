@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/rate.h"
 #include "tls/digest.h"
 
 #define BUCKETS_MIN 64
@@ -27,6 +28,8 @@ struct admission {
 	struct entry **bucket;
 	size_t buckets_n, entries_n;
 	uint64_t seed;
+	_Atomic uint32_t rate, burst;
+	struct rate_table *rates;
 };
 
 static bool
@@ -79,6 +82,11 @@ admission_new(uint32_t limit, uint32_t per_address, struct admission **ret)
 	a->buckets_n = BUCKETS_MIN;
 	if (digest_random(&a->seed, sizeof(a->seed)) != 0)
 		a->seed = (uint64_t)(uintptr_t)a;	/* weaker, works */
+	if (rate_table_new(a->seed, &a->rates) != 0) {
+		mem_free(a->bucket);
+		mem_free(a);
+		return -ENOMEM;
+	}
 	(void)pthread_mutex_init(&a->lock, NULL);	/* cannot fail here */
 	admission_set_limits(a, limit, per_address);
 	*ret = a;
@@ -95,6 +103,7 @@ admission_free(struct admission **pa)
 		return;
 	CT_ASSERT(a->entries_n == 0 && atomic_load(&a->count) == 0);
 	(void)pthread_mutex_destroy(&a->lock);
+	rate_table_free(&a->rates);
 	mem_free(a->bucket);
 	mem_free(a);
 }
@@ -104,6 +113,25 @@ admission_set_limits(struct admission *a, uint32_t limit, uint32_t per_address)
 {
 	atomic_store(&a->limit, limit);
 	atomic_store(&a->per_address, per_address);
+}
+
+void
+admission_set_rate(struct admission *a, uint32_t rate, uint32_t burst)
+{
+	atomic_store(&a->rate, rate);
+	atomic_store(&a->burst, burst);
+}
+
+bool
+admission_pass(struct admission *a, const struct addr *who, uint64_t now_ms)
+{
+	const struct rate_limit l = {
+		.rate = atomic_load(&a->rate), .burst = atomic_load(&a->burst)
+	};
+	struct addr key = key_of(who);
+
+	return l.rate == 0 || !counts_by_address(who) ||
+	    rate_table_take(a->rates, &key, &l, now_ms);
 }
 
 int

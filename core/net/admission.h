@@ -24,6 +24,11 @@ void admission_free(struct admission **);
 void admission_set_limits(struct admission *, uint32_t limit,
     uint32_t per_address);
 
+/* How fast connections of one address may come; 0: no limit. */
+void admission_set_rate(struct admission *, uint32_t rate, uint32_t burst);
+/* Whether one more may come now.  It counts as one. */
+bool admission_pass(struct admission *, const struct addr *, uint64_t now_ms);
+
 /* A place for one more connection.  -EUSERS: none is left. */
 int admission_enter(struct admission *);
 /* Counts it for its address too.  -EDQUOT: too many from there; -ENOMEM. */

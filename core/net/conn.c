@@ -66,6 +66,7 @@ conn_forget(struct conn *c)
 	mem_free(c);
 	w->in_flight--;
 	atomic_fetch_sub(&w->net->counters.handshakes_now, 1);
+	waiting_soon(w);
 	if (w->acceptor.on && !w->acceptor.open)
 		(void)acceptor_check(w);	/* it tries again by itself */
 }
@@ -280,8 +281,15 @@ static bool
 claim(struct conn *c)
 {
 	struct net *net = c->worker->net;
-	int error = admission_claim(net->admission, &c->peer_addr);
+	int error;
 
+	if (c->site->opts.proxy && !admission_pass(net->admission,
+	    &c->peer_addr, loop_now_ms(c->worker->loop))) {
+		atomic_fetch_add(&net->counters.refused_rate, 1);
+		conn_drop(c, "connections of this address come too fast");
+		return false;
+	}
+	error = admission_claim(net->admission, &c->peer_addr);
 	if (error == 0) {
 		c->claimed = true;
 		return true;
@@ -465,12 +473,14 @@ conn_new(struct net_worker *w, const struct conn_origin *from)
 	struct net *net = w->net;
 	struct conn *c;
 
-	if (admission_enter(net->admission) != 0) {
-		atomic_fetch_add(&net->counters.refused_limit, 1);
-		(void)close(from->fd);	/* nothing was promised */
-		return;
+	if (!from->entered) {
+		if (admission_enter(net->admission) != 0) {
+			atomic_fetch_add(&net->counters.refused_limit, 1);
+			(void)close(from->fd);	/* nothing was promised */
+			return;
+		}
+		atomic_fetch_add(&net->counters.connections, 1);
 	}
-	atomic_fetch_add(&net->counters.connections, 1);
 	c = make(w, from);
 	if (c == NULL) {
 		net_leave(net, NULL);

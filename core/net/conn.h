@@ -49,6 +49,7 @@ struct conn {
 struct conn_origin {
 	int fd;
 	unsigned site;			/* listener index */
+	bool entered;			/* has its place under the limits */
 	struct sockaddr_storage peer;
 };
 

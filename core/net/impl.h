@@ -16,19 +16,23 @@
 #include "net/http.h"
 #include "net/listener.h"
 #include "net/net.h"
+#include "net/rate.h"
 
 struct admission;
+struct conn_origin;
 struct tls_worker;
 
 /* A listener and its options, copied. */
 struct net_site {
 	struct listener listener;
 	struct net_listener_opts opts;
+	struct rate rate;
 };
 
 struct net_live_limits {
 	_Atomic uint32_t handshakes, handshake_ms, http_ms, http_header;
-	_Atomic uint32_t accept_quota, backlog_bytes;
+	_Atomic uint32_t accept_quota, backlog_bytes, waiting;
+	_Atomic uint32_t listener_rate, listener_burst;
 };
 
 struct net {
@@ -47,6 +51,8 @@ struct net_gate {
 	struct watch watch;
 	struct net_worker *worker;
 	unsigned index;
+	struct list waiting;		/* waiting.c */
+	bool dry;			/* scratch: its listener has no token */
 };
 
 /* Accepting on one worker: open while it is wanted (`on`), not `starved` of
@@ -56,6 +62,8 @@ struct net_acceptor {
 	bool on, open, starved;
 	uint32_t backoff_ms;
 	struct timer retry;
+	unsigned waiting;		/* how many, at all gates */
+	struct timer look;
 };
 
 struct net_worker {
@@ -78,6 +86,21 @@ int acceptor_init(struct net_worker *);
 void acceptor_fini(struct net_worker *);
 /* Opens or shuts the gates as the load asks for; call when it has changed. */
 int acceptor_check(struct net_worker *);
+/* This worker's part of a limit of the whole daemon. */
+unsigned acceptor_share(const struct net_worker *, const _Atomic uint32_t *);
+/* Whether one more handshake may begin. */
+bool acceptor_room(const struct net_worker *);
+/* Takes a token of a listener. */
+bool acceptor_token(struct net_worker *, unsigned site, uint64_t now_ms);
+
+/* waiting.c: takes an accepted connection over. */
+void waiting_init(struct net_worker *);
+void waiting_add(struct net_worker *, const struct conn_origin *);
+/* There may be room: some are served as soon as this wake-up is over. */
+void waiting_soon(struct net_worker *);
+/* The oldest gives its place under the limit of connections to a new one. */
+void waiting_yield(struct net_worker *);
+void waiting_end(struct net_worker *);
 
 /* answers.c: the body for a token, or NULL. */
 const char *answers_find(const struct net_answers *, const char *token);

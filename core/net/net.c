@@ -93,8 +93,12 @@ net_set_limits(struct net *net, const struct net_limits *l)
 	atomic_store(&net->limits.http_header, l->http_header);
 	atomic_store(&net->limits.accept_quota, l->accept_quota);
 	atomic_store(&net->limits.backlog_bytes, l->backlog_bytes);
+	atomic_store(&net->limits.waiting, l->waiting);
+	atomic_store(&net->limits.listener_rate, l->listener_rate);
+	atomic_store(&net->limits.listener_burst, l->listener_burst);
 	admission_set_limits(net->admission, l->connections,
 	    l->connections_per_address);
+	admission_set_rate(net->admission, l->address_rate, l->address_burst);
 }
 
 static int
@@ -245,6 +249,7 @@ net_worker_new(struct net *net, struct worker *worker, void *user,
 void
 net_worker_end(struct net_worker *w)
 {
+	waiting_end(w);
 	while (!list_empty(&w->conns))
 		conn_free(CT_CONTAINER(list_first(&w->conns), struct conn,
 		    link));

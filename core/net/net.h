@@ -37,6 +37,11 @@ struct net_limits {
 	uint32_t handshake_ms, http_ms;	/* TCP + PROXY + TLS; first byte to 101 */
 	uint32_t http_header;		/* bytes */
 	uint32_t accept_quota;		/* accepts per wake-up */
+	/* Accepted, but no handshake has room; 0: they wait in the kernel. */
+	uint32_t waiting;
+	/* A second, and at once; rate 0: no limit. */
+	uint32_t listener_rate, listener_burst;
+	uint32_t address_rate, address_burst;
 	uint32_t backlog_bytes;		/* unsent bytes per connection */
 };
 
@@ -107,7 +112,9 @@ struct net_counters {			/* all only ever rise */
 	_Atomic uint64_t resumed, http_requests, http_failed, http_timeouts;
 	_Atomic uint64_t upgrades, upgrade_refused;
 	_Atomic uint64_t connections;	/* now, not rising */
-	_Atomic uint64_t handshakes_now;
+	_Atomic uint64_t handshakes_now, waiting;	/* now, too */
+	_Atomic uint64_t waited, shed;	/* had to wait; of them closed */
+	_Atomic uint64_t paced, refused_rate;	/* by listener, by address */
 };
 
 /* Binds and listens; systemd descriptors are taken by name.  why[256] on

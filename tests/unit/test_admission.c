@@ -138,7 +138,7 @@ memory_may_be_short(void **state)
 			break;
 		assert_null(a);
 	}
-	assert_int_equal(n, 3);
+	assert_int_equal(n, 4);
 	assert_int_equal(admission_enter(a), 0);
 	(void)mem_fail_nth(1);
 	assert_int_equal(admission_claim(a, &x), -ENOMEM);

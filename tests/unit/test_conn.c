@@ -498,12 +498,144 @@ a_bad_listener_fails_the_whole_and_is_named(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static void
+the_newest_is_served_first_and_the_oldest_shed(void **state)
+{
+	uint64_t six = 6;
+	int hold, fd[7];
+
+	(void)state;
+	t.limits.handshakes = 1;
+	t.limits.waiting = 5;
+	start(&plain);
+	hold = nettest_connect(t.address);
+	for (int i = 0; i < 7; i++) {
+		fd[i] = nettest_connect(t.address);
+		nettest_turn(&t, 2);	/* one after the other */
+	}
+	assert_true(nettest_until(&t, at_least, &six, 3000));
+	assert_int_equal(atomic_load(&count()->accepted), 8);
+	assert_int_equal(atomic_load(&count()->handshakes_now), 1);
+	assert_int_equal(atomic_load(&count()->waiting), 5);
+	assert_int_equal(atomic_load(&count()->waited), 7);
+	assert_int_equal(atomic_load(&count()->shed), 2);
+	assert_int_equal(atomic_load(&count()->gated), 0);
+	assert_true(is_closed(fd[0]));
+	assert_true(is_closed(fd[1]));
+	(void)close(hold);
+	assert_true(is_served(fd[6]));
+	assert_int_equal(atomic_load(&count()->waiting), 4);
+	(void)close(fd[6]);
+	for (int i = 5; i >= 2; i--) {
+		assert_true(is_served(fd[i]));
+		(void)close(fd[i]);
+	}
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+	assert_true(nettest_until(&t, nobody_left, NULL, 3000));
+}
+
+static void
+a_waiting_one_yields_its_place_to_a_newer_one(void **state)
+{
+	uint64_t two = 2;
+	int hold, fd[2];
+
+	(void)state;
+	t.limits.handshakes = 1;
+	t.limits.waiting = 5;
+	t.limits.connections = 2;
+	start(&plain);
+	hold = nettest_connect(t.address);
+	fd[0] = nettest_connect(t.address);
+	assert_true(nettest_until(&t, at_least, &two, 3000));
+	fd[1] = nettest_connect(t.address);
+	assert_true(is_closed(fd[0]));
+	(void)close(hold);
+	assert_true(is_served(fd[1]));
+	assert_int_equal(atomic_load(&count()->refused_limit), 0);
+	for (int i = 0; i < 2; i++)
+		(void)close(fd[i]);
+	assert_true(nettest_until(&t, nobody_left, NULL, 3000));
+}
+
+static void
+nobody_waits_longer_than_a_handshake_may_take(void **state)
+{
+	uint64_t two = 2;
+	int hold, late;
+
+	(void)state;
+	t.limits.handshakes = 1;
+	t.limits.waiting = 5;
+	t.limits.handshake_ms = 300;
+	start(&plain);
+	hold = nettest_connect(t.address);
+	late = nettest_connect(t.address);
+	assert_true(nettest_until(&t, at_least, &two, 3000));
+	assert_true(is_closed(late));
+	assert_int_equal(atomic_load(&count()->shed), 1);
+	assert_int_equal(atomic_load(&count()->waiting), 0);
+	(void)close(hold);
+	(void)close(late);
+	assert_true(nettest_until(&t, nobody_left, NULL, 9000));
+}
+
+static void
+a_listeners_rate_makes_them_wait_and_an_addresss_refuses(void **state)
+{
+	int fd[4];
+
+	(void)state;
+	t.limits.waiting = 10;
+	t.limits.listener_rate = 10;
+	t.limits.listener_burst = 2;
+	t.limits.address_rate = 1;
+	t.limits.address_burst = 3;
+	start(&plain);
+	for (int i = 0; i < 4; i++)
+		fd[i] = nettest_connect(t.address);
+	assert_true(is_closed(fd[3]));
+	assert_int_equal(atomic_load(&count()->refused_rate), 1);
+	for (int i = 0; i < 3; i++)
+		assert_true(is_served(fd[i]));
+	assert_int_equal(atomic_load(&count()->paced), 1);
+	assert_int_equal(atomic_load(&count()->shed), 0);
+	for (int i = 0; i < 4; i++)
+		(void)close(fd[i]);
+	assert_true(nettest_until(&t, nobody_left, NULL, 3000));
+}
+
+static void
+who_waits_is_closed_at_the_end(void **state)
+{
+	uint64_t three = 3;
+	int fd[3];
+
+	(void)state;
+	t.limits.handshakes = 1;
+	t.limits.waiting = 5;
+	start(&plain);
+	for (int i = 0; i < 3; i++)
+		fd[i] = nettest_connect(t.address);
+	assert_true(nettest_until(&t, at_least, &three, 3000));
+	net_worker_end(t.w);
+	assert_true(nobody_left(NULL));
+	for (int i = 0; i < 3; i++)
+		(void)close(fd[i]);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(silent_connects_are_bounded),
 		T(the_connection_limit_shuts_and_opens_the_gate),
+		T(the_newest_is_served_first_and_the_oldest_shed),
+		T(a_waiting_one_yields_its_place_to_a_newer_one),
+		T(nobody_waits_longer_than_a_handshake_may_take),
+		T(a_listeners_rate_makes_them_wait_and_an_addresss_refuses),
+		T(who_waits_is_closed_at_the_end),
 		T(one_address_has_its_own_limit),
 		T(a_channel_keeps_its_place_until_released),
 		T(running_out_of_descriptors_pauses_and_recovers),

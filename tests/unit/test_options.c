@@ -28,7 +28,9 @@ limits_are_the_configured_ones(void **state)
 	    "connections = 1000\nconnections_per_address = 5\n"
 	    "handshake_timeout = 3s\nhttp_timeout = 4s\nhttp_header = 2KiB\n"
 	    "auth_timeout = 6s\nauth_bytes = 3KiB\nsend_queue = 9KiB\n"
-	    "accept_quota = 11\n[presence]\nping = 2s\nsuspect = 700ms\n"
+	    "accept_quota = 11\nwaiting = 12\nlistener_rate = 13\n"
+	    "listener_burst = 14\naddress_rate = 15\naddress_burst = 16\n"
+	    "[presence]\nping = 2s\nsuspect = 700ms\n"
 	    "dead = 9s\nretry_min = 2s\nretry_max = 3m\n");
 	struct channel_limits c;
 	struct net_limits n;
@@ -42,6 +44,11 @@ limits_are_the_configured_ones(void **state)
 	assert_int_equal(n.http_ms, 4000);
 	assert_int_equal(n.http_header, 2048);
 	assert_int_equal(n.accept_quota, 11);
+	assert_int_equal(n.waiting, 12);
+	assert_int_equal(n.listener_rate, 13);
+	assert_int_equal(n.listener_burst, 14);
+	assert_int_equal(n.address_rate, 15);
+	assert_int_equal(n.address_burst, 16);
 	assert_int_equal(n.backlog_bytes, 9 * 1024);
 	options_channel_limits(conf, &c);
 	assert_int_equal(c.ping_ms, 2000);
