@@ -21,7 +21,7 @@ import tempfile
 import time
 
 import peers
-import run as bench
+import rig
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import spbus  # noqa: E402
@@ -39,12 +39,13 @@ def arguments():
     p.add_argument("--rate", type=int, default=2500,
                    help="messages a second over all channels")
     p.add_argument("--seconds", type=float, default=10, help="of a window")
+    p.add_argument("--warm-up", type=float, help=argparse.SUPPRESS)
     p.add_argument("--cflags", default="?")
     p.add_argument("--out", default="swaps.json")
     return p.parse_args()
 
 
-class Run(bench.Run):
+class Run(rig.Run):
     """cleatd reads through a link that swaps replace."""
 
     def make_certificate(self):
@@ -103,16 +104,11 @@ class Traffic:
             self.process.wait()
 
 
-def cpu(pid):
-    """The CPU clock of a process (clock_getcpuclockid of the C library)."""
-    return time.clock_gettime(~pid << 3 | 2)
-
-
 def traffic_only(run, server):
     """CPU seconds in a second that the channels' messages cost."""
-    begin, used = time.monotonic(), cpu(server.pids[0])
+    begin, used = time.monotonic(), server.cpu()
     time.sleep(run.args.seconds / 2)
-    return (cpu(server.pids[0]) - used) / (time.monotonic() - begin)
+    return (server.cpu() - used) / (time.monotonic() - begin)
 
 
 def connects(run, server, bus, swapping):
@@ -213,9 +209,8 @@ def judge(args, r):
 
 def main():
     args = arguments()
-    args.idle = 0
     directory = tempfile.mkdtemp(prefix="cleat-swaps-")
-    result = {"machine": bench.machine(), "rounds": []}
+    result = {"machine": rig.machine(), "rounds": []}
     try:
         run = Run(args, directory)
         print(f"machine: {json.dumps(result['machine'])}", flush=True)

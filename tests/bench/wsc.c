@@ -18,8 +18,19 @@
 
 static uint8_t raw[AREA], plain[AREA];
 
+/* Keeps the last ticket of each connection, for the next one. */
+static int
+on_ticket(SSL *ssl, SSL_SESSION *session)
+{
+	struct wsc *c = SSL_get_app_data(ssl);
+
+	SSL_SESSION_free(c->session);
+	c->session = session;
+	return 1;
+}
+
 SSL_CTX *
-wsc_context(const char *ca)
+wsc_context(const char *ca, unsigned flags)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	char group[] = "X25519";
@@ -34,7 +45,15 @@ wsc_context(const char *ca)
 	    NULL);
 	if (ca != NULL && SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1)
 		return NULL;
-	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	if ((flags & WSC_RESUME) != 0) {
+		(void)SSL_CTX_set_session_cache_mode(ctx,
+		    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+		SSL_CTX_sess_set_new_cb(ctx, on_ticket);
+	} else {
+		(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	}
+	if ((flags & WSC_PSK_KE) != 0)
+		(void)SSL_CTX_set_options(ctx, SSL_OP_ALLOW_NO_DHE_KEX);
 	(void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	return ctx;
 }
@@ -44,6 +63,10 @@ drop(struct wsc *c)
 {
 	if (c->fd >= 0)
 		(void)close(c->fd);
+	/* Else OpenSSL takes it for a bad end, and does not resume. */
+	if (c->ssl != NULL)
+		SSL_set_shutdown(c->ssl,
+		    SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(c->ssl);
 	free(c->part);
 	free(c->out);
@@ -104,15 +127,28 @@ open_socket(const struct wsc_target *t, unsigned number)
 	return fd;
 }
 
+/* A copy: OpenSSL uses each but once, and not every server gives a new one. */
+static void
+use_ticket(SSL *ssl, const SSL_SESSION *session)
+{
+	SSL_SESSION *copy = SSL_SESSION_dup(session);
+
+	if (copy != NULL)
+		(void)SSL_set_session(ssl, copy);
+	SSL_SESSION_free(copy);
+}
+
 int
 wsc_start(struct wsc *c, const struct wsc_target *t, unsigned number)
 {
 	struct epoll_event ev = { .events = EPOLLOUT, .data.ptr = c };
+	SSL_SESSION *session = c->session;
 	int fd = open_socket(t, number);
 
 	if (fd < 0)
 		return fd;
 	memset(c, 0, sizeof(*c));
+	c->session = session;
 	c->target = t;
 	c->number = number;
 	c->fd = fd;
@@ -128,6 +164,9 @@ wsc_start(struct wsc *c, const struct wsc_target *t, unsigned number)
 			return -ENOMEM;
 		}
 		SSL_set_bio(c->ssl, in, out);
+		(void)SSL_set_app_data(c->ssl, c);
+		if (session != NULL)
+			use_ticket(c->ssl, session);
 		SSL_set_connect_state(c->ssl);
 	}
 	if (epoll_ctl(t->epoll, EPOLL_CTL_ADD, fd, &ev) != 0) {
@@ -135,6 +174,25 @@ wsc_start(struct wsc *c, const struct wsc_target *t, unsigned number)
 		return -errno;
 	}
 	return 0;
+}
+
+bool
+wsc_resumed(const struct wsc *c)
+{
+	return c->ssl != NULL && SSL_session_reused(c->ssl) == 1;
+}
+
+bool
+wsc_without_ecdhe(const struct wsc *c)
+{
+	EVP_PKEY *key = NULL;
+	bool has;
+
+	if (!wsc_resumed(c))
+		return false;
+	has = SSL_get_peer_tmp_key(c->ssl, &key) == 1;
+	EVP_PKEY_free(key);
+	return !has;
 }
 
 /* ---- sending ----------------------------------------------------------- */

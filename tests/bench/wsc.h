@@ -38,6 +38,7 @@ enum wsc_state { WSC_CLOSED, WSC_CONNECTING, WSC_TLS, WSC_UPGRADE, WSC_OPEN };
 struct wsc {
 	const struct wsc_target *target;
 	SSL *ssl;
+	SSL_SESSION *session;		/* the last ticket; is kept */
 	uint8_t *part;			/* of a frame that is not whole yet */
 	uint8_t *out;			/* what the socket did not take */
 	size_t part_n, out_n;
@@ -45,19 +46,26 @@ struct wsc {
 	int fd;
 	enum wsc_state state;
 	unsigned todo, done;		/* the mode's own */
+	bool up;
 };
 
-/* TLS 1.3, X25519, TLS_AES_128_GCM_SHA256, no resumption.  `ca`: a PEM file; the
- * server's chain has to lead there, by the certificates that it sends (NULL: it
- * is not looked at).  NULL: failed. */
-SSL_CTX *wsc_context(const char *ca);
-/* Starts a connection from 127.0.0.(2 + number % 24); 0 or -errno. */
+/* TLS 1.3, X25519, TLS_AES_128_GCM_SHA256.  `ca`: a PEM file; the server's
+ * chain has to lead there, by the certificates that it sends (NULL: it is not
+ * looked at).  NULL: failed. */
+#define WSC_RESUME 1u			/* with the last ticket, if any */
+#define WSC_PSK_KE 2u			/* offers it, beside psk_dhe_ke */
+SSL_CTX *wsc_context(const char *ca, unsigned flags);
+/* Starts a connection from 127.0.0.(2 + number % 24); 0 or -errno.  Only the
+ * ticket of the one before is kept. */
 int wsc_start(struct wsc *, const struct wsc_target *, unsigned number);
 /* To be called with what epoll said. */
 void wsc_event(struct wsc *, uint32_t events);
 /* A masked frame; it leaves when the wake-up ends or with wsc_flush(). */
 void wsc_send(struct wsc *, int opcode, const void *, size_t);
 void wsc_flush(struct wsc *);
+/* Of an open connection: a ticket was accepted; without a key exchange. */
+bool wsc_resumed(const struct wsc *);
+bool wsc_without_ecdhe(const struct wsc *);
 /* Closes with RST, so that neither side is left with TIME_WAIT. */
 void wsc_reset(struct wsc *);
 
