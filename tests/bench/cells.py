@@ -65,18 +65,15 @@ class Servers:
         try:
             for kind in kinds:
                 self.up[kind, "echo"] = kind(run).start()
-                if "psk_ke" in roles and hasattr(kind, "offers_psk_ke") and \
-                        kind.offers_psk_ke(run):
-                    self.up[kind, "psk_ke"] = kind(run, "psk_ke").start()
+                for role in roles - {"echo"}:
+                    if role in kind.roles:
+                        self.up[kind, role] = kind(run, role).start()
         except BaseException:
             self.stop()
             raise
 
     def of(self, kind, role):
-        """None: this kind cannot."""
-        if role != "echo" and hasattr(kind, f"offers_{role}"):
-            return self.up.get((kind, role))
-        return self.up[kind, "echo"]
+        return self.up.get((kind, role)) or self.up[kind, "echo"]
 
     def stop(self):
         for s in self.up.values():
@@ -104,9 +101,6 @@ def one(run, result, cell, kind, server):
     if run.args.tiny:
         args = fewer(args)
     notes = result["notes"].setdefault(name, {})
-    if server is None:
-        notes[kind.name] = "this version has no such switch"
-        return
     if notes.get(kind.name, "").startswith("cannot"):
         return
     if resumes(args) and "--plain" in kind.load:

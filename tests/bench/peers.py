@@ -49,13 +49,15 @@ def spawn(argv, core, log, **more):
 
 class Server:
     """One running server.  `pids` are the processes whose CPU is counted.
-    role: what it is for: "echo", "idle", "fan" or "psk_ke"."""
+    role: what it is for: "echo", "idle", "fan", or "psk_ke" where that is not
+    the same as "echo"."""
 
     name = ""
     load = []           # arguments of the load generator
     fan_load = None     # for fan-out; None: it cannot
     idle_load = []      # more, for idle channels
-    most = FILES_MAX - 1000     # channels
+    roles = ("echo", "idle", "fan")     # of which it has settings
+    most = FILES_MAX - 1000             # channels
 
     def __init__(self, run, role="echo"):
         self.run = run
@@ -159,9 +161,9 @@ class Server:
 
 class Cleat(Server):
     name = "cleat"
+    roles = Server.roles + ("psk_ke",)
     load = ["--path", "/echo"]
     fan_load = ["--path", "/fan"]
-    can_psk_ke = None   # known after the first look
 
     def __init__(self, run, role="echo", workers=1, cores=None):
         super().__init__(run, role)
@@ -175,19 +177,6 @@ class Cleat(Server):
                 "events published (nobody subscribed), log level info into a "
                 "file; fan-out by a plugin (tests/bench/fan.c); built with: "
                 + self.run.cflags)
-
-    @classmethod
-    def offers_psk_ke(cls, run):
-        """Whether this version has the switch."""
-        if cls.can_psk_ke is None:
-            probe = cls(run, "psk_ke")
-            cls.can_psk_ke = subprocess.run(
-                [run.cleatd, "--check-config", "--config",
-                 str(probe.configure())], check=False, timeout=60,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL).returncode == 0
-            probe.stop()
-        return cls.can_psk_ke
 
     def configure(self):
         state, runtime = self.dir / "state", self.dir / "run"

@@ -14,10 +14,15 @@ def spread(values, form=".2f"):
             f"{max(values):{form}})")
 
 
+def part(a, b):
+    """A window of milliseconds may end with no CPU seen: then there is none."""
+    return a / b if b > 0 else float("nan")
+
+
 def ratio(mine, other):
     """Of the medians; with the smallest and largest within one repetition."""
-    each = [a / b for a, b in zip(mine, other)]
-    return middle(mine) / middle(other), min(each), max(each)
+    each = [part(a, b) for a, b in zip(mine, other)]
+    return part(middle(mine), middle(other)), min(each), max(each)
 
 
 def verdict(value, target):

@@ -4,14 +4,16 @@
 
 doc/benchmarks.md says what is measured and how.  Each story is a module of its
 own: arguments(parser) adds its options, measure(run, kinds) returns what goes
-into bench.json under its NAME (None: left out), tell(result) prints it.  Ends by
-itself: every wait has a limit.
+into bench.json under its NAME (None: left out), tell(result) prints it.  One
+that fails is told, and the others go on.  Ends by itself: every wait has a
+limit.
 """
 import argparse
 import json
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -89,12 +91,21 @@ def settings(run, kinds):
     return result
 
 
+def write(result, path):
+    """The figures and, beside them, the plot."""
+    text = json.dumps(result, indent=1)
+    picture = pathlib.Path(path).with_suffix(".svg")
+    pathlib.Path(path).write_text(text + "\n")
+    picture.write_text(plot.draw(json.loads(text)))
+    return picture
+
+
 def main():
     args = arguments()
     directory = tempfile.mkdtemp(prefix="cleat-bench-")
     begin = time.monotonic()
     result = {"machine": rig.machine(), "seconds": args.seconds,
-              "repetitions": args.repetitions}
+              "repetitions": args.repetitions, "failed": {}}
     try:
         run = rig.Run(args, directory, max(idle.counts(args) + [args.storm]))
         print(f"machine: {json.dumps(result['machine'])}")
@@ -103,20 +114,21 @@ def main():
         for story in STORIES:
             if story.NAME not in args.only.split(","):
                 continue
-            got = story.measure(run, kinds)
+            try:
+                got = story.measure(run, kinds)
+            except (RuntimeError, OSError, subprocess.SubprocessError) as why:
+                print(f"\nFAILED: {story.NAME}: {why}", flush=True)
+                result["failed"][story.NAME] = str(why)
+                continue
             if got is not None:
                 result[story.NAME] = got
                 story.tell(got)
                 sys.stdout.flush()
         result["load_average_after"] = os.getloadavg()
         result["took_s"] = time.monotonic() - begin
-        with open(args.out, "w") as f:
-            json.dump(result, f, indent=1)
-        picture = pathlib.Path(args.out).with_suffix(".svg")
-        with open(args.out) as f:
-            picture.write_text(plot.draw(json.load(f)))
-        print(f"\nwritten: {args.out}, {picture}; it took "
+        print(f"\nwritten: {args.out}, {write(result, args.out)}; it took "
               f"{result['took_s']:.0f} s")
+        return 1 if result["failed"] else 0
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -4,9 +4,9 @@
 The server has all cores but the load generator's, if these are two or more, and
 then the rates can be compared.  On two cores it has both and shares one of
 them with the load generator: rates say nothing, and the worker on the other
-core does more.  What is left to see there is whether an operation costs more CPU
-when two workers share the work (locks, caches): if not, a second worker on a
-core of its own does as much as the first."""
+core does more.  What is left to see there is whether an operation costs more
+CPU when two workers share the work (locks, caches): if not, a second worker on
+a core of its own does as much as the first."""
 import os
 import statistics
 
@@ -66,7 +66,7 @@ def measure(run, kinds):
                         s.workers, []).append(r["ops"] / r["seconds"])
                     if s.workers == 2:
                         result["share"].setdefault(name, []).append(
-                            max(used) / sum(used))
+                            report.part(max(used), sum(used)))
     finally:
         for s in servers:
             s.stop()
