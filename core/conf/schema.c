@@ -83,7 +83,7 @@ const struct conf_key conf_schema[] = {
 	    .max = GIB, .help = "waiting for a slow device"),
 	KEY("limits", "accept_quota", CONF_UINT, "16", .min = 1, .max = 1024,
 	    .help = "connections accepted in one turn of a worker"),
-	KEY("limits", "waiting", CONF_UINT, "4096", .min = 0, .max = 1000000,
+	KEY("limits", "waiting", CONF_UINT, "16384", .min = 0, .max = 1000000,
 	    .help = "accepted while handshakes are all taken; 0: not accepted"),
 	KEY("limits", "listener_rate", CONF_UINT, "0", .min = 0,
 	    .max = 1000000,

@@ -55,6 +55,7 @@ show(const struct conf *conf, const struct net_limits *limits,
 {
 	static const char *const paths[] = { "state_dir", "runtime_dir",
 		"plugin_dir" };
+	uint64_t base, device;
 	const char *s;
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
@@ -67,6 +68,9 @@ show(const struct conf *conf, const struct net_limits *limits,
 		    conf_bool(conf, s, "tls") ? "yes" : "no",
 		    conf_str(conf, s, "client_auth"));
 	(void)printf("connections %u\n", (unsigned)limits->connections);
+	options_memory(conf, limits, &base, &device);
+	(void)printf("memory %llu %llu\n", (unsigned long long)base,
+	    (unsigned long long)device);
 	(void)printf("fips %s\n", conf_str(conf, "tls", "fips"));
 	show_suites("tls", "", suites);
 }

@@ -74,6 +74,23 @@ options_net_limits(const struct conf *conf, uint64_t files_max, char *why,
 	return 0;
 }
 
+/* Measured with margin: the process itself, a worker's areas, a handshake at its
+ * peak (83 KB; decision 0010), one that waits, a device with its channel. */
+#define MEMORY_PROCESS (UINT64_C(24) << 20)
+#define MEMORY_WORKER (UINT64_C(2) << 20)
+#define MEMORY_HANDSHAKE (UINT64_C(96) << 10)
+#define MEMORY_WAITING UINT64_C(512)
+#define MEMORY_DEVICE UINT64_C(2048)
+
+void
+options_memory(const struct conf *conf, const struct net_limits *l,
+    uint64_t *ret_base, uint64_t *ret_device)
+{
+	*ret_base = MEMORY_PROCESS + options_workers(conf) * MEMORY_WORKER +
+	    l->handshakes * MEMORY_HANDSHAKE + l->waiting * MEMORY_WAITING;
+	*ret_device = MEMORY_DEVICE;
+}
+
 static enum channel_cert_id
 certificate_id(const struct conf *conf)
 {

@@ -27,6 +27,11 @@ struct conf;
  * `connections` cannot be had. */
 int options_net_limits(const struct conf *, uint64_t files_max, char *why,
     struct net_limits *ret);
+/* Bytes of the daemon's own memory that these limits allow: at most base, and
+ * device for each device, its channel included; what sends wait (send_queue),
+ * the store's queue and TLS inside of plugins come on top. */
+void options_memory(const struct conf *, const struct net_limits *,
+    uint64_t *ret_base, uint64_t *ret_device);
 void options_channel_limits(const struct conf *, struct channel_limits *ret);
 
 /* [listener.*]; the array refers to the configuration; free with
