@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All devices are back at once after kill -9.  The server is started again,
 then all channels come at the same moment, with the tickets that they have; who
-is refused comes again after 250 ms."""
+is refused comes again within 1 s (retry_min)."""
 import time
 
 import report
