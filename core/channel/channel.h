@@ -80,11 +80,16 @@ int channel_worker_new(const struct channel_shared *, unsigned index,
     struct worker *, struct net_worker *, const struct channel_limits *,
     struct channel_worker **ret);
 /* Asks every channel that is there to connect again within window_ms, at
- * `servers` (comma-separated; "" the same), and closes (1012) who has not gone by
- * then.  A later call takes the place of one that is under way.  On its thread.
+ * `servers` (comma-separated; "" the same), spread over its first half, and closes
+ * (1012) who has not gone half a window after he was asked.  A later call takes the place of one that is under way.  On its thread.
  * -ENOMEM. */
 int channel_worker_drain(struct channel_worker *, uint32_t window_ms,
     const char *servers, const char *why);
+/* Who was asked may still go, but nobody is asked or closed any more.  On its
+ * thread. */
+void channel_worker_drain_abort(struct channel_worker *);
+/* How many that have to go are still there.  On its thread. */
+size_t channel_worker_drain_left(const struct channel_worker *);
 /* Starts the closing handshake with every channel (1001 at stop).  On its
  * thread; channel_worker_count() falls to 0 within some 7 seconds. */
 void channel_worker_close_all(struct channel_worker *, uint16_t code,

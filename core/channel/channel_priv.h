@@ -139,6 +139,7 @@ struct channel_worker {
 	struct inflater *inflater;
 	uint64_t last_id;
 	struct drain *drain;		/* that is under way; NULL: none */
+	bool aborted;			/* the last one was given up */
 };
 
 #define COUNT(cw, what, n) \

@@ -77,13 +77,17 @@ struct control_certificate {
 
 /* What only the main thread can do.  The asker's until fn. */
 struct control_errand {
-	enum { CONTROL_RELOAD, CONTROL_DRAIN } kind;
+	enum { CONTROL_RELOAD, CONTROL_DRAIN, CONTROL_DRAIN_LOOK,
+	    CONTROL_DRAIN_ABORT } kind;
 	uint32_t window_ms;		/* drain */
 	char servers[4096];		/* comma-separated; "" the same */
 	char reason[16];		/* restart, rebalance, moved */
 	int error;			/* what came of it */
 	char why[CONTROL_WHY_SIZE];	/* if it failed */
-	size_t channels;		/* drain: that were told */
+	size_t channels;		/* drain: that were there */
+	size_t left;			/* look, abort: that still have to go */
+	uint64_t remaining_ms;		/* look: of the window */
+	bool active, ready;		/* look, abort */
 	void *daemon;			/* the hook's */
 	struct mail mail;		/* the way there, and the way back */
 	void (*fn)(struct control_errand *);	/* on the loop of home */

@@ -249,6 +249,8 @@ bool exchange_text(struct exchange *);
 void system_status(struct exchange *);
 void system_reload(struct exchange *);
 void system_drain(struct exchange *);
+void system_drain_get(struct exchange *);
+void system_drain_delete(struct exchange *);
 void system_log_level_get(struct exchange *);
 void system_log_level_put(struct exchange *);
 void endpoints_list(struct exchange *);

@@ -384,6 +384,51 @@ on_drained(struct control_errand *e)
 	exchange_back(c);
 }
 
+static void
+on_drain_state(struct control_errand *e)
+{
+	struct exchange *x = e->arg;
+	struct control *c = x->control;
+
+	if (e->error != 0) {
+		exchange_error(x, e->error, "drain");
+	} else if (exchange_text(x)) {
+		jout_object(&x->text.j, NULL);
+		put_bool(&x->text.j, "active", e->active);
+		put_bool(&x->text.j, "ready", e->ready);
+		jout_uint(&x->text.j, "channels", e->channels);
+		jout_uint(&x->text.j, "left", e->left);
+		jout_uint(&x->text.j, "remaining_ms", e->remaining_ms);
+		jout_object_end(&x->text.j);
+		exchange_answer(x, 200);
+	}
+	exchange_back(c);
+}
+
+void
+system_drain_get(struct exchange *x)
+{
+	struct control_errand *e = errand_of(x);
+
+	if (e == NULL)
+		return;
+	e->kind = CONTROL_DRAIN_LOOK;
+	e->fn = on_drain_state;
+	send_errand(x);
+}
+
+void
+system_drain_delete(struct exchange *x)
+{
+	struct control_errand *e = errand_of(x);
+
+	if (e == NULL)
+		return;
+	e->kind = CONTROL_DRAIN_ABORT;
+	e->fn = on_drain_state;
+	send_errand(x);
+}
+
 /* A URL of a device's channel, without what divides a list of them. */
 static bool
 server_valid(const char *s)

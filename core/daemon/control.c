@@ -30,13 +30,6 @@ on_back(struct mail *m)
 }
 
 static void
-drain(struct daemon *d, struct control_errand *e)
-{
-	e->channels = daemon_workers_channels(d);
-	e->error = daemon_drain(d, e->window_ms, e->servers, e->reason);
-}
-
-static void
 on_errand(struct mail *m)
 {
 	struct control_errand *e = CT_CONTAINER(m, struct control_errand,
@@ -48,8 +41,12 @@ on_errand(struct mail *m)
 		e->error = -ESHUTDOWN;
 	else if (e->kind == CONTROL_RELOAD)
 		e->error = daemon_reload(d, e->why);
+	else if (e->kind == CONTROL_DRAIN)
+		daemon_drain_begin(d, e);
+	else if (e->kind == CONTROL_DRAIN_ABORT)
+		daemon_drain_abort(d, e);
 	else
-		drain(d, e);
+		daemon_drain_look(d, e);
 	e->mail.fn = on_back;
 	mailbox_post(e->home, &e->mail);
 }

@@ -94,7 +94,7 @@ ready(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	return atomic_load(&d->ready);
+	return atomic_load(&d->ready) && !atomic_load(&d->draining);
 }
 
 static void
@@ -386,7 +386,8 @@ on_second(struct timer *t)
 		d->restated = (struct endpoint_cursor){ 0 };
 		loop_timer_set(d->loop, &d->restate, 0);
 	}
-	if (++d->seconds % ROTATE_SECONDS == 0)
+	daemon_drain_tick(d);
+	if (++d->seconds % ROTATE_SECONDS == 0 && !daemon_drain_near(d))
 		credentials_rotate(d->credentials);
 	if (d->seconds % EXPIRY_SECONDS == 1)
 		credentials_expiry(d->credentials);

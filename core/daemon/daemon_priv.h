@@ -61,6 +61,12 @@ struct daemon {
 	_Atomic(struct control *) control;	/* the bus' tap reads it */
 	struct channel_counters channel_counters;
 	_Atomic bool ready;
+	_Atomic bool draining;		/* not ready because of it */
+	struct {
+		bool active, stays_out;
+		uint64_t end_ms, near_ms;	/* clock_mono_ms() */
+		size_t channels;	/* when it began */
+	} drain;			/* drain.c */
 
 	unsigned workers_n;
 	struct daemon_worker *workers;
@@ -122,6 +128,13 @@ void daemon_workers_end_connections(struct daemon *);
  * comma-separated; "" the same).  Not on a worker.  -ENOMEM: not all of them. */
 int daemon_drain(struct daemon *, uint32_t window_ms, const char *servers,
     const char *why);
+/* drain.c: errands of operators, what is to do every second, and whether the
+ * ticket master had better stay as it is. */
+void daemon_drain_begin(struct daemon *, struct control_errand *);
+void daemon_drain_abort(struct daemon *, struct control_errand *);
+void daemon_drain_look(struct daemon *, struct control_errand *);
+void daemon_drain_tick(struct daemon *);
+bool daemon_drain_near(const struct daemon *);
 /* Handshakes that wait for an external signature. */
 size_t daemon_workers_suspended(struct daemon *);
 size_t daemon_worker_channels(struct daemon_worker *);

@@ -203,7 +203,7 @@ put_build(struct metrics *m, const struct daemon *d)
 	    (double)d->epoch);
 	metrics_now(m, "cleat_ready",
 	    "Whether new devices are taken, as /readyz says.", "",
-	    atomic_load(&d->ready) ? 1 : 0);
+	    atomic_load(&d->ready) && !atomic_load(&d->draining) ? 1 : 0);
 }
 
 static void

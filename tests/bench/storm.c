@@ -194,7 +194,7 @@ main(int argc, char **argv)
 	target.message = on_message;
 	target.failed = on_failed;
 	target.epoll = epoll_create1(EPOLL_CLOEXEC);
-	target.ctx = wsc_context(argv[5]);
+	target.ctx = wsc_context(argv[5], 0);
 	devices = calloc(devices_n + 1, sizeof(*devices));
 	gone_since = now();
 	if (target.epoll < 0 || target.ctx == NULL || devices == NULL ||

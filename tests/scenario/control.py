@@ -14,8 +14,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
-from harness import (Device, Failure, Skip, check, equal, main,  # noqa: E402
-                     wait_until)
+from harness import (Device, Failure, Skip, check, connect,  # noqa: E402
+                     equal, main, wait_until)
 from control import Control, Problem, problem_of  # noqa: E402
 
 
@@ -670,6 +670,54 @@ def test_drain(scene):
                 {'window_ms': 1, 'servers': ['wss://a,b']}):
         refused(lambda: c.request('POST', '/v1/drain', bad, wrong=True),
                 400, 'invalid')
+    c.close()
+    d.stop()
+
+
+def ready(d):
+    s = connect(d.address())
+    s = d.scene.client_context().wrap_socket(s, server_hostname='localhost')
+    try:
+        s.sendall(b'GET /readyz HTTP/1.1\r\nHost: h\r\n'
+                  b'Connection: close\r\n\r\n')
+        return int(s.recv(4096).split()[1]) == 200
+    finally:
+        s.close()
+
+
+def test_drain_progress(scene):
+    """a drain takes readiness away first, shows how far it is, and can be given
+    up: who has not gone stays"""
+    d = start(scene, ['a', 'b'])
+    c = d.control
+    events = d.bus()
+    devices = [Device(d, n) for n in 'ab']
+    for n in 'ab':
+        events.expect('endpoint.online', n)
+    equal(c.get('/v1/drain'), {'active': False, 'ready': True, 'channels': 0,
+                               'left': 0, 'remaining_ms': 0}, 'before')
+    check(ready(d), 'not ready at first')
+    c.post('/v1/drain', {'window_ms': 600000, 'why': 'restart'})
+    check(not ready(d), 'still ready')
+    now = c.get('/v1/drain')
+    check(590000 < now.pop('remaining_ms') <= 600000, f'{now}')
+    equal(now, {'active': True, 'ready': False, 'channels': 2, 'left': 2})
+    devices[0].call('bye', {'reason': 'drain'})
+    devices[0].expect_close()
+    wait_until('one is gone', lambda: c.get('/v1/drain')['left'] == 1)
+    equal(c.request('DELETE', '/v1/drain').json()['left'], 1, 'given up')
+    check(ready(d), 'not ready again')
+    check(not c.get('/v1/drain')['active'], 'still active')
+    devices[1].call('state', {'power': 'on'})
+    # To its end: after "restart" it stays out of service, after "rebalance" not.
+    for why, is_ready in (('restart', False), ('rebalance', True)):
+        c.post('/v1/drain', {'window_ms': 300, 'why': why})
+        check(not ready(d), 'still ready')
+        wait_until('the end', lambda: not c.get('/v1/drain')['active'])
+        equal(ready(d), is_ready, f'ready after {why}')
+        equal(c.get('/v1/drain')['left'], 0)
+    for device in devices:
+        device.abort()
     c.close()
     d.stop()
 

@@ -183,6 +183,11 @@ def test_status(scene):
     check('1 channels' in Run(d, 'drain', '--window', '1s', '--why',
                               'moved', '--servers',
                               'wss://x.example/v1/channel').err, 'drain')
+    out = Run(d, 'drain', '--wait').err
+    check('0 of 1' in out or 'not ready: drain --abort' in out, out)
+    check('ready' in Run(d, 'drain', '--abort').err, 'abort')
+    Run(d, 'drain', '--window', '1s', '--to', 'wss://x', '--servers',
+        'wss://x', status=2)
     while True:
         said = json.loads(a.recv())
         if said.get('method') == 'drain':

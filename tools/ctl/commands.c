@@ -57,6 +57,11 @@ const struct option_info ctl_options[O_COUNT] = {
 	    K_TEXT },
 	[O_SERVERS] = { "servers", "LIST", "URLs to go to, best first, with "
 	    "commas between", K_TEXT },
+	[O_TO] = { "to", "SERVER", "the URL to go to", K_TEXT },
+	[O_WAIT] = { "wait", NULL, "show how far it is until it is over",
+	    K_NONE },
+	[O_ABORT] = { "abort", NULL, "give it up, and be ready again",
+	    K_NONE },
 	[O_WHY] = { "why", "REASON", "what devices are told", K_WHY },
 };
 
@@ -115,7 +120,8 @@ const struct command ctl_commands[] = {
 	{ "kick", "ENDPOINT", "close the channel of a device", 1, 1,
 	    { K_ENDPOINT }, kick_run, { O_NONE } },
 	{ "drain", "", "ask all devices to connect again", 0, 0, { K_NONE },
-	    drain_run, { O_WINDOW, O_SERVERS, O_WHY, O_JSON } },
+	    drain_run, { O_WINDOW, O_TO, O_SERVERS, O_WHY, O_WAIT, O_ABORT,
+	    O_JSON } },
 	{ "reload", "", "read the configuration again", 0, 0, { K_NONE },
 	    reload_run, { O_JSON } },
 	{ "log-level", "[LEVEL]", "show or change what is logged", 0, 1,

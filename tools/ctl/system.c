@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "ctl.h"
@@ -227,26 +228,97 @@ split(const char *list)
 	return a;
 }
 
+static void
+say_drain(struct ctl *x, const json_t *o)
+{
+	char span[WHEN_SIZE];
+
+	(void)x;
+	when_span(member_number(o, "remaining_ms"), span);
+	if (json_is_true(json_object_get(o, "active")))
+		say("%llu of %llu channels are left, for %s",
+		    (unsigned long long)member_number(o, "left"),
+		    (unsigned long long)member_number(o, "channels"), span);
+	else
+		say("no drain is under way; %s", json_is_true(json_object_get(
+		    o, "ready")) ? "ready" : "not ready: drain --abort ends "
+		    "that");
+}
+
+static void
+say_aborted(struct ctl *x, const json_t *o)
+{
+	(void)x;
+	say("given up: %llu of %llu channels stay, ready",
+	    (unsigned long long)member_number(o, "left"),
+	    (unsigned long long)member_number(o, "channels"));
+}
+
+/* Tells how far it is, until it is over; to end this does not end the drain. */
+static int
+drain_wait(struct ctl *x)
+{
+	const struct timespec pause = { .tv_sec = 1 };
+	struct text path = { 0 };
+	json_t *o = NULL;
+	bool active = true;
+	int r = EXIT_OK;
+
+	text_puts(&path, "/v1/drain");
+	while (active) {
+		r = api(x, "GET", &path, NULL, &o);
+		if (r != EXIT_OK)
+			break;
+		active = json_is_true(json_object_get(o, "active"));
+		say_drain(x, o);
+		json_decref(o);
+		o = NULL;
+		if (active)
+			(void)nanosleep(&pause, NULL);
+	}
+	text_free(&path);
+	return r;
+}
+
+static int
+drain_servers(struct ctl *x, json_t **ret)
+{
+	const char *list = x->option[O_SERVERS];
+
+	if (x->option[O_TO] != NULL && list != NULL) {
+		say("--to and --servers say the same: give one");
+		return EXIT_USAGE;
+	}
+	if (x->option[O_TO] != NULL)
+		list = x->option[O_TO];
+	if (list == NULL)
+		return EXIT_OK;
+	*ret = split(list);
+	if (*ret != NULL)
+		return EXIT_OK;
+	say("the servers: that is not UTF-8");
+	return EXIT_USAGE;
+}
+
 int
 drain_run(struct ctl *x)
 {
 	uint64_t window;
 	json_t *body, *servers = NULL;
+	int r;
 
+	if (x->option[O_ABORT] != NULL)
+		return call(x, "DELETE", "/v1/drain", NULL, say_aborted);
+	if (x->option[O_WINDOW] == NULL && x->option[O_WAIT] != NULL)
+		return drain_wait(x);
 	if (x->option[O_WINDOW] == NULL) {
 		say("drain: --window is missing: devices come again at a "
 		    "random time within it");
 		return EXIT_USAGE;
 	}
-	if (option_span(x, O_WINDOW, &window) != EXIT_OK)
+	if (option_span(x, O_WINDOW, &window) != EXIT_OK ||
+	    drain_servers(x, &servers) != EXIT_OK)
 		return EXIT_USAGE;
-	if (x->option[O_SERVERS] != NULL) {
-		servers = split(x->option[O_SERVERS]);
-		if (servers == NULL) {
-			say("--servers: that is not UTF-8");
-			return EXIT_USAGE;
-		}
-	}
 	body = json_pack("{s:I, s:o*, s:s*}", "window_ms",
 	    (json_int_t)window, "servers", servers, "why",
 	    x->option[O_WHY]);
@@ -254,7 +326,8 @@ drain_run(struct ctl *x)
 		say("what is given is not UTF-8");
 		return EXIT_USAGE;
 	}
-	return call(x, "POST", "/v1/drain", body, say_drained);
+	r = call(x, "POST", "/v1/drain", body, say_drained);
+	return r == EXIT_OK && x->option[O_WAIT] != NULL ? drain_wait(x) : r;
 }
 
 static void
