@@ -667,6 +667,34 @@ the_ticket_master_is_replaced_only_when_it_is_due(void **state)
 	assert_ptr_equal(at(0), before);
 }
 
+/* After a start the devices come back, and their tickets make that cheap. */
+static void
+a_start_keeps_the_ticket_master_however_old(void **state)
+{
+	const struct timespec long_ago[2] = { { .tv_sec = 1 },
+	    { .tv_sec = 1 } };
+	const struct credentials_workers w = {
+		.worker = worker_of, .net = net_of, .n = WORKERS
+	};
+	struct stat before, after;
+	struct credentials *c = NULL;
+	char path[128], why[512];
+
+	(void)state;
+	begin();
+	(void)snprintf(path, sizeof(path), "%s/ticket.master", conf_dir);
+	assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(credentials_new(conf, conf_dir, tap.bus, &w, why, &c),
+	    0);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+	credentials_rotate(creds);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_not_equal(before.st_ino, after.st_ino);
+	credentials_free(&c);
+}
+
 static void
 a_replacement_that_failed_is_made_good_the_next_time(void **state)
 {
@@ -711,6 +739,7 @@ main(void)
 		T(preparing_without_memory_fails_whole),
 		T(making_it_without_memory_leaks_nothing),
 		T(the_ticket_master_is_replaced_only_when_it_is_due),
+		T(a_start_keeps_the_ticket_master_however_old),
 		T(a_replacement_that_failed_is_made_good_the_next_time),
 	};
 
