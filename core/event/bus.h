@@ -34,12 +34,30 @@ struct event_bus_opts {
 	 * its revision, in slices below half a ring.  May be NULL. */
 	void (*resync)(void *ctx);
 	void *resync_ctx;
+	/* Listens only after event_bus_open(): until then events wait in the ring,
+	 * and go unheard when it is three quarters full. */
+	bool closed;
 };
 
 /* Starts the thread and listens.  why[256] gets one line on failure.
  * -EADDRINUSE, -EINVAL (url), -ENOMEM, … */
 int event_bus_new(const struct event_bus_opts *, char *why,
     struct event_bus **ret);
+/* Publisher thread.  Calls know(arg, event) for each event. */
+typedef void event_bus_fill(void *ctx, void (*know)(void *arg,
+    const struct event *), void *arg);
+/*
+ * Opens a bus that was made closed: nng cannot hand a socket on, so two processes
+ * have one address one after the other.  Lets `fill` (NULL: nobody) tell view and
+ * tap what is known already, which nobody hears and which takes no number; then
+ * listens, and sees that connections are taken (canary).  Events wait in the ring
+ * until `subscribers` have come, for at most a second or three quarters of the
+ * ring: whoever was there before and comes back misses none.  Not on the
+ * publisher's thread; waits.  Errors as of event_bus_new(), -EIO; it may be called
+ * again then; -EALREADY.
+ */
+int event_bus_open(struct event_bus *, event_bus_fill *fill, void *fill_ctx,
+    uint32_t subscribers, char *why);
 /* Publishes what is in the ring (at most 2 s), then stops. */
 void event_bus_free(struct event_bus **);
 
@@ -51,6 +69,7 @@ struct event_bus_stats {
 	uint64_t relistened;		/* by the canary */
 	uint64_t endpoints;		/* in the view */
 	uint64_t snapshots;		/* requests answered */
+	uint32_t subscribers;		/* now, with the canary's probe */
 };
 void event_bus_stats(struct event_bus *, struct event_bus_stats *ret);
 

@@ -7,9 +7,13 @@
 #include "event/canary.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "event/unix.h"
+
+#define CONFIRM_STEP_MS 5
 
 void
 canary_init(struct canary *c, const char *path, uint8_t protocol,
@@ -68,6 +72,38 @@ canary_turn(struct canary *c, uint32_t pipes, uint64_t now_ms)
 		return CANARY_WAITING;
 	/* Our own shortage of descriptors is not the listener's fault. */
 	return end(c, c->fd >= 0 ? CANARY_DEAD : CANARY_IDLE, now_ms);
+}
+
+/* The listener's half of the negotiation is there: leaving does no harm. */
+static bool
+negotiated(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, CONFIRM_STEP_MS) == 1;
+}
+
+bool
+canary_confirm(const char *path, uint8_t protocol,
+    const _Atomic uint32_t *pipes)
+{
+	struct canary c;
+	uint32_t before = *pipes;
+	bool taken = false, called = true;
+	uint64_t now = clock_mono_ms(), end = now + CANARY_PATIENCE_MS;
+
+	canary_init(&c, path, protocol, 1, now);
+	for (; !taken && called && now < end; now = clock_mono_ms()) {
+		called = probe(&c, before, now);
+		if (c.fd >= 0)
+			taken = negotiated(c.fd) && *pipes != before;
+		if (!taken)
+			(void)poll(NULL, 0, 1);
+	}
+	if (called && c.fd < 0)
+		taken = true;
+	canary_fini(&c);
+	return taken;
 }
 
 int

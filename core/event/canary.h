@@ -42,6 +42,11 @@ void canary_fini(struct canary *);
 /* `pipes`: how many the socket ever got (it may wrap). */
 enum canary_verdict canary_turn(struct canary *, uint32_t pipes,
     uint64_t now_ms);
+/* Waits, for CANARY_PATIENCE_MS at most, until a peer that connects to the path
+ * makes *pipes change.  Also true when descriptors or memory are too short to
+ * tell. */
+bool canary_confirm(const char *path, uint8_t protocol,
+    const _Atomic uint32_t *pipes);
 /* Milliseconds until canary_turn() has something to do; -1 = never. */
 int canary_wait(const struct canary *, uint64_t now_ms);
 

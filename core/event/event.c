@@ -54,6 +54,7 @@ static const char *const type_names[EVENT_TYPES] = {
 	[EVENT_ENDPOINT_APPROVED] = "endpoint.approved",
 	[EVENT_ENDPOINT_DENIED] = "endpoint.denied",
 	[EVENT_ENDPOINT_REVOKED] = "endpoint.revoked",
+	[EVENT_DAEMON_UPGRADED] = "daemon.upgraded",
 };
 
 static const char *const state_names[PRESENCE_STATES] = {

@@ -57,6 +57,9 @@ enum event_type {
 	EVENT_ENDPOINT_APPROVED,
 	EVENT_ENDPOINT_DENIED,
 	EVENT_ENDPOINT_REVOKED,		/* one of its credentials */
+	/* This process took over from another; text: version; detail: epoch and
+	 * version of the former. */
+	EVENT_DAEMON_UPGRADED,
 	EVENT_TYPES
 };
 const char *event_type_name(enum event_type);	/* "endpoint.online" */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -39,7 +40,18 @@
 #define LINGER_MS 100			/* for nng's threads after that */
 #define RESYNC_EVERY_MS 1000
 #define GREET_MS 100			/* between two for new subscribers */
+#define HOLD_MS 1000			/* for subscribers to come back */
 #define LARGE 1024			/* bytes; larger ones are counted */
+
+/* What another thread waits for. */
+struct turn {
+	event_bus_fill *fill;		/* see event_bus_open() */
+	void *fill_ctx;
+	uint32_t subscribers;
+	char *why;
+	int result;
+	sem_t done;
+};
 
 struct event_bus {
 	uint32_t magic;
@@ -51,6 +63,7 @@ struct event_bus {
 	_Atomic int sleeping;
 	_Atomic bool fresh;		/* emitted, not looked at yet */
 	_Atomic bool stop;
+	_Atomic(struct turn *) turn;
 	int wake_fd;
 	pthread_t thread;
 	bool started;
@@ -64,6 +77,11 @@ struct event_bus {
 	uint32_t pace;			/* events that may go now */
 	uint32_t greeted;		/* subscribers told so far */
 	uint64_t lost;			/* beyond those of the ring */
+	bool unopened;			/* never was open: events wait for it */
+	/* After event_bus_open(): nothing goes before so many pipes were added,
+	 * or until then. */
+	uint32_t awaited;
+	uint64_t hold_ms;
 
 	/* Written by it, read by any. */
 	_Atomic uint64_t stat_seq, stat_published, stat_dropped;
@@ -209,11 +227,27 @@ say_alive(struct event_bus *bus, uint64_t now_ms)
 		(void)bus_socket_publish(&bus->pub, bus->text.p, bus->text.n);
 }
 
+/* Those who were there when the address was closed are coming back. */
+static bool
+on_hold(struct event_bus *bus)
+{
+	if (bus->hold_ms == 0)
+		return false;
+	if (bus->pub.open && bus->paced_ms < bus->hold_ms &&
+	    (int32_t)(bus->awaited - bus->pub.added) > 0)
+		return true;
+	bus->hold_ms = 0;
+	return false;
+}
+
 static bool
 may_send(struct event_bus *bus)
 {
-	if (!bus->pub.open || bus->pub.pipes <= 0 ||
-	    ring_waiting(bus->ring) > bus->opts.ring / 4 * 3)
+	if (ring_waiting(bus->ring) > bus->opts.ring / 4 * 3)
+		return true;
+	if (bus->unopened || on_hold(bus))
+		return false;
+	if (!bus->pub.open || bus->pub.pipes <= 0)
 		return true;
 	if (bus->pace == 0)
 		return false;
@@ -387,6 +421,8 @@ flush(struct event_bus *bus)
 	uint64_t now = clock_mono_ms(), end = now + FLUSH_MS;
 	bool any = bus->stat_published > 0;
 
+	bus->hold_ms = 0;
+	bus->unopened = false;
 	while (ring_ready(bus->ring) && now < end) {
 		refill_pace(bus, now);
 		(void)drain(bus);
@@ -398,6 +434,125 @@ flush(struct event_bus *bus)
 	 * no way to ask. */
 	if (any && bus->pub.open && bus->pub.pipes > 0)
 		(void)poll(NULL, 0, LINGER_MS);
+}
+
+static void
+pipe_added(void *arg)
+{
+	wake(arg);
+}
+
+static int
+refuse(char *why, int r, const char *text)
+{
+	(void)snprintf(why, 256, "%s", text);
+	return r;
+}
+
+static int
+open_socket(struct event_bus *bus, struct bus_socket *b, const char *url,
+    enum bus_socket_kind kind, char *why)
+{
+	if (url == NULL)
+		return 0;
+	b->kind = kind;
+	b->url = url;
+	b->path = unix_url_path(url);
+	b->changed = pipe_added;
+	b->changed_ctx = bus;
+	return bus_socket_open(b, bus->opts.queue, why);
+}
+
+static void
+close_sockets(struct event_bus *bus)
+{
+	canary_fini(&bus->pub_canary);
+	canary_fini(&bus->rep_canary);
+	bus_socket_close(&bus->pub);
+	bus_socket_close(&bus->rep);
+}
+
+static int
+open_sockets(struct event_bus *bus, char *why)
+{
+	uint32_t every = bus->opts.canary_ms;
+	uint64_t now = clock_mono_ms();
+	int r;
+
+	r = open_socket(bus, &bus->pub, bus->events_url, BUS_PUB, why);
+	if (r == 0)
+		r = open_socket(bus, &bus->rep, bus->snapshot_url, BUS_REP,
+		    why);
+	if (r != 0) {
+		close_sockets(bus);
+		return r;
+	}
+	canary_init(&bus->pub_canary, bus->pub.path, CANARY_SUB, every, now);
+	canary_init(&bus->rep_canary, bus->rep.path, CANARY_REQ, every, now);
+	return 0;
+}
+
+static bool
+confirmed(const struct bus_socket *b, uint8_t protocol, char *why)
+{
+	if (!b->open || canary_confirm(b->path, protocol, &b->added))
+		return true;
+	(void)snprintf(why, 256, "%s: connections are not taken", b->url);
+	return false;
+}
+
+/* What is known already, and news to nobody. */
+static void
+known(void *ctx, const struct event *ev)
+{
+	struct event_bus *bus = ctx;
+	size_t json;
+
+	if (view_apply(bus->view, ev, bus->stat_seq) == -ENOMEM)
+		bus->lost++;
+	bus->stat_endpoints = bus->view->endpoints;
+	if (bus->opts.tap == NULL)
+		return;
+	if (encode(bus, ev, bus->stat_seq, &json) == 0)
+		bus->opts.tap(bus->opts.tap_ctx, bus->stat_seq, ev,
+		    (const char *)bus->text.p + json, bus->text.n - json);
+	else
+		bus->lost++;
+}
+
+static int
+open_late(struct event_bus *bus, const struct turn *t)
+{
+	uint32_t added = bus->pub.added;
+	int r;
+
+	if (t->fill != NULL)
+		t->fill(t->fill_ctx, known, bus);
+	r = open_sockets(bus, t->why);
+	if (r != 0)
+		return r;
+	if (!confirmed(&bus->pub, CANARY_SUB, t->why) ||
+	    !confirmed(&bus->rep, CANARY_REQ, t->why)) {
+		close_sockets(bus);
+		return -EIO;
+	}
+	bus->awaited = added + 1 + t->subscribers;	/* with the canary */
+	bus->hold_ms = t->subscribers == 0 ? 0 : clock_mono_ms() + HOLD_MS;
+	bus->unopened = false;
+	return 0;
+}
+
+/* Somebody waits for the sockets to be opened. */
+static void
+take_turn(struct event_bus *bus)
+{
+	struct turn *t = atomic_load(&bus->turn);
+
+	if (t == NULL)
+		return;
+	t->result = bus->unopened ? open_late(bus, t) : -EALREADY;
+	atomic_store(&bus->turn, NULL);
+	(void)sem_post(&t->done);
 }
 
 static void *
@@ -419,6 +574,7 @@ run(void *arg)
 		watch_listener(bus, &bus->rep, &bus->rep_canary, now);
 		resync(bus, now);
 		say_alive(bus, now);
+		take_turn(bus);
 		if (busy || !done || ring_ready(bus->ring))
 			wait(bus, NAP_MS, done);
 		else
@@ -426,19 +582,6 @@ run(void *arg)
 	}
 	flush(bus);
 	return NULL;
-}
-
-static void
-pipe_added(void *arg)
-{
-	wake(arg);
-}
-
-static int
-refuse(char *why, int r, const char *text)
-{
-	(void)snprintf(why, 256, "%s", text);
-	return r;
 }
 
 static int
@@ -490,38 +633,51 @@ fill(struct event_bus *bus, const struct event_bus_opts *o)
 }
 
 static int
-open_socket(struct event_bus *bus, struct bus_socket *b, const char *url,
-    enum bus_socket_kind kind, char *why)
-{
-	if (url == NULL)
-		return 0;
-	b->kind = kind;
-	b->url = url;
-	b->path = unix_url_path(url);
-	b->changed = pipe_added;
-	b->changed_ctx = bus;
-	return bus_socket_open(b, bus->opts.queue, why);
-}
-
-static int
 start(struct event_bus *bus, char *why)
 {
-	uint32_t every = bus->opts.canary_ms;
-	uint64_t now = clock_mono_ms();
 	int r;
 
-	if ((r = open_socket(bus, &bus->pub, bus->events_url, BUS_PUB,
-	    why)) != 0 ||
-	    (r = open_socket(bus, &bus->rep, bus->snapshot_url, BUS_REP,
-	    why)) != 0)
+	bus->unopened = bus->opts.closed;
+	r = bus->unopened ? 0 : open_sockets(bus, why);
+
+	if (r != 0)
 		return r;
-	canary_init(&bus->pub_canary, bus->pub.path, CANARY_SUB, every, now);
-	canary_init(&bus->rep_canary, bus->rep.path, CANARY_REQ, every, now);
-	bus->paced_ms = now;
+	bus->paced_ms = clock_mono_ms();
 	if ((r = pthread_create(&bus->thread, NULL, run, bus)) != 0)
 		return -r;
 	bus->started = true;
 	return 0;
+}
+
+static int
+turn(struct event_bus *bus, struct turn *t)
+{
+	const uint64_t one = 1;
+
+	(void)sem_init(&t->done, 0, 0);
+	atomic_store(&bus->turn, t);
+	(void)!write(bus->wake_fd, &one, sizeof(one));
+	while (sem_wait(&t->done) != 0)
+		continue;
+	(void)sem_destroy(&t->done);
+	return t->result;
+}
+
+int
+event_bus_open(struct event_bus *bus, event_bus_fill *known_to, void *ctx,
+    uint32_t subscribers, char *why)
+{
+	struct turn t = {
+		.fill = known_to, .fill_ctx = ctx,
+		.subscribers = subscribers, .why = why
+	};
+	int r;
+
+	why[0] = '\0';
+	r = turn(bus, &t);
+	if (r != 0 && why[0] == '\0')
+		(void)refuse(why, r, strerror(-r));
+	return r;
 }
 
 int
@@ -575,10 +731,7 @@ event_bus_free(struct event_bus **bp)
 		(void)!write(bus->wake_fd, &one, sizeof(one));
 		(void)pthread_join(bus->thread, NULL);
 	}
-	canary_fini(&bus->pub_canary);
-	canary_fini(&bus->rep_canary);
-	bus_socket_close(&bus->pub);
-	bus_socket_close(&bus->rep);
+	close_sockets(bus);
 	while (bus->ring != NULL && ring_pop(bus->ring, &p, &seq))
 		mem_free(p);
 	ring_free(&bus->ring);
@@ -601,5 +754,7 @@ event_bus_stats(struct event_bus *bus, struct event_bus_stats *ret)
 		.relistened = bus->stat_relistened,
 		.endpoints = bus->stat_endpoints,
 		.snapshots = bus->stat_snapshots,
+		.subscribers = bus->pub.pipes > 0 ?
+		    (uint32_t)bus->pub.pipes : 0,
 	};
 }

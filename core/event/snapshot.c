@@ -197,6 +197,18 @@ daemon_state(const struct view *v)
 }
 
 static void
+put_upgraded(struct json_out *j, const struct view *v)
+{
+	if (v->upgraded_ms == 0)
+		return;
+	jout_object(j, "upgraded");
+	put_time(j, "time", v->upgraded_ms);
+	if (v->upgraded.n != 0)
+		jout_raw(j, "detail", v->upgraded.p, v->upgraded.n);
+	jout_object_end(j);
+}
+
+static void
 answer_summary(struct answer *a)
 {
 	const struct view *v = a->v;
@@ -211,6 +223,7 @@ answer_summary(struct answer *a)
 	put_time(j, "ready", v->ready_ms);
 	put_time(j, "reloaded", v->reloaded_ms);
 	put_time(j, "reload_failed", v->reload_failed_ms);
+	put_upgraded(j, v);
 	jout_object_end(j);
 	jout_object(j, "endpoints");
 	jout_uint(j, "total", v->endpoints - v->forgotten);

@@ -61,6 +61,7 @@ view_free(struct view **vp)
 	mem_free(v->slot);
 	for (i = 0; i < VIEW_KINDS; i++)
 		facts_fini(&v->fact[i]);
+	mem_free(v->upgraded.p);
 	mem_free(v);
 }
 
@@ -352,6 +353,19 @@ replace(struct view_text *to, const struct view_text *with)
 }
 
 static int
+apply_upgraded(struct view *v, const struct event *ev)
+{
+	struct view_text detail;
+	int r = copy_detail(ev, &detail);
+
+	if (r != 0)
+		return r;
+	v->upgraded_ms = ev->wall_ms;
+	replace(&v->upgraded, &detail);
+	return 0;
+}
+
+static int
 apply_fact(struct view *v, enum view_fact_kind kind, const struct event *ev,
     uint64_t seq)
 {
@@ -416,6 +430,8 @@ view_apply(struct view *v, const struct event *ev, uint64_t seq)
 	case EVENT_DAEMON_RELOAD_FAILED:
 		v->reload_failed_ms = ev->wall_ms;
 		return 0;
+	case EVENT_DAEMON_UPGRADED:
+		return apply_upgraded(v, ev);
 	case EVENT_DAEMON_STOPPING:
 		v->stopping_ms = ev->wall_ms;
 		return 0;

@@ -67,7 +67,8 @@ struct view {
 	uint32_t by_security[SECURITY_WSS_SAFE + 1];	/* online, suspect */
 	struct view_facts fact[VIEW_KINDS];
 	int64_t started_ms, ready_ms, reloaded_ms, reload_failed_ms;
-	int64_t stopping_ms;
+	int64_t stopping_ms, upgraded_ms;
+	struct view_text upgraded;	/* its detail */
 };
 
 int view_new(struct view **ret);	/* -ENOMEM */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core/event/canary.c and unix.c, against listeners of the test's own. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1			/* POLLRDHUP */
+#endif
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +12,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -111,6 +116,78 @@ a_full_backlog_is_not_dead(void **state)
 	(void)unlink(path);
 }
 
+/* A listener that takes one connection, negotiates and, after a while, tells. */
+struct taker {
+	int listener;
+	bool tells;
+	_Atomic uint32_t pipes;
+	bool spoken, left;		/* by the peer; before it was told */
+};
+
+static void *
+take(void *arg)
+{
+	struct taker *t = arg;
+	int fd = accept(t->listener, NULL, NULL);
+	struct pollfd gone = { .fd = fd, .events = POLLRDHUP };
+	char h[8];
+
+	t->spoken = recv(fd, h, sizeof(h), MSG_WAITALL) == 8 &&
+	    send(fd, "\0SP\0\0\x20\0\0", 8, MSG_NOSIGNAL) == 8;
+	t->left = poll(&gone, 1, 50) != 0;
+	if (t->tells)
+		t->pipes++;
+	(void)poll(&gone, 1, 20 * CANARY_PATIENCE_MS);
+	(void)close(fd);
+	return NULL;
+}
+
+static bool
+confirm(struct taker *t)
+{
+	pthread_t thread;
+	bool taken;
+
+	t->listener = listen_here(5);
+	assert_int_equal(pthread_create(&thread, NULL, take, t), 0);
+	taken = canary_confirm(path, CANARY_SUB, &t->pipes);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	(void)close(t->listener);
+	(void)unlink(path);
+	assert_true(t->spoken && !t->left);
+	return taken;
+}
+
+static void
+a_listener_is_confirmed_by_a_pipe(void **state)
+{
+	struct taker good = { .tells = true }, dead = { .tells = false };
+
+	(void)state;
+	assert_true(confirm(&good));
+	assert_false(confirm(&dead));
+	assert_false(canary_confirm(path, CANARY_SUB, &dead.pipes));
+}
+
+/* The queue of a listener that is behind. */
+static void
+what_cannot_be_told_is_not_held_against_a_listener(void **state)
+{
+	int l = listen_here(0), other[3], n;
+	_Atomic uint32_t pipes = 0;
+
+	(void)state;
+	for (n = 0; n < 3; n++)
+		if (unix_connect_sp(path, CANARY_SUB, &other[n]) != 0)
+			break;
+	assert_in_range(n, 1, 2);
+	assert_true(canary_confirm(path, CANARY_SUB, &pipes));
+	while (n-- > 0)
+		(void)close(other[n]);
+	(void)close(l);
+	(void)unlink(path);
+}
+
 static void
 nought_switches_it_off(void **state)
 {
@@ -187,6 +264,9 @@ main(void)
 		cmocka_unit_test(a_probe_waits_for_a_pipe_and_not_for_bytes),
 		cmocka_unit_test(a_path_without_a_listener_is_dead_at_once),
 		cmocka_unit_test(a_full_backlog_is_not_dead),
+		cmocka_unit_test(a_listener_is_confirmed_by_a_pipe),
+		cmocka_unit_test(
+		    what_cannot_be_told_is_not_held_against_a_listener),
 		cmocka_unit_test(nought_switches_it_off),
 		cmocka_unit_test(only_ipc_and_an_absolute_path_is_an_address),
 		cmocka_unit_test(only_a_socket_that_nobody_answers_is_removed),
