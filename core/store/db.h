@@ -54,6 +54,7 @@ uint64_t db_last_row(struct store_db *);
 
 /* schema.c: checks or makes the tables.  why[256]. */
 int schema_open(struct store_db *, const char *path, char *why);
+unsigned schema_version(void);		/* that schema_open() leaves */
 /* What to do about an error of opening, into why[256]. */
 void schema_explain(const char *path, int error, const char *text, char *why);
 

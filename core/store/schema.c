@@ -222,6 +222,12 @@ check(struct store_db *db, const char *path, char *why)
 	return r == -EILSEQ ? fail(why, r, path, BROKEN) : r;
 }
 
+unsigned
+schema_version(void)
+{
+	return (unsigned)STEPS;
+}
+
 int
 schema_open(struct store_db *db, const char *path, char *why)
 {

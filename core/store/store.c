@@ -91,8 +91,47 @@ read_run(struct store *s)
 	return r;
 }
 
-static int
-open_database(struct store *s, char *why)
+static void
+share(struct store *s)
+{
+	const struct store_opts *o = &s->opts;
+
+	if (o->telemetry_share == 0 || o->telemetry_share >= 100)
+		return;
+	s->db.share_rows = o->telemetry_rows * o->telemetry_share / 100;
+	s->db.share_bytes = o->telemetry_bytes * o->telemetry_share / 100;
+	if (s->db.share_rows == 0)
+		s->db.share_rows = 1;
+}
+
+int
+store_new(const struct store_opts *o, struct store **ret)
+{
+	struct store *s = mem_calloc(1, sizeof(*s));
+	pthread_condattr_t mono;
+
+	if (s == NULL)
+		return -ENOMEM;
+	s->magic = STORE_MAGIC;
+	s->opts = *o;
+	s->end = &s->first;
+	(void)pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_condattr_init(&mono);
+	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&s->wake, &mono);
+	(void)pthread_condattr_destroy(&mono);
+	share(s);
+	s->path = mem_strdup(o->path);
+	if (s->path == NULL) {
+		store_free(&s);
+		return -ENOMEM;
+	}
+	*ret = s;
+	return 0;
+}
+
+int
+store_open(struct store *s, char *why)
 {
 	int r = touch(s->path, why);
 
@@ -109,50 +148,10 @@ open_database(struct store *s, char *why)
 	return r;
 }
 
-static void
-share(struct store *s)
+unsigned
+store_schema(void)
 {
-	const struct store_opts *o = &s->opts;
-
-	if (o->telemetry_share == 0 || o->telemetry_share >= 100)
-		return;
-	s->db.share_rows = o->telemetry_rows * o->telemetry_share / 100;
-	s->db.share_bytes = o->telemetry_bytes * o->telemetry_share / 100;
-	if (s->db.share_rows == 0)
-		s->db.share_rows = 1;
-}
-
-int
-store_open(const struct store_opts *o, char *why, struct store **ret)
-{
-	struct store *s = mem_calloc(1, sizeof(*s));
-	pthread_condattr_t mono;
-	int r;
-
-	if (s == NULL)
-		goto no_memory;
-	s->magic = STORE_MAGIC;
-	s->opts = *o;
-	s->end = &s->first;
-	(void)pthread_mutex_init(&s->lock, NULL);
-	(void)pthread_condattr_init(&mono);
-	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&s->wake, &mono);
-	(void)pthread_condattr_destroy(&mono);
-	share(s);
-	s->path = mem_strdup(o->path);
-	if (s->path == NULL)
-		goto no_memory;
-	if ((r = open_database(s, why)) != 0) {
-		store_free(&s);
-		return r;
-	}
-	*ret = s;
-	return 0;
-no_memory:
-	store_free(&s);
-	(void)snprintf(why, 256, "out of memory");
-	return -ENOMEM;
+	return schema_version();
 }
 
 struct store_db *
@@ -488,9 +487,11 @@ store_stop(struct store *s)
 	struct store_job *first;
 
 	if (!s->started) {		/* or stopped already */
+		(void)pthread_mutex_lock(&s->lock);
 		first = s->first;
 		s->first = NULL;
 		s->stop = true;
+		(void)pthread_mutex_unlock(&s->lock);
 		finish(s, first, -ESHUTDOWN);
 		return;
 	}

@@ -36,14 +36,20 @@ struct store_opts {
 	struct event_bus *bus;		/* store.failing, store.recovered; or NULL */
 };
 
+/* No file is touched yet: jobs may be submitted and wait (decision 0015).
+ * -ENOMEM. */
+int store_new(const struct store_opts *, struct store **ret);
 /*
  * Opens or creates the database, checks it, and migrates an older one; no thread
  * yet.  why[256] gets one line with the remedy; the file is never replaced.
  * -EILSEQ corrupt, -EPROTO made by a newer cleat, -EACCES (-EROFS from SQLite),
- * -EAGAIN another program holds it, -ENOSPC, -EIO, -ENOMEM.
+ * -EAGAIN another program holds it, -ENOSPC, -EIO, -ENOMEM.  After a failure only
+ * store_free().
  */
-int store_open(const struct store_opts *, char *why, struct store **ret);
-/* For reading everything at the start, before store_start(). */
+int store_open(struct store *, char *why);
+/* The schema that this program writes. */
+unsigned store_schema(void);
+/* For reading everything at the start, between store_open() and store_start(). */
 struct store_db *store_reader(struct store *);
 /* Whether the last run ended without store_free(): what was not yet stored then is
  * lost (channel numbers and revisions go up by a leap). */

@@ -52,7 +52,7 @@ store_rig_open(const struct store_opts *o)
 	struct store *s = NULL;
 	char why[256] = "";
 
-	if (store_open(o, why, &s) != 0)
+	if (store_rig_try(o, why, &s) != 0)
 		fail_msg("%s", why);
 	return s;
 }

@@ -18,6 +18,8 @@ int store_rig_make(void **state);
 int store_rig_remove(void **state);
 
 struct store_opts store_rig_options(void);	/* small limits */
+/* store_new() and store_open(); nothing is left after a failure. */
+int store_rig_try(const struct store_opts *, char *why, struct store **ret);
 struct store *store_rig_open(const struct store_opts *);	/* or fails */
 
 struct store_call {

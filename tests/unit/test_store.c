@@ -264,7 +264,7 @@ refused(int error, const char *remedy)
 	size_t n = 0, m = 0;
 
 	assert_int_equal(file_read(store_path, 1 << 20, &before, &n), 0);
-	assert_int_equal(store_open(&o, why, &s), error);
+	assert_int_equal(store_rig_try(&o, why, &s), error);
 	assert_null(s);
 	if (strstr(why, remedy) == NULL)
 		fail_msg("\"%s\" does not say \"%s\"", why, remedy);
@@ -309,7 +309,7 @@ a_file_that_is_not_ours_is_refused_and_kept(void **state)
 	refused(-EILSEQ, "broken");
 	(void)remove(store_path);
 	assert_int_equal(mkdir(store_path, 0700), 0);
-	assert_int_equal(store_open(&o, why, &s), -EISDIR);
+	assert_int_equal(store_rig_try(&o, why, &s), -EISDIR);
 	assert_non_null(strstr(why, "move it away"));
 	assert_int_equal(rmdir(store_path), 0);
 }
@@ -369,7 +369,7 @@ what_is_needed_is_checked_however_large_the_log_is(void **state)
 		assert_int_equal(fputc(0xa5, f), 0xa5);
 	assert_int_equal(fclose(f), 0);
 	s = NULL;
-	assert_int_equal(store_open(&o, why, &s), -EILSEQ);
+	assert_int_equal(store_rig_try(&o, why, &s), -EILSEQ);
 	assert_non_null(strstr(why, "broken"));
 }
 
@@ -384,7 +384,7 @@ memory_may_run_out_at_any_point(void **state)
 	(void)state;
 	for (unsigned long n = 1; r != 0; n++) {
 		(void)mem_fail_nth(n);
-		r = store_open(&o, why, &s);
+		r = store_rig_try(&o, why, &s);
 		(void)mem_fail_nth(0);
 		assert_true(r == 0 || (r == -ENOMEM && s == NULL));
 	}

@@ -120,7 +120,7 @@ live(struct item *items)
 	struct store_call c[2];
 	struct store *s = NULL;
 	char why[256];
-	int r = store_open(&o, why, &s);
+	int r = store_rig_try(&o, why, &s);
 
 	if (r != 0)
 		return r;
