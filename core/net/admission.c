@@ -183,12 +183,12 @@ grow(struct admission *a)
 }
 
 static int
-claim_locked(struct admission *a, const struct addr *key)
+claim_locked(struct admission *a, const struct addr *key, uint32_t most)
 {
 	struct entry *e = *find(a, key);
 
 	if (e == NULL) {
-		if (atomic_load(&a->per_address) == 0)
+		if (most == 0)
 			return -EDQUOT;
 		if (a->entries_n >= a->buckets_n)
 			grow(a);
@@ -198,7 +198,7 @@ claim_locked(struct admission *a, const struct addr *key)
 		e->key = *key;
 		*find(a, key) = e;
 		a->entries_n++;
-	} else if (e->n >= atomic_load(&a->per_address)) {
+	} else if (e->n >= most) {
 		return -EDQUOT;
 	}
 	e->n++;
@@ -214,8 +214,24 @@ admission_claim(struct admission *a, const struct addr *who)
 	if (!counts_by_address(who))
 		return 0;
 	(void)pthread_mutex_lock(&a->lock);
-	error = claim_locked(a, &key);
+	error = claim_locked(a, &key, atomic_load(&a->per_address));
 	(void)pthread_mutex_unlock(&a->lock);
+	return error;
+}
+
+int
+admission_receive(struct admission *a, const struct addr *who)
+{
+	struct addr key = key_of(who);
+	int error = 0;
+
+	if (counts_by_address(who)) {
+		(void)pthread_mutex_lock(&a->lock);
+		error = claim_locked(a, &key, UINT32_MAX);
+		(void)pthread_mutex_unlock(&a->lock);
+	}
+	if (error == 0)
+		atomic_fetch_add(&a->count, 1);
 	return error;
 }
 

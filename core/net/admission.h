@@ -33,6 +33,8 @@ bool admission_pass(struct admission *, const struct addr *, uint64_t now_ms);
 int admission_enter(struct admission *);
 /* Counts it for its address too.  -EDQUOT: too many from there; -ENOMEM. */
 int admission_claim(struct admission *, const struct addr *);
+/* One that the former process let in: both, over the limits too.  -ENOMEM. */
+int admission_receive(struct admission *, const struct addr *);
 /* Gives the place back, and what was claimed for `a` (NULL: nothing was). */
 void admission_leave(struct admission *, const struct addr *a);
 

@@ -95,17 +95,15 @@ prepare_inet(int fd, int family, bool both)
 	return error;
 }
 
-/* After bind: remembers which file is ours. */
+/* Remembers which file is ours. */
 static int
 remember_path(struct listener *l, const struct sockaddr_un *un)
 {
 	struct stat st;
 
 	l->path = mem_strdup(un->sun_path);
-	if (l->path == NULL) {
-		(void)unlink(un->sun_path);
+	if (l->path == NULL)
 		return -ENOMEM;
-	}
 	if (lstat(l->path, &st) != 0)
 		return -errno;
 	l->dev = st.st_dev;
@@ -153,8 +151,11 @@ open_own(const char *address, int backlog, char *why, struct listener *l)
 		return fail(why, address, "cannot be used", error);
 	if (bind(l->fd, (const struct sockaddr *)&ss, len) != 0)
 		return fail(why, address, "cannot bind", -errno);
-	if (ss.ss_family == AF_UNIX)
+	if (ss.ss_family == AF_UNIX) {
 		error = remember_path(l, (const struct sockaddr_un *)&ss);
+		if (error == -ENOMEM)
+			(void)unlink(((struct sockaddr_un *)&ss)->sun_path);
+	}
 	if (error != 0)
 		return fail(why, address, "cannot bind", error);
 	if (listen(l->fd, backlog) != 0)
@@ -219,6 +220,12 @@ is_listening_stream(int fd)
 	    ss.ss_family == AF_UNIX);
 }
 
+static bool
+is_systemds(const char *address)
+{
+	return strncmp(address, SYSTEMD_PREFIX, strlen(SYSTEMD_PREFIX)) == 0;
+}
+
 static int
 take_inherited(const char *address, struct listener_inherited *in, char *why,
     struct listener *l)
@@ -245,6 +252,24 @@ take_inherited(const char *address, struct listener_inherited *in, char *why,
 	return 0;
 }
 
+/* With the error so far. */
+static int
+finish(const char *address, int error, char *why, struct listener *l,
+    struct listener *ret)
+{
+	if (error == 0) {
+		error = bound_text(l->fd, l->address);
+		if (error != 0)
+			(void)fail(why, address, "no address", error);
+	}
+	if (error != 0) {
+		listener_close(l);
+		return error;
+	}
+	*ret = *l;
+	return 0;
+}
+
 int
 listener_open(const char *address, int backlog, struct listener_inherited *in,
     char *why, struct listener *ret)
@@ -252,21 +277,108 @@ listener_open(const char *address, int backlog, struct listener_inherited *in,
 	struct listener l = { .fd = -1 };
 	int error;
 
-	if (strncmp(address, SYSTEMD_PREFIX, strlen(SYSTEMD_PREFIX)) == 0)
+	if (is_systemds(address))
 		error = take_inherited(address, in, why, &l);
 	else
 		error = open_own(address, backlog, why, &l);
-	if (error == 0) {
-		error = bound_text(l.fd, l.address);
-		if (error != 0)
-			(void)fail(why, address, "no address", error);
-	}
-	if (error != 0) {
-		listener_close(&l);
+	return finish(address, error, why, &l, ret);
+}
+
+/* ---- passed on ---------------------------------------------------------------- */
+
+static bool
+same_inet(const struct sockaddr_storage *bound,
+    const struct sockaddr_storage *want, bool both)
+{
+	const struct sockaddr_in6 *b6 = (const struct sockaddr_in6 *)bound;
+	const struct sockaddr_in6 *w6 = (const struct sockaddr_in6 *)want;
+	const struct sockaddr_in *b4 = (const struct sockaddr_in *)bound;
+	const struct sockaddr_in *w4 = (const struct sockaddr_in *)want;
+
+	/* The port is at the same place in both. */
+	if (w4->sin_port != 0 && w4->sin_port != b4->sin_port)
+		return false;
+	if (both && bound->ss_family == AF_INET)	/* no IPv6 there */
+		return b4->sin_addr.s_addr == htonl(INADDR_ANY);
+	if (bound->ss_family != want->ss_family)
+		return false;
+	if (want->ss_family == AF_INET)
+		return b4->sin_addr.s_addr == w4->sin_addr.s_addr;
+	return memcmp(&b6->sin6_addr, &w6->sin6_addr,
+	    sizeof(b6->sin6_addr)) == 0;
+}
+
+static bool
+v6only_as(int fd, const struct sockaddr_storage *bound, bool both)
+{
+	socklen_t len = sizeof(int);
+	int only;
+
+	return bound->ss_family != AF_INET6 || (getsockopt(fd, IPPROTO_IPV6,
+	    IPV6_V6ONLY, &only, &len) == 0 && (only != 0) == !both);
+}
+
+static bool
+same_path(const struct sockaddr_storage *bound,
+    const struct sockaddr_storage *want)
+{
+	return bound->ss_family == AF_UNIX &&
+	    strcmp(((const struct sockaddr_un *)bound)->sun_path,
+	    ((const struct sockaddr_un *)want)->sun_path) == 0;
+}
+
+/* It is what open_own() would have made. */
+static int
+check_passed(const char *address, int fd, struct listener *l)
+{
+	bool both = strncmp(address, "*:", 2) == 0;
+	struct sockaddr_storage bound, want;
+	socklen_t len = sizeof(bound);
+	unsigned want_len;
+	int error = addr_parse(address, &want, &want_len);
+
+	memset(&bound, 0, sizeof(bound));
+	if (error == 0 && getsockname(fd, (struct sockaddr *)&bound,
+	    &len) != 0)
+		error = -errno;
+	if (error != 0)
 		return error;
-	}
-	*ret = l;
-	return 0;
+	if (want.ss_family == AF_UNIX ? !same_path(&bound, &want) :
+	    !same_inet(&bound, &want, both) || !v6only_as(fd, &bound, both))
+		return -EADDRNOTAVAIL;
+	return want.ss_family != AF_UNIX ? 0 :
+	    remember_path(l, (const struct sockaddr_un *)&want);
+}
+
+static int
+take_passed(const char *address, int backlog, int fd, struct listener *l)
+{
+	int error = 0;
+
+	if (!is_listening_stream(fd))
+		return -ENOTSOCK;
+	l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (l->fd < 0)
+		return -errno;
+	if (is_systemds(address))
+		return 0;
+	error = check_passed(address, fd, l);
+	if (error == 0 && listen(l->fd, backlog) != 0)
+		error = -errno;
+	return error;
+}
+
+int
+listener_adopt(const char *address, int backlog, int fd, char *why,
+    struct listener *ret)
+{
+	struct listener l = { .fd = -1, .lent = true };
+	int error = take_passed(address, backlog, fd, &l);
+
+	if (error != 0)
+		(void)fail(why, address, "the socket that was passed on",
+		    error);
+	return finish(address, error, why, &l, ret);
 }
 
 void
@@ -276,7 +388,8 @@ listener_close(struct listener *l)
 
 	/* While the socket is open its inode's number is not given again. */
 	if (l->path != NULL) {
-		if (lstat(l->path, &st) == 0 && st.st_dev == l->dev &&
+		if (!l->lent && lstat(l->path, &st) == 0 &&
+		    st.st_dev == l->dev &&
 		    st.st_ino == l->ino)
 			(void)unlink(l->path);	/* gone already is fine */
 		mem_free(l->path);

@@ -64,7 +64,7 @@ opts_copy(const struct net_listener_opts *from, struct net_listener_opts *to)
 		.name = mem_strdup(from->name),
 		.address = mem_strdup(from->address),
 		.tls = from->tls, .proxy = from->proxy,
-		.backlog = from->backlog
+		.backlog = from->backlog, .passed_fd = -1
 	};
 	if (to->name == NULL || to->address == NULL)
 		return -ENOMEM;
@@ -119,8 +119,10 @@ open_sites(struct net *net, const struct net_listener_opts *opts, size_t n,
 			    "out of memory");
 			return error;
 		}
-		error = listener_open(site->opts.address, opts[i].backlog,
-		    &inherited, why, &site->listener);
+		error = opts[i].passed ? listener_adopt(site->opts.address,
+		    opts[i].backlog, opts[i].passed_fd, why,
+		    &site->listener) : listener_open(site->opts.address,
+		    opts[i].backlog, &inherited, why, &site->listener);
 		if (error != 0)
 			return error;
 	}
@@ -189,6 +191,46 @@ net_listener_address(const struct net *net, unsigned index, char *to)
 	return to;
 }
 
+size_t
+net_listeners(const struct net *net)
+{
+	return net->sites_n;
+}
+
+const struct net_listener_opts *
+net_listener_opts(const struct net *net, unsigned index)
+{
+	CT_ASSERT(index < net->sites_n);
+	return &net->sites[index].opts;
+}
+
+int
+net_listener_fd(const struct net *net, unsigned index)
+{
+	CT_ASSERT(index < net->sites_n);
+	return net->sites[index].listener.fd;
+}
+
+void
+net_lend(struct net *net, bool lent)
+{
+	for (size_t i = 0; i < net->sites_n; i++)
+		net->sites[i].listener.lent = lent;
+}
+
+const char *
+net_listener_name(const struct net *net, const char *name, size_t n)
+{
+	const char *own;
+
+	for (size_t i = 0; i < net->sites_n; i++) {
+		own = net->sites[i].opts.name;
+		if (strlen(own) == n && memcmp(own, name, n) == 0)
+			return own;
+	}
+	return NULL;
+}
+
 void
 net_leave(struct net *net, const struct addr *claimed)
 {
@@ -200,6 +242,16 @@ void
 net_release(struct net *net, const struct addr *admitted)
 {
 	net_leave(net, admitted);
+}
+
+int
+net_receive(struct net *net, const struct addr *admitted)
+{
+	int r = admission_receive(net->admission, admitted);
+
+	if (r == 0)
+		atomic_fetch_add(&net->counters.connections, 1);
+	return r;
 }
 
 static int

@@ -55,6 +55,11 @@ struct net_listener_opts {
 	const char *const *origins;	/* allowed Origin values; NULL ends */
 	const char *default_protocol;	/* instance name or NULL */
 	int backlog;
+	/* Not opened but taken from a former process (decision 0015): net_new()
+	 * duplicates passed_fd, checks that it listens on `address`, and leaves
+	 * its file alone until net_lend(false). */
+	bool passed;
+	int passed_fd;
 };
 
 /* Facts about an upgrade request.  Valid during the callback only. */
@@ -122,11 +127,25 @@ struct net_counters {			/* all only ever rise */
 int net_new(const struct net_limits *, const struct net_listener_opts *,
     size_t listeners_n, const struct net_hooks *, char *why,
     struct net **ret);
-/* After all workers are gone.  Unlinks unix sockets that it made. */
+/* After all workers are gone.  Unlinks unix sockets that it made and has not
+ * lent. */
 void net_free(struct net **);
 struct net_counters *net_counters(struct net *);
 /* The address a listener is bound to (port 0 resolved), for logs and tests. */
 const char *net_listener_address(const struct net *, unsigned index, char *to);
+/* How many listeners there are, and each one's options (name and address as
+ * configured) and listening descriptor, which stays net's: to pass it on.  What
+ * waits in the kernel's queue is for whoever accepts: a process that begins after
+ * the other has stopped (net_worker_accept()) misses nothing.  Main thread. */
+size_t net_listeners(const struct net *);
+const struct net_listener_opts *net_listener_opts(const struct net *,
+    unsigned index);
+int net_listener_fd(const struct net *, unsigned index);
+/* true: another process has the sockets too and answers for their files;
+ * net_free() closes and unlinks nothing.  false: they are ours.  Main thread. */
+void net_lend(struct net *, bool lent);
+/* The listener's own copy of that name (n bytes), or NULL.  Any thread. */
+const char *net_listener_name(const struct net *, const char *name, size_t n);
 void net_set_limits(struct net *, const struct net_limits *);	/* any thread */
 
 /* One for each worker, on its thread or before it starts.  `user` is the upper
@@ -162,5 +181,8 @@ void net_worker_set_answers(struct net_worker *, struct net_answers *);
 /* A channel that came from an upgrade has ended: its place under the limits is
  * free again.  Any thread. */
 void net_release(struct net *, const struct addr *admitted);
+/* A channel of the former process is counted here from now on.  Any thread.
+ * -ENOMEM. */
+int net_receive(struct net *, const struct addr *admitted);
 
 #endif

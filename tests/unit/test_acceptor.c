@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "../lib/nettest.h"
 
 static struct net *net;
@@ -205,6 +207,167 @@ a_gate_opens_when_the_other_worker_has_room_again(void **state)
 	stop();
 }
 
+/* ---- two processes, one after the other --------------------------------- */
+
+static void
+shut_half(void *arg)
+{
+	assert_int_equal(net_worker_accept(arg, false), 0);
+}
+
+static void
+former_accepts(bool on)
+{
+	for (int i = 0; i < 2; i++)
+		worker_call(&worker[i], on ? open_half : shut_half, half[i]);
+}
+
+/* As the next process has it: another struct net on the same description. */
+struct next {
+	struct net *net;
+	struct worker worker;
+	struct net_worker *half;
+};
+
+static void
+next_start(struct next *n, const struct net_limits *limits)
+{
+	struct net_listener_opts o = *net_listener_opts(net, 0);
+	const struct net_hooks hooks = {
+		.route = no_route, .upgraded = no_upgrade
+	};
+	char why[256];
+
+	assert_false(o.passed);
+	o.passed = true;
+	o.passed_fd = net_listener_fd(net, 0);
+	assert_int_equal(net_new(limits, &o, 1, &hooks, why, &n->net), 0);
+	assert_true(net_listener_fd(n->net, 0) != o.passed_fd);
+	assert_int_equal(worker_init(&n->worker, "next"), 0);
+	assert_int_equal(net_worker_new(n->net, &n->worker, NULL, &n->half),
+	    0);
+	assert_int_equal(worker_start(&n->worker), 0);
+}
+
+static void
+no_memory_for_the_next_costs_the_former_nothing(void **state)
+{
+	struct net_limits limits = nettest_limits();
+	const struct net_hooks hooks = {
+		.route = no_route, .upgraded = no_upgrade
+	};
+	struct net_listener_opts o;
+	struct net *next = NULL;
+	char why[256];
+	int fd, r = -1;
+
+	(void)state;
+	start(&limits);
+	o = *net_listener_opts(net, 0);
+	o.passed = true;
+	o.passed_fd = net_listener_fd(net, 0);
+	for (unsigned long n = 1; r != 0; n++) {
+		mem_fail_nth(n);
+		r = net_new(&limits, &o, 1, &hooks, why, &next);
+		mem_fail_nth(0);
+		assert_true(r == 0 || r == -ENOMEM);
+	}
+	net_free(&next);
+	o.address = "127.0.0.1:1";
+	assert_int_equal(net_new(&limits, &o, 1, &hooks, why, &next),
+	    -EADDRNOTAVAIL);
+	assert_null(next);
+	assert_non_null(strstr(why, "127.0.0.1:1"));
+	fd = nettest_connect(address);
+	assert_true(fd >= 0 && ask(fd));
+	(void)close(fd);
+	stop();
+}
+
+static void
+next_stop(struct next *n)
+{
+	worker_call(&n->worker, free_half, &n->half);
+	worker_stop(&n->worker);
+	worker_fini(&n->worker);
+	net_free(&n->net);
+}
+
+static uint64_t
+accepted(struct net *of)
+{
+	return atomic_load(&net_counters(of)->accepted);
+}
+
+static void
+who_waits_while_nobody_accepts_is_served_by_the_next(void **state)
+{
+	struct net_limits limits = nettest_limits();
+	struct next next;
+	int fd[100];
+	uint64_t before;
+
+	(void)state;
+	start(&limits);
+	assert_int_equal(net_listeners(net), 1);
+	next_start(&next, &limits);
+	former_accepts(false);
+	before = accepted(net);
+	for (int i = 0; i < 100; i++) {
+		fd[i] = nettest_connect(address);
+		assert_true(fd[i] >= 0);
+	}
+	worker_call(&next.worker, open_half, next.half);
+	net_lend(net, true);
+	net_lend(next.net, false);
+	for (int i = 0; i < 100; i++) {
+		assert_true(ask(fd[i]));
+		(void)close(fd[i]);
+	}
+	assert_int_equal(accepted(net), before);
+	assert_int_equal(accepted(next.net), 100);
+	stop();				/* the former is gone; it goes on */
+	fd[0] = nettest_connect(address);
+	assert_true(fd[0] >= 0 && ask(fd[0]));
+	(void)close(fd[0]);
+	next_stop(&next);
+	assert_int_equal(nettest_connect(address), -ECONNREFUSED);
+}
+
+/* An upgrade that is given up, many times: whoever accepts next takes what the
+ * other left, also when it was woken and did not come to it. */
+static void
+nobody_is_lost_between_two_that_take_turns(void **state)
+{
+	struct net_limits limits = nettest_limits();
+	struct next next;
+	int fd[4];
+
+	(void)state;
+	start(&limits);
+	next_start(&next, &limits);
+	for (int round = 0; round < 100; round++) {
+		for (int i = 0; i < 4; i++) {
+			fd[i] = nettest_connect(address);
+			assert_true(fd[i] >= 0);
+		}
+		if (round % 2 == 0) {
+			former_accepts(false);
+			worker_call(&next.worker, open_half, next.half);
+		} else {
+			worker_call(&next.worker, shut_half, next.half);
+			former_accepts(true);
+		}
+		for (int i = 0; i < 4; i++) {
+			assert_true(ask(fd[i]));
+			(void)close(fd[i]);
+		}
+	}
+	assert_int_equal(accepted(net) + accepted(next.net), 400);
+	next_stop(&next);
+	stop();
+}
+
 int
 main(void)
 {
@@ -213,6 +376,11 @@ main(void)
 		cmocka_unit_test(a_stalled_worker_holds_nobody_up),
 		cmocka_unit_test(
 		    a_gate_opens_when_the_other_worker_has_room_again),
+		cmocka_unit_test(
+		    who_waits_while_nobody_accepts_is_served_by_the_next),
+		cmocka_unit_test(
+		    no_memory_for_the_next_costs_the_former_nothing),
+		cmocka_unit_test(nobody_is_lost_between_two_that_take_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,6 +189,115 @@ memory_may_be_short(void **state)
 	assert_int_equal(stat(path, &st), -1);
 }
 
+/* ---- passed on ------------------------------------------------------------ */
+
+static void
+a_socket_that_is_passed_on_serves_what_waits(void **state)
+{
+	static const char *const addresses[] = {
+		"127.0.0.1:0", "[::1]:0", "*:0", address
+	};
+	struct listener l, next;
+	int fd, taken;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		if (listener_open(addresses[i], 5, &none, why, &l) != 0)
+			continue;	/* no IPv6 here */
+		fd = i == 2 ? 0 : nettest_connect(l.address);
+		assert_true(fd >= 0);
+		assert_int_equal(listener_adopt(addresses[i], 7, l.fd, why,
+		    &next), 0);
+		assert_true(next.fd != l.fd && next.lent);
+		assert_true((fcntl(next.fd, F_GETFD) & FD_CLOEXEC) != 0);
+		assert_string_equal(next.address, l.address);
+		l.lent = true;
+		listener_close(&l);
+		if (i == 2) {
+			assert_int_equal(reach(&next, "127.0.0.1"), 0);
+		} else {
+			taken = accept(next.fd, NULL, NULL);
+			assert_true(taken >= 0);
+			(void)close(taken);
+			(void)close(fd);
+		}
+		next.lent = false;
+		listener_close(&next);
+	}
+}
+
+static void
+the_file_of_a_lent_socket_stays(void **state)
+{
+	struct listener l, next, third;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(listener_open(address, 5, &none, why, &l), 0);
+	assert_int_equal(listener_adopt(address, 5, l.fd, why, &next), 0);
+	/* The next one gave up: it was not its own yet. */
+	listener_close(&next);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(listener_adopt(address, 5, l.fd, why, &next), 0);
+	l.lent = true;
+	listener_close(&l);
+	assert_int_equal(stat(path, &st), 0);
+	/* Nobody accepts for a while, and yet it is not stale. */
+	assert_int_equal(listener_open(address, 5, &none, why, &third),
+	    -EADDRINUSE);
+	assert_int_equal(stat(path, &st), 0);
+	next.lent = false;
+	listener_close(&next);
+	assert_int_equal(stat(path, &st), -1);
+}
+
+static void
+another_address_is_not_taken_for_it(void **state)
+{
+	static const char *const others[] = {
+		"127.0.0.1:1", "127.0.0.2:0", "[::1]:0", "*:0", "unix:/x"
+	};
+	struct listener l, next = { .fd = -7 };
+	int pair[2], fd;
+
+	(void)state;
+	assert_int_equal(listener_open("127.0.0.1:0", 5, &none, why, &l), 0);
+	for (size_t i = 0; i < 5; i++) {
+		assert_int_equal(listener_adopt(others[i], 5, l.fd, why,
+		    &next), -EADDRNOTAVAIL);
+		assert_non_null(strstr(why, others[i]));
+	}
+	assert_int_equal(listener_adopt("nowhere", 5, l.fd, why, &next),
+	    -EINVAL);
+	listener_close(&l);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(listener_adopt("127.0.0.1:0", 5, pair[0], why,
+	    &next), -ENOTSOCK);
+	assert_int_equal(listener_adopt("127.0.0.1:0", 5, -1, why, &next),
+	    -ENOTSOCK);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	if (listener_open("[::]:0", 5, &none, why, &l) == 0) {
+		assert_int_equal(listener_adopt("*:0", 5, l.fd, why, &next),
+		    -EADDRNOTAVAIL);	/* IPv6 alone */
+		listener_close(&l);
+	}
+	/* Unix: the path counts, and its file has to be there. */
+	assert_int_equal(listener_open(address, 5, &none, why, &l), 0);
+	assert_int_equal(listener_adopt("unix:/x", 5, l.fd, why, &next),
+	    -EADDRNOTAVAIL);
+	(void)mem_fail_nth(1);
+	fd = listener_adopt(address, 5, l.fd, why, &next);
+	(void)mem_fail_nth(0);
+	assert_int_equal(fd, -ENOMEM);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(listener_adopt(address, 5, l.fd, why, &next),
+	    -ENOENT);
+	assert_int_equal(next.fd, -7);
+	listener_close(&l);
+}
+
 /* ---- systemd: everything in a child, which owns descriptors 3 to 5 ------ */
 
 static int
@@ -232,6 +341,12 @@ inherit(void)
 	WANT(listener_open("systemd:wss", 5, &in, why, &m) == 0);
 	WANT(m.fd == 4 && reach(&m, "127.0.0.1") == 0);
 	WANT(listener_open("systemd:wss", 5, &in, why, &m) == -ENOENT);
+	/* And on to the next process, whose environment names another pid. */
+	(void)setenv("LISTEN_PID", "1", 1);
+	WANT(listener_adopt("systemd:wss", 5, l.fd, why, &m) == 0);
+	WANT(m.fd > 5 && m.path == NULL && reach(&m, "127.0.0.1") == 0);
+	WANT(listener_adopt("systemd:raw", 5, 5, why, &m) == -ENOTSOCK);
+	(void)setenv("LISTEN_PID", pid, 1);
 	WANT(listener_open("systemd:raw", 5, &in, why, &m) == -ENOTSOCK);
 	(void)setenv("LISTEN_FDS", "x", 1);
 	in.taken = 0;
@@ -264,6 +379,9 @@ main(void)
 		cmocka_unit_test(a_dead_unix_socket_is_replaced_a_live_one_not),
 		cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
 		cmocka_unit_test(memory_may_be_short),
+		cmocka_unit_test(a_socket_that_is_passed_on_serves_what_waits),
+		cmocka_unit_test(the_file_of_a_lent_socket_stays),
+		cmocka_unit_test(another_address_is_not_taken_for_it),
 		cmocka_unit_test(systemd_sockets_are_taken_by_name),
 	};
 
