@@ -11,6 +11,7 @@
 #include "control/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
@@ -327,10 +328,64 @@ bind_socket(struct control *c)
 	    sizeof(un)) != 0)
 		return -errno;
 	c->bound = true;
-	if (chmod(c->path, 0660) != 0 ||
-	    listen(c->listening.fd, 128) != 0)
+	return chmod(c->path, 0660) == 0 &&
+	    listen(c->listening.fd, 128) == 0 ? 0 : -errno;
+}
+
+/* It is what bind_socket() would have made. */
+static int
+check_passed(const struct control *c, int fd)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNSPEC };
+	socklen_t un_n = sizeof(un), n = sizeof(int);
+	int listening, type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&un, &un_n) != 0)
 		return -errno;
-	return loop_add(c->worker.loop, &c->listening, EPOLLIN);
+	if (listening == 0 || type != SOCK_STREAM)
+		return -ENOTSOCK;
+	n = sizeof(un.sun_path);
+	return un.sun_family == AF_UNIX &&
+	    strnlen(un.sun_path, n) == strlen(c->path) &&
+	    memcmp(un.sun_path, c->path, strlen(c->path)) == 0 ?
+	    0 : -EADDRNOTAVAIL;
+}
+
+static int
+take_socket(struct control *c, int fd)
+{
+	int r = check_passed(c, fd);
+
+	if (r != 0)
+		return r;
+	c->listening.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (c->listening.fd < 0)
+		return -errno;
+	c->bound = c->lent = true;
+	return 0;
+}
+
+static int
+open_socket(struct control *c)
+{
+	int r = c->deps.passed ? take_socket(c, c->deps.passed_fd) :
+	    bind_socket(c);
+
+	return r != 0 ? r : loop_add(c->worker.loop, &c->listening, EPOLLIN);
+}
+
+int
+control_fd(const struct control *c)
+{
+	return c->listening.fd;
+}
+
+void
+control_lend(struct control *c, bool lent)
+{
+	c->lent = lent;
 }
 
 static int
@@ -392,7 +447,7 @@ control_new(const struct control_deps *deps, const struct control_rules *rules,
 	if (r == 0)
 		r = start_mhd(c);
 	if (r == 0)
-		r = bind_socket(c);
+		r = open_socket(c);
 	if (r != 0) {
 		(void)snprintf(why, CONTROL_WHY_SIZE, "control socket "
 		    "\"%.200s\": %s", deps->path, r == -EADDRINUSE ?
@@ -428,6 +483,28 @@ control_refuse(struct control *c)
 {
 	if (c != NULL && c->worker.loop != NULL)
 		worker_call(&c->worker, refuse, c);
+}
+
+static void
+hold(void *arg)
+{
+	struct control *c = arg;
+
+	c->held = true;
+}
+
+static void
+unhold(void *arg)
+{
+	struct control *c = arg;
+
+	c->held = false;
+}
+
+void
+control_hold(struct control *c, bool on)
+{
+	worker_call(&c->worker, on ? hold : unhold, c);
 }
 
 /* Streams and who waits are told; jobs and errands come back by themselves. */
@@ -497,7 +574,7 @@ control_stop(struct control *c)
 	if (c->mhd != NULL)
 		end_mhd(c);
 	sse_fini(c);
-	if (c->bound)
+	if (c->bound && !c->lent)
 		(void)unlink(c->path);
 	if (c->listening.fd >= 0)
 		(void)close(c->listening.fd);

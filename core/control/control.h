@@ -78,10 +78,11 @@ struct control_certificate {
 /* What only the main thread can do.  The asker's until fn. */
 struct control_errand {
 	enum { CONTROL_RELOAD, CONTROL_DRAIN, CONTROL_DRAIN_LOOK,
-	    CONTROL_DRAIN_ABORT } kind;
+	    CONTROL_DRAIN_ABORT, CONTROL_UPGRADE } kind;
 	uint32_t window_ms;		/* drain */
 	char servers[4096];		/* comma-separated; "" the same */
 	char reason[16];		/* restart, rebalance, moved */
+	char binary[4096];		/* upgrade; "": that of this process */
 	int error;			/* what came of it */
 	char why[CONTROL_WHY_SIZE];	/* if it failed */
 	size_t channels;		/* drain: that were there */
@@ -93,6 +94,17 @@ struct control_errand {
 	void (*fn)(struct control_errand *);	/* on the loop of home */
 	void *arg;
 	struct mailbox *home;
+};
+
+/* Of the last upgrade that was asked for. */
+enum control_upgrade_state {
+	CONTROL_UPGRADE_NONE, CONTROL_UPGRADE_STARTING, CONTROL_UPGRADE_MOVING,
+	CONTROL_UPGRADE_REFUSED
+};
+struct control_upgrade {
+	enum control_upgrade_state state;
+	int64_t at_ms;			/* since when; 0 never */
+	char why[CONTROL_WHY_SIZE];	/* refused */
 };
 
 enum control_phase { CONTROL_STARTING, CONTROL_READY, CONTROL_STOPPING };
@@ -111,11 +123,17 @@ struct control_hooks {
 	void (*trusts)(void *ctx, void (*fn)(void *arg, const char *listener,
 	    const struct tls_trust *, const char *error), void *arg);
 	enum control_phase (*phase)(void *ctx);
+	void (*upgrade)(void *ctx, struct control_upgrade *ret);
 };
 
 /* All of it outlives control_stop(). */
 struct control_deps {
 	const char *path;		/* of the socket; copied */
+	/* Not opened but taken from a former process (decision 0015):
+	 * control_new() duplicates passed_fd, checks that it listens on `path`,
+	 * and leaves the file alone until control_lend(false). */
+	bool passed;
+	int passed_fd;
 	const char *version;
 	uint64_t epoch;
 	struct event_bus *bus;
@@ -133,6 +151,16 @@ struct control_deps {
 int control_new(const struct control_deps *, const struct control_rules *,
     char *why, struct control **ret);
 int control_start(struct control *);	/* -errno of pthread_create */
+/* The listening descriptor, which stays control's: to pass it on.  -1 after
+ * control_stop().  Main thread. */
+int control_fd(const struct control *);
+/* true: another process has the socket too and answers for its file;
+ * control_stop() only closes.  false: it is ours.  Main thread. */
+void control_lend(struct control *, bool lent);
+/* true: until false, or control_stop(), every request that begins gets 503 with
+ * Retry-After: a new process takes over.  Those that run, streams and who waits
+ * go on.  Waits for the control thread only. */
+void control_hold(struct control *, bool on);
 /* No request begins any more; errands that are out have to be answered next. */
 void control_refuse(struct control *);
 /* Waits until nothing is out (the store still runs), answers what waits, ends

@@ -90,7 +90,7 @@ enum problem {
 	PROBLEM_NOT_CONNECTED, PROBLEM_FINAL, PROBLEM_TOO_LARGE,
 	PROBLEM_MEDIA_TYPE, PROBLEM_HEADER, PROBLEM_LIMIT,
 	PROBLEM_REFUSED, PROBLEM_BUSY, PROBLEM_STORE, PROBLEM_STOPPING,
-	PROBLEM_TIMEOUT, PROBLEM_INTERNAL
+	PROBLEM_UPGRADING, PROBLEM_TIMEOUT, PROBLEM_INTERNAL
 };
 /* Ends the exchange with a problem.  member may be NULL. */
 void exchange_problem(struct exchange *, enum problem, const char *member,
@@ -139,9 +139,11 @@ struct control {
 	struct list exchanges;		/* all */
 	unsigned out;			/* jobs and errands that are not back */
 	bool stopping, paused;
+	bool held;			/* a new process takes over */
 	bool idle_wanted;
 	void *idle;			/* sem_t of control_stop() */
-	bool bound;
+	bool bound;			/* the file is there */
+	bool lent;			/* and another process' as well */
 
 	/* stream.c */
 	struct list streams, waiting;
@@ -197,6 +199,7 @@ struct exchange {
 	struct MHD_Response *response;	/* a stream's; else text */
 	struct text text;
 	char etag[32], location[256], allow[32];
+	unsigned retry_s;		/* 0: not said */
 
 	/* What is out. */
 	struct store_job job;
@@ -244,6 +247,11 @@ void exchange_op_begun(struct exchange *, int r);
 /* Fills and starts the text.  false: no memory, told. */
 bool exchange_text(struct exchange *);
 
+/* What the main thread is to do; its fn ends the exchange.  NULL: no memory,
+ * told. */
+struct control_errand *errand_of(struct exchange *);
+void errand_send(struct exchange *);
+
 /* ---- system.c, endpoints.c, …: the handlers --------------------------------------- */
 
 void system_status(struct exchange *);
@@ -251,6 +259,8 @@ void system_reload(struct exchange *);
 void system_drain(struct exchange *);
 void system_drain_get(struct exchange *);
 void system_drain_delete(struct exchange *);
+void upgrade_post(struct exchange *);
+void upgrade_write(struct json_out *, const struct control *);
 void system_log_level_get(struct exchange *);
 void system_log_level_put(struct exchange *);
 void endpoints_list(struct exchange *);

@@ -18,6 +18,7 @@
 #include "control/stream.h"
 
 #define HEADER_MAX (16 * 1024)
+#define HELD_RETRY_S 1			/* RFC 9110 10.2.3 */
 
 /* ---- answering ------------------------------------------------------------------ */
 
@@ -102,7 +103,10 @@ make_response(struct exchange *x)
 {
 	struct MHD_Response *r;
 	bool empty = x->status == 204 || x->status == 304;
+	char retry[16] = "";
 
+	if (x->retry_s != 0)
+		(void)snprintf(retry, sizeof(retry), "%u", x->retry_s);
 	if (empty) {
 		r = MHD_create_response_from_buffer(0, NULL,
 		    MHD_RESPMEM_PERSISTENT);
@@ -118,6 +122,7 @@ make_response(struct exchange *x)
 	    add_header(r, "Cache-Control", "no-store") &&
 	    add_header(r, "ETag", x->etag) &&
 	    add_header(r, "Location", x->location) &&
+	    add_header(r, "Retry-After", retry) &&
 	    add_header(r, "Allow", x->allow))
 		return r;
 	MHD_destroy_response(r);
@@ -373,6 +378,12 @@ dispatch(struct exchange *x, const char *method)
 	if (x->control->stopping) {
 		exchange_problem(x, PROBLEM_STOPPING, NULL,
 		    "the daemon is stopping");
+		return;
+	}
+	if (x->control->held) {
+		x->retry_s = HELD_RETRY_S;
+		exchange_problem(x, PROBLEM_UPGRADING, NULL,
+		    "the daemon is being upgraded");
 		return;
 	}
 	if (x->body_error == -ENOBUFS) {

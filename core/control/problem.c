@@ -51,6 +51,8 @@ static const struct {
 	    "look at the disk of [daemon] state_dir" },
 	[PROBLEM_STOPPING] = { 503, "stopping", "The daemon is stopping",
 	    NULL },
+	[PROBLEM_UPGRADING] = { 503, "upgrading",
+	    "A new process takes over", "try again" },
 	[PROBLEM_TIMEOUT] = { 408, "timeout", "It took too long", NULL },
 	[PROBLEM_INTERNAL] = { 500, "internal", "Internal error",
 	    "the daemon's log says more" },

@@ -56,6 +56,8 @@ const struct route control_routes[] = {
 	  .fn = system_drain_get },
 	{ .method = "DELETE", .path = "/v1/drain", .role = CONTROL_OPERATOR,
 	  .fn = system_drain_delete },
+	{ .method = "POST", .path = "/v1/upgrade", .role = CONTROL_OPERATOR,
+	  .body = true, .fn = upgrade_post },
 	{ .method = "POST", .path = "/v1/reload", .role = CONTROL_OPERATOR,
 	  .fn = system_reload },
 	{ .method = "GET", .path = "/v1/log-level", .role = CONTROL_VIEWER,

@@ -65,11 +65,8 @@ get(const _Atomic uint64_t *counter)
 static void
 write_channels(struct json_out *j, const struct control *c)
 {
-	const struct channel_counters *n = c->deps.channels;
-	uint64_t closed = get(&n->closed), opened = get(&n->opened);
-
 	jout_object(j, "channels");
-	jout_uint(j, "open", opened > closed ? opened - closed : 0);
+	jout_uint(j, "open", channel_count_open(c->deps.channels));
 	jout_object_end(j);
 }
 
@@ -303,6 +300,7 @@ system_status(struct exchange *x)
 	write_store(j, c);
 	write_bus(j, c);
 	write_recovery(j, c);
+	upgrade_write(j, c);
 	jout_object(j, "commands");
 	jout_uint(j, "open", command_table_open(c->deps.commands));
 	jout_object_end(j);
@@ -313,7 +311,7 @@ system_status(struct exchange *x)
 
 /* ---- what the main thread does ------------------------------------------------------- */
 
-static struct control_errand *
+struct control_errand *
 errand_of(struct exchange *x)
 {
 	struct control_errand *e = mem_calloc(1, sizeof(*e));
@@ -328,8 +326,8 @@ errand_of(struct exchange *x)
 	return e;
 }
 
-static void
-send_errand(struct exchange *x)
+void
+errand_send(struct exchange *x)
 {
 	exchange_out(x);
 	x->control->deps.hooks.ask(x->control->deps.hooks.ctx, x->errand);
@@ -364,7 +362,7 @@ system_reload(struct exchange *x)
 		return;
 	e->kind = CONTROL_RELOAD;
 	e->fn = on_reloaded;
-	send_errand(x);
+	errand_send(x);
 }
 
 static void
@@ -414,7 +412,7 @@ system_drain_get(struct exchange *x)
 		return;
 	e->kind = CONTROL_DRAIN_LOOK;
 	e->fn = on_drain_state;
-	send_errand(x);
+	errand_send(x);
 }
 
 void
@@ -426,7 +424,7 @@ system_drain_delete(struct exchange *x)
 		return;
 	e->kind = CONTROL_DRAIN_ABORT;
 	e->fn = on_drain_state;
-	send_errand(x);
+	errand_send(x);
 }
 
 /* A URL of a device's channel, without what divides a list of them. */
@@ -502,7 +500,7 @@ system_drain(struct exchange *x)
 	e->window_ms = (uint32_t)window;
 	(void)snprintf(e->reason, sizeof(e->reason), "%s", why);
 	e->fn = on_drained;
-	send_errand(x);
+	errand_send(x);
 }
 
 /* ---- /v1/log-level ------------------------------------------------------------------------ */

@@ -16,6 +16,7 @@
 #include "cert/describe.h"
 #include "channel/telemetry.h"
 #include "event/bus.h"
+#include "store_rig.h"
 #include "tmpdir.h"
 
 #define NEED(c) ((c) ? (void)0 : need(#c, __LINE__))
@@ -68,6 +69,9 @@ ask(void *ctx, struct control_errand *e)
 	r->window_ms = e->window_ms;
 	(void)snprintf(r->servers, sizeof(r->servers), "%.199s",
 	    e->servers);
+	(void)snprintf(r->binary, sizeof(r->binary), "%.199s", e->binary);
+	if (e->kind == CONTROL_UPGRADE)
+		(void)snprintf(e->why, sizeof(e->why), "%s", r->upgrade.why);
 	e->error = r->errand_error;
 	e->channels = 3;
 	e->mail.fn = on_back;
@@ -106,6 +110,12 @@ static enum control_phase
 phase(void *ctx)
 {
 	return ((struct control_rig *)ctx)->phase;
+}
+
+static void
+upgrade(void *ctx, struct control_upgrade *ret)
+{
+	*ret = ((struct control_rig *)ctx)->upgrade;
 }
 
 /* ---- life -------------------------------------------------------------------------- */
@@ -147,12 +157,15 @@ open_product(struct control_rig *r)
 	};
 	char why[CONTROL_WHY_SIZE] = "";
 
-	NEED(store_open(&o, why, &r->store) == 0);
-	NEED(telemetry_table_new(r->store, r->bus, why, &r->telemetry) == 0);
+	NEED(store_rig_try(&o, why, &r->store) == 0);
+	NEED(telemetry_table_new(r->store, r->bus, &r->telemetry) == 0);
+	NEED(telemetry_table_load(r->telemetry, why) == 0);
 	id.store = deps.store = r->store;
 	deps.telemetry = r->telemetry;
-	NEED(command_table_new(&deps, &commands, why, &r->commands) == 0);
-	NEED(identity_new(&id, &identity, why, &r->identity) == 0);
+	NEED(command_table_new(&deps, &commands, &r->commands) == 0);
+	NEED(command_table_load(r->commands, why) == 0);
+	NEED(identity_new(&id, &identity, &r->identity) == 0);
+	NEED(identity_load(r->identity, why) == 0);
 	NEED(store_start(r->store) == 0);
 }
 
@@ -180,7 +193,8 @@ control_rig_start(struct control_rig *r)
 		.telemetry = r->telemetry, .plugs = &r->plugs,
 		.channels = &r->channels,
 		.hooks = { .ctx = r, .ask = ask, .certificates = certificates,
-		    .trusts = trusts, .phase = phase }
+		    .trusts = trusts, .phase = phase,
+		    .upgrade = upgrade }
 	};
 	NEED(control_new(&r->deps, &r->rules, why, &c) == 0);
 	atomic_store(&r->control, c);

@@ -36,6 +36,8 @@ struct control_rig {
 	unsigned errands;
 	char servers[200];		/* of the last drain */
 	uint32_t window_ms;
+	char binary[200];		/* of the last upgrade */
+	struct control_upgrade upgrade;	/* what is told of it */
 	enum control_phase phase;
 };
 

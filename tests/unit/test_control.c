@@ -452,6 +452,127 @@ the_end_answers_who_waits(void **state)
 	(void)close(stream);
 }
 
+/* ---- a new process takes over ------------------------------------------------ */
+
+static void
+what_begins_while_it_is_held_is_told_to_come_again(void **state)
+{
+	struct control_answer a;
+	char text[400] = "";
+	int poll = control_rig_dial(&rig), stream = control_rig_dial(&rig);
+	struct control *c = the_control();
+
+	(void)state;
+	control_rig_send(&rig, poll, "GET /v1/telemetry?wait_ms=60000 "
+	    "HTTP/1.1\r\nHost: x\r\n\r\n");
+	control_rig_send(&rig, stream, "GET /v1/events HTTP/1.1\r\n"
+	    "Host: x\r\n\r\n");
+	assert_true(control_rig_text(&rig, stream, text, sizeof(text),
+	    "event: open"));
+	while (list_empty(&c->waiting))
+		control_rig_turn(&rig);
+	control_hold(c, true);
+	control_rig_ask(&rig, "GET", "/v1/status", NULL, &a);
+	assert_int_equal(a.status, 503);
+	assert_non_null(strstr(a.head, "Retry-After: 1\r\n"));
+	assert_string_equal(json_string_value(json_object_get(a.json,
+	    "type")), "urn:cleat:problem:upgrading");
+	control_answer_free(&a);
+	control_rig_ask(&rig, "POST", "/v1/reload", NULL, &a);
+	assert_int_equal(a.status, 503);
+	control_answer_free(&a);
+	assert_int_equal(rig.errands, 0);
+	/* Streams go on, and so does who waits. */
+	event_emit(rig.bus, &(struct event){ .type = EVENT_DAEMON_READY });
+	event_kick(rig.bus);
+	assert_true(control_rig_text(&rig, stream, text, sizeof(text),
+	    "daemon.ready"));
+	assert_false(list_empty(&c->waiting));
+	control_hold(c, false);
+	control_rig_ask(&rig, "GET", "/v1/status", NULL, &a);
+	assert_int_equal(a.status, 200);
+	assert_null(strstr(a.head, "Retry-After"));
+	control_answer_free(&a);
+	(void)close(poll);
+	(void)close(stream);
+	control_rig_settle(&rig);
+}
+
+static int
+adopt_at(const char *path, int fd, struct control **ret)
+{
+	struct control_deps deps = rig.deps;
+
+	deps.path = path;
+	deps.passed = true;
+	deps.passed_fd = fd;
+	return control_new(&deps, &rig.rules, why, ret);
+}
+
+static void
+the_socket_is_lent_and_becomes_the_next_ones(void **state)
+{
+	struct control *c = NULL, *next = NULL;
+	struct control_answer a;
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	assert_int_equal(open_at(other, &c), 0);
+	assert_int_equal(adopt_at(other, control_fd(c), &next), 0);
+	close_it(&next);		/* it gave up: not its file */
+	assert_int_equal(access(other, F_OK), 0);
+	assert_int_equal(adopt_at(other, control_fd(c), &next), 0);
+	assert_true(control_fd(next) != control_fd(c));
+	control_lend(c, true);
+	close_it(&c);
+	assert_int_equal(access(other, F_OK), 0);
+	assert_int_equal(open_at(other, &c), -EADDRINUSE);
+	/* It serves who connected before it ran. */
+	control_lend(next, false);
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%.100s", other);
+	assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(send(fd, STATUS, strlen(STATUS), 0), strlen(STATUS));
+	assert_int_equal(control_start(next), 0);
+	control_rig_answer(&rig, fd, &a);
+	assert_int_equal(a.status, 200);
+	control_answer_free(&a);
+	(void)close(fd);
+	close_it(&next);
+	assert_int_equal(access(other, F_OK), -1);
+}
+
+static void
+a_socket_of_somewhere_else_is_not_adopted(void **state)
+{
+	struct control *c = NULL;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(adopt_at(other, control_fd(the_control()), &c),
+	    -EADDRNOTAVAIL);
+	assert_int_equal(adopt_at(other, -1, &c), -EBADF);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(adopt_at(other, pair[0], &c), -ENOTSOCK);
+	assert_non_null(strstr(why, other));
+	assert_null(c);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	for (unsigned long n = 1; ; n++) {
+		int r;
+
+		mem_fail_nth(n);
+		r = adopt_at(rig.path, control_fd(the_control()), &c);
+		mem_fail_nth(0);
+		if (r == 0)
+			break;
+		assert_int_equal(r, -ENOMEM);
+		assert_null(c);
+	}
+	close_it(&c);
+	assert_int_equal(access(rig.path, F_OK), 0);
+}
+
 #define TEST(t) \
 	cmocka_unit_test_setup_teardown(t, set_up_started, tear_down)
 #define TEST_OWN(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
@@ -475,6 +596,9 @@ main(void)
 		TEST(who_hangs_up_while_it_waits_is_forgotten),
 		TEST(nobody_is_let_in_after_refuse),
 		TEST(the_end_answers_who_waits),
+		TEST(what_begins_while_it_is_held_is_told_to_come_again),
+		TEST(the_socket_is_lent_and_becomes_the_next_ones),
+		TEST(a_socket_of_somewhere_else_is_not_adopted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -381,6 +381,75 @@ servers_of_a_drain_are_handed_on(void **state)
 }
 
 static void
+an_upgrade_is_asked_for_and_told_of(void **state)
+{
+	struct control_answer a;
+	json_t *u;
+
+	(void)state;
+	control_rig_ask(&rig, "GET", "/v1/status", NULL, &a);
+	u = json_object_get(a.json, "upgrade");
+	assert_string_equal(json_string_value(json_object_get(u, "state")),
+	    "none");
+	assert_null(json_object_get(u, "since"));
+	control_answer_free(&a);
+	rig.upgrade.state = CONTROL_UPGRADE_STARTING;
+	rig.upgrade.at_ms = 1000;
+	control_rig_ask(&rig, "POST", "/v1/upgrade",
+	    "{\"binary\":\"/usr/sbin/cleatd\"}", &a);
+	assert_int_equal(a.status, 202);
+	assert_int_equal(json_integer_value(json_object_get(a.json, "epoch")),
+	    7);
+	u = json_object_get(a.json, "upgrade");
+	assert_string_equal(json_string_value(json_object_get(u, "state")),
+	    "starting");
+	assert_string_equal(json_string_value(json_object_get(u, "since")),
+	    "1970-01-01T00:00:01.000Z");
+	control_answer_free(&a);
+	assert_string_equal(rig.binary, "/usr/sbin/cleatd");
+	says("POST", "/v1/upgrade", "{}", 202, "");
+	assert_string_equal(rig.binary, "");
+}
+
+static void
+an_upgrade_that_is_refused_says_why(void **state)
+{
+	static const char line[] = "the next process has another layout";
+	struct control_answer a;
+	char body[4300];
+	json_t *u;
+
+	(void)state;
+	says("POST", "/v1/upgrade", NULL, 415, "unsupported-media-type");
+	says("POST", "/v1/upgrade", "{\"binary\":\"cleatd\"}", 400,
+	    "invalid");
+	says("POST", "/v1/upgrade", "{\"binary\":\"\"}", 400, "invalid");
+	says("POST", "/v1/upgrade", "{\"path\":\"/x\"}", 400,
+	    "unknown-member");
+	assert_int_equal(rig.errands, 0);
+	rig.rules.request_max = sizeof(body);
+	control_set_rules(atomic_load(&rig.control), &rig.rules);
+	(void)snprintf(body, sizeof(body), "{\"binary\":\"/%04095d\"}", 1);
+	says("POST", "/v1/upgrade", body, 400, "invalid");
+	assert_int_equal(rig.errands, 0);
+	rig.errand_error = -EINVAL;
+	rig.upgrade.state = CONTROL_UPGRADE_REFUSED;
+	(void)snprintf(rig.upgrade.why, sizeof(rig.upgrade.why), "%s", line);
+	control_rig_ask(&rig, "POST", "/v1/upgrade", "{}", &a);
+	assert_int_equal(a.status, 422);
+	assert_string_equal(json_string_value(json_object_get(a.json,
+	    "detail")), line);
+	control_answer_free(&a);
+	control_rig_ask(&rig, "GET", "/v1/status", NULL, &a);
+	u = json_object_get(a.json, "upgrade");
+	assert_string_equal(json_string_value(json_object_get(u, "why")),
+	    line);
+	control_answer_free(&a);
+	rig.errand_error = -ESHUTDOWN;
+	says("POST", "/v1/upgrade", "{}", 503, "stopping");
+}
+
+static void
 a_stopped_store_is_told(void **state)
 {
 	(void)state;
@@ -443,6 +512,8 @@ static const struct attempt {
 	{ NULL, NULL, NULL, "POST", "/v1/drain",
 	    "{\"window_ms\":1,\"servers\":[\"wss://a\"]}", 202 },
 	{ NULL, NULL, NULL, "POST", "/v1/reload", NULL, 200 },
+	{ NULL, NULL, NULL, "POST", "/v1/upgrade", "{\"binary\":\"/x\"}",
+	  202 },
 	{ NULL, NULL, NULL, "PUT", "/v1/log-level", "{\"level\":\"error\"}",
 	    200 },
 };
@@ -529,6 +600,8 @@ main(void)
 		TEST(members_of_each_request_are_checked),
 		TEST(words_and_numbers_of_parameters_are_checked),
 		TEST(servers_of_a_drain_are_handed_on),
+		TEST(an_upgrade_is_asked_for_and_told_of),
+		TEST(an_upgrade_that_is_refused_says_why),
 		TEST(a_stopped_store_is_told),
 		TEST(short_memory_is_told_and_harms_nobody),
 	};
