@@ -343,11 +343,6 @@ plugs_check(const char *plugin_dir, struct conf *conf,
 
 /* ---- start, stop --------------------------------------------------------- */
 
-static const enum cleat_kind order[] = {
-	CLEAT_STATUS, CLEAT_PROTOCOL, CLEAT_CERT_SOURCE
-};
-#define ORDER_N (sizeof(order) / sizeof(order[0]))
-
 static int
 start_one(struct plugs *p, struct plug_inst *in, char *why)
 {
@@ -367,23 +362,39 @@ start_one(struct plugs *p, struct plug_inst *in, char *why)
 	return 0;
 }
 
+static int
+start_kind(struct plugs *p, enum cleat_kind kind, char *why)
+{
+	int err = 0;
+
+	for (struct plug_inst *in = p->first; in != NULL && err == 0;
+	    in = in->next) {
+		if (in->state == PLUG_OPEN && in->module->kind == kind)
+			err = start_one(p, in, why);
+	}
+	return err;
+}
+
+int
+plugs_start_status(struct plugs *p, char *why)
+{
+	return start_kind(p, CLEAT_STATUS, why);
+}
+
+int
+plugs_start_core(struct plugs *p, char *why)
+{
+	int err = start_kind(p, CLEAT_PROTOCOL, why);
+
+	return err < 0 ? err : start_kind(p, CLEAT_CERT_SOURCE, why);
+}
+
 int
 plugs_start(struct plugs *p, char *why)
 {
-	int err;
+	int err = plugs_start_status(p, why);
 
-	for (size_t k = 0; k < ORDER_N; k++) {
-		for (struct plug_inst *in = p->first; in != NULL;
-		    in = in->next) {
-			if (in->state != PLUG_OPEN ||
-			    in->module->kind != order[k])
-				continue;
-			err = start_one(p, in, why);
-			if (err < 0)
-				return err;
-		}
-	}
-	return 0;
+	return err < 0 ? err : plugs_start_core(p, why);
 }
 
 /* From the last to the first, without a link back. */
@@ -404,13 +415,20 @@ stop_kind(struct plugs *p, struct plug_inst *in, enum cleat_kind kind)
 }
 
 void
+plugs_stop_status(struct plugs *p)
+{
+	stop_kind(p, p->first, CLEAT_STATUS);
+}
+
+void
 plugs_stop(struct plugs *p)
 {
 	if (p->stopped)
 		return;
 	p->stopped = true;
-	for (size_t k = ORDER_N; k-- > 0; )
-		stop_kind(p, p->first, order[k]);
+	stop_kind(p, p->first, CLEAT_CERT_SOURCE);
+	stop_kind(p, p->first, CLEAT_PROTOCOL);
+	plugs_stop_status(p);
 	if (p->has_watch)
 		worker_stop(&p->watch);
 }

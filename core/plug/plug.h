@@ -9,8 +9,9 @@
  * thread unless they say otherwise; those that wait for an instance's thread
  * must not be called on a worker.
  *
- * Order: plugs_new, plugs_start, any number of (plugs_prepare, then
- * plugs_commit or plugs_discard), plugs_stop, plugs_free.
+ * Order: plugs_new, plugs_start (or plugs_start_core, later plugs_start_status),
+ * any number of (plugs_prepare, then plugs_commit or plugs_discard), plugs_stop
+ * (plugs_stop_status may come before), plugs_free.
  */
 #ifndef CT_PLUG_H
 #define CT_PLUG_H
@@ -107,6 +108,14 @@ int plugs_check(const char *plugin_dir, struct conf *,
 /* life.start of each: statuses, then protocols, then certificate sources (which
  * publish their first credentials in it).  Workers run.  As plugs_new. */
 int plugs_start(struct plugs *, char *why);
+/* The same in two steps, for a process that takes over from another: protocols and
+ * certificate sources; and the statuses, which may want addresses that the former
+ * process has until then. */
+int plugs_start_core(struct plugs *, char *why);
+int plugs_start_status(struct plugs *, char *why);
+/* plugs_stop() of the statuses alone: what they had is free for the next process.
+ * There is no way back.  Idempotent. */
+void plugs_stop_status(struct plugs *);
 /* life.stop and life.close of each, in the opposite order; the threads of
  * instances end, and sign requests that wait or come are answered with an
  * error. The workers still run (or have never), but have closed their channels.

@@ -163,9 +163,11 @@ struct cleat_protocol_ops {
 	void (*closed)(void *inst, struct cleat_chan *, void *session,
 	    uint16_t code);
 	/*
-	 * A channel moves to another worker's instance.  Optional, but only
-	 * together: without them it stays where it is.  export writes the
-	 * session as bytes into to[cap] and returns how many, or -ENOBUFS, or
+	 * A channel moves to another worker's instance, or to that of the next
+	 * process (a live upgrade), which may have another version of the
+	 * plugin: the bytes should say theirs.  Optional, but only together:
+	 * without them a channel stays on its worker, and an upgrade closes it
+	 * with 1012.  export writes the session as bytes into to[cap] and returns how many, or -ENOBUFS, or
 	 * -EBUSY (not just now); the session lives on.  import makes one from
 	 * them for a channel of its own instance (host->chan_set_session()).
 	 * forget frees a session whose channel lives on elsewhere, and makes no

@@ -5,6 +5,7 @@
  * it; the next one ends the channel, so that nothing grows.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,8 @@
 #define NAME "proto-echo"
 #define CLOSE_TRY_LATER 1013
 #define CLOSE_RATE 4008
+#define SESSION_VERSION 1		/* of a session as bytes */
+#define SESSION_HEAD 2			/* version, text or binary */
 
 struct inst {
 	const struct cleat_host *host;
@@ -32,21 +35,30 @@ on_open(void *inst, struct cleat_chan *chan, const struct cleat_request *r)
 	(void)r;
 }
 
-static void
-keep(struct inst *in, struct cleat_chan *chan, const struct cleat_msg *m)
+static struct kept *
+kept_new(const struct cleat_msg *m)
 {
 	struct kept *k = malloc(sizeof(*k) + m->n);
 
-	if (k == NULL) {
-		in->host->chan_close(chan, CLOSE_TRY_LATER, "out of memory");
-		return;
-	}
+	if (k == NULL)
+		return NULL;
 	k->msg = *m;
 	k->msg.size = sizeof(k->msg);
 	k->msg.p = k->data;
 	if (m->n > 0)
 		memcpy(k->data, m->p, m->n);
-	in->host->chan_set_session(chan, k);
+	return k;
+}
+
+static void
+keep(struct inst *in, struct cleat_chan *chan, const struct cleat_msg *m)
+{
+	struct kept *k = kept_new(m);
+
+	if (k == NULL)
+		in->host->chan_close(chan, CLOSE_TRY_LATER, "out of memory");
+	else
+		in->host->chan_set_session(chan, k);
 }
 
 static void
@@ -95,27 +107,49 @@ on_closed(void *inst, struct cleat_chan *chan, void *session, uint16_t code)
 	free(session);
 }
 
-/* The session is a message that waits, or nothing; that message stays here. */
+/* The session is a message that waits, or nothing.  A large one stays here until
+ * it is sent. */
 static int
 session_export(void *inst, struct cleat_chan *chan, void *session, void *to,
     size_t cap)
 {
+	const struct kept *k = session;
+	unsigned char *at = to;
+
 	(void)inst;
 	(void)chan;
-	(void)to;
-	(void)cap;
-	return session != NULL ? -EBUSY : 0;
+	if (k == NULL)
+		return 0;
+	if (cap > INT_MAX)
+		cap = INT_MAX;
+	if (cap < SESSION_HEAD || k->msg.n > cap - SESSION_HEAD)
+		return -EBUSY;
+	at[0] = SESSION_VERSION;
+	at[1] = k->msg.is_text != 0;
+	if (k->msg.n > 0)
+		memcpy(at + SESSION_HEAD, k->data, k->msg.n);
+	return (int)(SESSION_HEAD + k->msg.n);
 }
 
 static int
 session_import(void *inst, struct cleat_chan *chan, const void *p, size_t n)
 {
+	const unsigned char *at = p;
 	struct inst *in = inst;
+	struct cleat_msg m = { .size = sizeof(m) };
+	struct kept *k = NULL;
 
-	(void)p;
-	if (n != 0)
-		return -EINVAL;
-	in->host->chan_set_session(chan, NULL);
+	if (n > 0) {
+		if (n < SESSION_HEAD || at[0] != SESSION_VERSION || at[1] > 1)
+			return -EINVAL;
+		m.is_text = at[1];
+		m.p = at + SESSION_HEAD;
+		m.n = n - SESSION_HEAD;
+		k = kept_new(&m);
+		if (k == NULL)
+			return -ENOMEM;
+	}
+	in->host->chan_set_session(chan, k);
 	return 0;
 }
 

@@ -658,6 +658,66 @@ skewed(void)
 	    atomic_load(&skew);
 }
 
+/* How often an instance has noted it; what a start posts comes at any time. */
+static unsigned
+noted(const char *instance, const char *word)
+{
+	unsigned n = 0;
+
+	for (const char *at = notes(instance); (at = strstr(at, word)) != NULL;
+	    at++)
+		n++;
+	return n;
+}
+
+/* As a process that takes over from another does it, and the one before. */
+static void
+statuses_start_later_and_stop_sooner_than_the_rest(void **state)
+{
+	char why[PLUG_WHY_SIZE] = "";
+	struct plugs *p = NULL;
+	const char *sub;
+
+	(void)state;
+	assert_int_equal(try_new("[plugin.p]\n" PROTO "[plugin.s]\n" STATUS,
+	    why, &p), 0);
+	assert_int_equal(plugs_start_core(p, why), 0);
+	assert_non_null(plugs_route(p, 0, NULL, "/default", NULL, &sub));
+	assert_int_equal(noted("s", "open "), 1);
+	assert_int_equal(noted("s", "start "), 0);
+	assert_int_equal(plugs_start_status(p, why), 0);
+	assert_int_equal(noted("s", "start "), 1);
+	/* What is up is not started twice. */
+	assert_int_equal(plugs_start(p, why), 0);
+	assert_int_equal(noted("s", "start "), 1);
+	plugs_stop_status(p);
+	assert_int_equal(noted("s", "stop "), 1);
+	assert_int_equal(noted("s", "close "), 1);
+	assert_non_null(plugs_route(p, 0, NULL, "/default", NULL, &sub));
+	plugs_stop_status(p);
+	end(&p);
+	assert_int_equal(noted("s", "stop "), 1);
+	assert_int_equal(noted("s", "close "), 1);
+}
+
+/* The former has the port still, say. */
+static void
+a_status_that_cannot_start_leaves_the_rest_up(void **state)
+{
+	char why[PLUG_WHY_SIZE] = "";
+	struct plugs *p = NULL;
+	const char *sub;
+
+	(void)state;
+	assert_int_equal(try_new("[plugin.p]\n" PROTO "[plugin.s]\n" STATUS
+	    "fail = start\n", why, &p), 0);
+	assert_int_equal(plugs_start_core(p, why), 0);
+	assert_int_equal(plugs_start_status(p, why), -EIO);
+	assert_non_null(strstr(why, "plugin s: it could not be started"));
+	assert_non_null(plugs_route(p, 0, NULL, "/default", NULL, &sub));
+	end(&p);
+}
+
 static void
 a_signer_that_never_answers_is_given_up(void **state)
 {
@@ -834,6 +894,8 @@ main(void)
 		TEST(a_failing_open_ends_the_start_only_if_required),
 		TEST(a_failing_open_before_workers_run_leaves_nothing),
 		TEST(a_failing_start_is_followed_by_close_alone),
+		TEST(statuses_start_later_and_stop_sooner_than_the_rest),
+		TEST(a_status_that_cannot_start_leaves_the_rest_up),
 		TEST(what_a_plugin_leaves_behind_is_freed),
 		TEST(a_missing_module_or_a_bad_option_has_its_place_named),
 		TEST(a_reload_commits_everywhere),

@@ -118,6 +118,51 @@ an_empty_session_moves(void **state)
 	    0), 0);
 	assert_int_equal(ops->session_import(inst, chan, "", 0), 0);
 	assert_int_equal(ops->session_import(inst, chan, "x", 1), -EINVAL);
+	assert_int_equal(ops->session_import(inst, chan, "\1", 1), -EINVAL);
+	assert_int_equal(ops->session_import(inst, chan, "\2\1x", 3), -EINVAL);
+	assert_int_equal(ops->session_import(inst, chan, "\1\2x", 3), -EINVAL);
+	assert_null(chan->session);
+}
+
+static void
+a_kept_message_moves_if_there_is_room(void **state)
+{
+	unsigned char bytes[8];
+	void *first;
+
+	(void)state;
+	chan->send_error = -EAGAIN;
+	say("kept", 4, 1);
+	first = chan->session;
+	assert_int_equal(ops->session_export(inst, chan, first, bytes, 5),
+	    -EBUSY);
+	assert_int_equal(ops->session_export(inst, chan, first, bytes, 1),
+	    -EBUSY);
+	assert_int_equal(ops->session_export(inst, chan, first, bytes,
+	    sizeof(bytes)), 6);
+	assert_memory_equal(bytes, "\1\1kept", 6);
+	chan->session = NULL;
+	assert_int_equal(ops->session_import(inst, chan, bytes, 6), 0);
+	assert_true(chan->session != NULL && chan->session != first);
+	ops->session_forget(inst, first);
+	chan->send_error = 0;
+	ops->drained(inst, chan, chan->session);
+	assert_int_equal(chan->sent_n, 1);
+	assert_true(chan->sent[0].is_text);
+	assert_int_equal(chan->sent[0].n, 4);
+	assert_memory_equal(chan->sent[0].p, "kept", 4);
+	/* One without bytes is one, too. */
+	chan->send_error = -EAGAIN;
+	say(NULL, 0, 0);
+	assert_int_equal(ops->session_export(inst, chan, chan->session, bytes,
+	    sizeof(bytes)), 2);
+	first = chan->session;
+	assert_int_equal(ops->session_import(inst, chan, bytes, 2), 0);
+	ops->session_forget(inst, first);
+	chan->send_error = 0;
+	ops->drained(inst, chan, chan->session);
+	assert_int_equal(chan->sent[1].n, 0);
+	assert_false(chan->sent[1].is_text);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -131,6 +176,7 @@ main(void)
 		TEST(a_peer_that_only_sends_is_closed),
 		TEST(it_needs_no_authentication_on_its_path),
 		TEST(an_empty_session_moves),
+		TEST(a_kept_message_moves_if_there_is_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
