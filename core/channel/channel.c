@@ -22,6 +22,16 @@ channel_now(const struct channel_worker *cw)
 	return (uint32_t)loop_now_ms(cw->loop);
 }
 
+uint64_t
+channel_count_open(const struct channel_counters *n)
+{
+	/* Read first: what ends in between must not make it negative. */
+	uint64_t gone = atomic_load(&n->closed) + atomic_load(&n->handed_over);
+	uint64_t come = atomic_load(&n->opened) + atomic_load(&n->received);
+
+	return come > gone ? come - gone : 0;
+}
+
 void
 channel_count_closed(struct channel_worker *cw, uint16_t began)
 {

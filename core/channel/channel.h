@@ -49,11 +49,14 @@ struct channel_counters {
 	_Atomic uint64_t messages_in, messages_out, bytes_in, bytes_out;
 	_Atomic uint64_t protocol_errors, timeouts, auth_timeouts;
 	_Atomic uint64_t queue_overflows, too_big, moved;
+	_Atomic uint64_t handed_over, received;	/* by upgrades */
 	_Atomic uint64_t replaced, refused_busy;
 	/* Open now, by the certificate that the server showed them (the number of
 	 * tls_slot_spec); [0]: by none that has a number. */
 	_Atomic uint32_t began[CHANNEL_BEGAN_MAX];
 };
+/* Open now, in this process.  Any thread. */
+uint64_t channel_count_open(const struct channel_counters *);
 
 /* ---- for daemon/ ------------------------------------------------------- */
 

@@ -29,7 +29,7 @@
 #define CHANNEL_MAGIC 0xc4a22e10u
 
 /* Close codes of ours (doc/protocol.md). */
-#define CLOSE_SUPERSEDED 4003
+#define CLOSE_SUPERSEDED ENDPOINT_KICK_SUPERSEDED
 #define CLOSE_REVOKED 4005
 #define CLOSE_PROTOCOL_ERROR 4006
 
@@ -128,6 +128,7 @@ struct channel_worker {
 	struct slab slab;
 	struct contest *contests;	/* of newcomers for channels here */
 	bool stopping;
+	bool holding;			/* no hello is heard now (handover.h) */
 	struct channel *current;	/* whose wake-up it is */
 	struct {
 		uint64_t messages_in, messages_out, bytes_out;
@@ -226,15 +227,32 @@ void channel_pong(struct channel *, const uint8_t *p, size_t n);
 void channel_timer(struct timer *);
 
 /* export.c */
-/* Everything of an open channel but its descriptor, as bytes (versioned,
- * length-checked).  Its stream has left the loop.  -EBUSY: not now, or its
- * protocol cannot; -ENOBUFS. */
+/* Whether everything of it can be written down just now. */
+bool channel_exportable(const struct channel *);
+/* Out of the loop and the worker's table: nothing happens to it. */
+void channel_part(struct channel *);
+/* Everything of a channel that has parted but its descriptor, as bytes (versioned,
+ * length-checked).  -ENOBUFS, or the protocol's. */
 int channel_export(struct channel *, struct outbuf *out);
 /* The room that channel_export() may need. */
 size_t channel_export_size(const struct channel *);
-/* Makes a live channel of them; `fd` belongs to it on success.  -EINVAL, -ENOENT
- * no such protocol or endpoint here, -ENOMEM.  A channel that was taken over on
- * the way is closed (4003). */
+/* Changes when what is written down does. */
+uint32_t channel_export_layout(void);
+/* One that has parted goes on here. */
+void channel_stay(struct channel *);
+/* One that has parted is forgotten without an end; the descriptor stays open. */
+void channel_disown(struct channel *);
+/* Makes a channel of the bytes that has not joined the loop yet.  -EINVAL, -ENOENT
+ * no such protocol or endpoint here, -ENOMEM; the descriptor is the caller's
+ * then. */
+int channel_rebuild(struct channel_worker *, int fd, const uint8_t *p, size_t n,
+    struct channel **ret);
+/* The opposite. */
+void channel_unmake(struct channel *);
+/* It lives from now on; one that was taken over on the way is closed (4003).
+ * -ENOMEM, -errno of epoll: nothing has changed. */
+int channel_join(struct channel *);
+/* Both. */
 int channel_import(struct channel_worker *, int fd, const uint8_t *p, size_t n,
     struct channel **ret);
 

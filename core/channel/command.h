@@ -40,9 +40,16 @@ struct command_deps {
 	struct telemetry_table *telemetry;	/* where sleepers are */
 	const struct wake_net *net;	/* NULL: the real one */
 };
-/* Reads the open ones. */
+/* None is open yet.  -ENOMEM. */
 int command_table_new(const struct command_deps *,
-    const struct command_rules *, char *why, struct command_table **ret);
+    const struct command_rules *, struct command_table **ret);
+/*
+ * Reads those that are open, before store_start().  Of those that are known already
+ * (command_receive()) only what became of them since is taken.  What the live
+ * channel of its endpoint has not been told yet is looked at by the next sweep.
+ * why[256] on failure: -ENOMEM, the store's.
+ */
+int command_table_load(struct command_table *, char *why);
 void command_table_free(struct command_table **);
 /* By index; before they run.  The array outlives the table's use. */
 void command_table_set_workers(struct command_table *,
@@ -84,6 +91,19 @@ void command_table_sweep(struct command_table *, int64_t wall_ms);
 void command_table_forget(struct command_table *, const char *endpoint);
 
 size_t command_table_open(struct command_table *);	/* in all */
+
+/*
+ * The open commands of an endpoint go with its live channel to the next process
+ * (handover.h).  table NULL: there are none.  -EBUSY one is on its way to the
+ * store; -ENOMEM.
+ */
+struct pack;
+struct unpack;
+int command_pass(struct command_table *, const char *endpoint,
+    uint64_t channel_id, struct pack *);
+/* There.  -EINVAL, -EEXIST, -ENOMEM; what came before that stays. */
+int command_receive(struct command_table *, const char *endpoint,
+    uint64_t channel_id, struct unpack *);
 
 /* Why commands were not taken; counted. */
 enum command_refusal {

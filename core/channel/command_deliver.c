@@ -217,6 +217,8 @@ accepted(struct store_job *job)
 
 	pthread_mutex_lock(&t->lock);
 	cmd = command_find(t, j->id);
+	if (cmd != NULL)
+		cmd->accepting = false;
 	/* Not stored: the device says so again at its next channel. */
 	if (job->error != 0 && cmd != NULL)
 		cmd->accepted = false;
@@ -256,7 +258,7 @@ channel_command_accepted(struct channel *c, const char *id)
 	pthread_mutex_lock(&t->lock);
 	cmd = own(t, c, id);
 	if (cmd != NULL && !cmd->accepted) {
-		news = cmd->accepted = true;
+		news = cmd->accepted = cmd->accepting = true;
 		(void)snprintf(j->verb, sizeof(j->verb), "%s", cmd->verb);
 		(void)snprintf(j->endpoint, sizeof(j->endpoint), "%s",
 		    cmd->queue->endpoint);
@@ -275,7 +277,7 @@ channel_command_accepted(struct channel *c, const char *id)
 	pthread_mutex_lock(&t->lock);
 	cmd = own(t, c, id);
 	if (cmd != NULL)
-		cmd->accepted = false;
+		cmd->accepted = cmd->accepting = false;
 	pthread_mutex_unlock(&t->lock);
 	command_job_free(j);
 	return -EAGAIN;

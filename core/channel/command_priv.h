@@ -48,6 +48,8 @@ struct command {
 	bool cancelling;		/* the device is asked to give it up */
 	bool ending;			/* a job decides its outcome */
 	bool waking;			/* WAKE: somebody is at it */
+	bool accepting;			/* a job stores that it was accepted */
+	bool received;			/* not seen in the store yet */
 	const char *verb, *args, *by;	/* in text, behind the id */
 	char text[];
 };

@@ -157,26 +157,65 @@ kind_of(const struct store_command *row)
 	    strlen(COMMAND_RELAY_OF)) == 0 ? COMMAND_RELAYED : COMMAND_WAKE;
 }
 
+/* Under the lock. */
+static int
+load_one(struct command_table *t, const struct store_command *row,
+    bool is_online)
+{
+	struct command *c = command_find(t, row->id);
+	bool known = c != NULL;
+	bool told = known && (c->cancelling || !row->cancelling);
+	int r = known ? 0 : command_insert(t, row, kind_of(row), &c);
+
+	if (r != 0)
+		return r;
+	if (!known) {
+		command_enqueue(c, row->order);
+		/* Whether the last daemon sent it nobody knows. */
+		c->sent = c->kind != COMMAND_WAKE;
+	}
+	c->received = false;
+	c->accepted = c->accepted || row->state == COMMAND_ACCEPTED;
+	c->cancelling = c->cancelling || row->cancelling;
+	if (is_online && !told)
+		command_stall(t, c->queue);
+	return 0;
+}
+
 static bool
 load(void *ctx, const struct store_command *row)
 {
 	struct loading *l = ctx;
-	struct command *c;
+	struct command_table *t = l->table;
+	struct endpoint_facts facts;
+	bool is_online = t->workers != NULL && endpoint_get(
+	    t->deps.endpoints, row->endpoint, &facts) == 0 &&
+	    facts.place.channel_id != 0;
 
 	l->n++;
 	l->after = row->order;
-	l->error = command_insert(l->table, row, kind_of(row), &c);
-	if (l->error != 0)
-		return false;
-	command_enqueue(c, row->order);
-	c->accepted = row->state == COMMAND_ACCEPTED;
-	c->cancelling = row->cancelling;
-	/* Whether the last daemon sent it nobody knows. */
-	c->sent = c->kind != COMMAND_WAKE;
-	return true;
+	pthread_mutex_lock(&t->lock);
+	l->error = load_one(t, row, is_online);
+	pthread_mutex_unlock(&t->lock);
+	return l->error == 0;
 }
 
-/* A wake whose relay was asked before the start waits for that. */
+/* Under the lock: of those that came with a channel, what has ended since is not
+ * among the open ones of the store. */
+static void
+drop_ended(struct command_table *t)
+{
+	struct list *it, *next;
+
+	LIST_FOREACH_SAFE(it, next, &t->all) {
+		struct command *c = CT_CONTAINER(it, struct command, all);
+
+		if (c->received && !c->ending)
+			command_remove(t, c);
+	}
+}
+
+/* Under the lock: a wake whose relay was asked before the start waits for that. */
 static void
 join_relays(struct command_table *t)
 {
@@ -209,16 +248,21 @@ load_all(struct command_table *t)
 		r = store_command_list(store_reader(t->deps.store), &f, load,
 		    &l);
 	} while (r == 0 && l.error == 0 && l.n == PAGE);
+	if (r == 0)
+		r = l.error;
+	pthread_mutex_lock(&t->lock);
+	if (r == 0)
+		drop_ended(t);
 	join_relays(t);
-	return r != 0 ? r : l.error;
+	pthread_mutex_unlock(&t->lock);
+	return r;
 }
 
 int
 command_table_new(const struct command_deps *deps,
-    const struct command_rules *rules, char *why, struct command_table **ret)
+    const struct command_rules *rules, struct command_table **ret)
 {
 	struct command_table *t = mem_calloc(1, sizeof(*t));
-	int r;
 
 	if (t == NULL)
 		return -ENOMEM;
@@ -227,18 +271,22 @@ command_table_new(const struct command_deps *deps,
 	t->next_deadline = INT64_MAX;
 	t->rules = *rules;
 	t->deps = *deps;
-	r = load_all(t);
-	if (r != 0) {
-		(void)snprintf(why, WHY_SIZE, "open commands cannot be read: "
-		    "%s", strerror(-r));
-		command_table_free(&t);
-		return r;
-	}
-	if (t->by_id.count > 0)
-		log_info("open commands of the last run count=%zu",
-		    t->by_id.count);
 	*ret = t;
 	return 0;
+}
+
+int
+command_table_load(struct command_table *t, char *why)
+{
+	int r = load_all(t);
+	size_t n = command_table_open(t);
+
+	if (r != 0)
+		(void)snprintf(why, WHY_SIZE, "open commands cannot be read: "
+		    "%s", strerror(-r));
+	else if (n > 0)
+		log_info("open commands of the last run count=%zu", n);
+	return r;
 }
 
 void

@@ -301,7 +301,7 @@ endpoint_fill_facts(struct endpoint_facts *f, const struct endpoint *e)
 {
 	*f = (struct endpoint_facts){
 		.id = endpoint_text(e),
-		.place = { .channel_id = e->channel_id, .worker = e->worker },
+		.place = endpoint_place(e),
 		.number = e->number, .revision = e->revision,
 		.credential = e->credential,
 		.presence = { .state = (uint8_t)e->state,
@@ -404,6 +404,23 @@ endpoint_forget_cancel(struct endpoint_table *t, const char *id)
 	(void)endpoint_kick(t, id, 1013, "try again");
 }
 
+void
+endpoint_blot_out(struct endpoint_table *t, struct endpoint_shard *s,
+    struct endpoint *e)
+{
+	/* Its channel, if it has one, is nobody's now. */
+	endpoint_let_go(s, e);
+	e->intent = e->reason = 0;
+	e->until = e->seen = 0;
+	endpoint_set_state(t, s, e, PRESENCE_UNLINKED, clock_wall_ms());
+	s->by_state[PRESENCE_UNLINKED]--;
+	e->forgotten = true;
+	e->leaving = false;
+	e->said = 0;
+	e->dirty = false;
+	atomic_fetch_add(&t->forgotten, 1);
+}
+
 int
 endpoint_forget(struct endpoint_table *t, const char *id)
 {
@@ -417,18 +434,7 @@ endpoint_forget(struct endpoint_table *t, const char *id)
 	pthread_mutex_lock(&s->lock);
 	e = endpoint_find(s, hash, id);
 	if (e != NULL && !e->forgotten) {
-		/* Its channel, if it has one, is nobody's now. */
-		endpoint_let_go(s, e);
-		e->intent = e->reason = 0;
-		e->until = e->seen = 0;
-		endpoint_set_state(t, s, e, PRESENCE_UNLINKED,
-		    clock_wall_ms());
-		s->by_state[PRESENCE_UNLINKED]--;
-		e->forgotten = true;
-		e->leaving = false;
-		e->said = 0;
-		e->dirty = false;
-		atomic_fetch_add(&t->forgotten, 1);
+		endpoint_blot_out(t, s, e);
 		e->revision++;
 		endpoint_fill_event(&ev, e, EVENT_ENDPOINT_FORGOTTEN);
 		ev.state = PRESENCE_UNLINKED;

@@ -58,8 +58,8 @@ struct endpoint_claim {
  * endpoint.online, or endpoint.replaced when another was live; that one
  * is in *ret_old for the caller to close.  -ENOMEM, -ENOSPC over ENDPOINTS_MAX;
  * -EBUSY another is live (polite; *ret_old says which); -EAGAIN it is about to be
- * forgotten, or the store is so far behind that after a crash numbers could come
- * twice.
+ * forgotten, its channel is with the next process, or the store is so far behind
+ * that after a crash numbers could come twice.
  */
 int endpoint_claim(struct endpoint_table *, const struct endpoint_claim *,
     struct endpoint **ret, uint64_t *ret_number, struct endpoint_place *ret_old);
@@ -100,6 +100,11 @@ struct endpoint_cursor {
  * or has not had them yet. */
 bool endpoint_table_restate(struct endpoint_table *, struct endpoint_cursor *,
     size_t max);
+
+/* The present state of all, as events that nobody emitted.  Any thread; fn must not
+ * call back. */
+void endpoint_table_each_state(struct endpoint_table *,
+    void (*fn)(void *arg, const struct event *), void *arg);
 
 /* The end of the recovery window, in slices alike: who is unknown is what it had
  * announced, or disconnected.  recovery.c */
@@ -146,6 +151,7 @@ int endpoint_known(struct endpoint_table *, const char *id);
  * either it is as if it had never been, but for its numbers, and a live channel is
  * closed with 4004; or it is as it was, and its channel has to come anew.
  */
+#define ENDPOINT_KICK_SUPERSEDED 4003
 #define ENDPOINT_KICK_FORGOTTEN 4004
 int endpoint_forget_begin(struct endpoint_table *, const char *id);
 void endpoint_forget_cancel(struct endpoint_table *, const char *id);
@@ -164,7 +170,8 @@ struct channel_worker **endpoint_table_workers(struct endpoint_table *);
 /* takeover.c's: notes the code, says where to.  credential NULL: any. */
 int endpoint_mark_kick(struct endpoint_table *, const char *id,
     const uint64_t *credential, uint16_t code, struct endpoint_place *ret);
-/* The code with which this channel has to close, or 0. */
+/* The code with which this channel has to close (4003: another one is live), or
+ * 0. */
 uint16_t endpoint_kick_code(struct endpoint_table *, struct endpoint *,
     uint64_t channel_id);
 
@@ -220,14 +227,51 @@ struct endpoint_start {
 	int64_t last_alive_ms;		/* wall */
 	uint32_t dead_ms;
 };
-/* One endpoint as it is stored, before there are channels; id, number, revision,
- * presence and times are taken.  -EINVAL not a valid id, -EEXIST, -ENOMEM,
- * -ENOSPC. */
+/* One endpoint as it is stored, before hellos are heard; id, number, revision,
+ * presence and times are taken.  -EINVAL not a valid id, -ENOMEM, -ENOSPC; -EEXIST
+ * it is there, because it came with its channel (endpoint_receive()), and is left
+ * as it is. */
 int endpoint_table_load(struct endpoint_table *, const struct endpoint_facts *,
     const struct endpoint_start *);
 /* After the last one. */
 void endpoint_table_loaded(struct endpoint_table *,
     const struct endpoint_start *);
+
+/* ---- handed to the next process (handover.h) ------------------------------------ */
+
+/* In place of a worker's index: */
+#define ENDPOINT_PASSING 254u		/* it may come back */
+#define ENDPOINT_ELSEWHERE 255u		/* it is with the next process */
+
+/* What goes with a live channel. */
+struct endpoint_passed {
+	uint64_t channel_id, number, revision, credential;
+	int64_t since_ms, last_seen_ms, asleep_until_ms;	/* wall */
+	uint32_t rtt_us;
+	uint16_t kick_code, unstored;
+	uint8_t state, reason, intent, security;
+	char id[ENDPOINT_ID_MAX + 1];
+};
+/* From now on nobody takes its live channel over or finds it; a kick is only noted.
+ * Until endpoint_gone(), or endpoint_moved() says that it is here after all.
+ * -ESTALE: that channel is not the live one. */
+int endpoint_pass(struct endpoint_table *, struct endpoint *,
+    uint64_t channel_id, struct endpoint_passed *ret);
+/* Its live channel is with the next process now. */
+void endpoint_gone(struct endpoint_table *, struct endpoint *,
+    uint64_t channel_id);
+/* There: as it was, with its channel still to come; no event.  -EINVAL, -EEXIST,
+ * -ENOMEM, -ENOSPC. */
+int endpoint_receive(struct endpoint_table *, const struct endpoint_passed *);
+/* Its channel does not come after all: it is as if it had not been received, and
+ * endpoint_table_load() brings it as it is stored. */
+void endpoint_unreceive(struct endpoint_table *, const char *id,
+    uint64_t channel_id);
+/* The next process died: who was gone is disconnected (reset), with an event; who
+ * is only passing is not.  -> how many. */
+size_t endpoint_table_lose_passed(struct endpoint_table *);
+/* The former process died: nobody else stores those who have a live channel. */
+void endpoint_table_mark_live(struct endpoint_table *);
 
 const char *endpoint_id(const struct endpoint *);
 size_t endpoint_table_count(struct endpoint_table *);

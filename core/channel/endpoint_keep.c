@@ -253,13 +253,17 @@ endpoint_table_load(struct endpoint_table *t, const struct endpoint_facts *f,
 	hash = endpoint_hash(f->id);
 	s = endpoint_shard_of(t, hash);
 	pthread_mutex_lock(&s->lock);
-	if (endpoint_find(s, hash, f->id) != NULL)
-		r = -EEXIST;
-	if (r == 0)
+	e = endpoint_find(s, hash, f->id);
+	if (e == NULL)
 		r = endpoint_add(t, s, hash, f->id, &e);
+	else if (e->forgotten)		/* its channel came in vain */
+		endpoint_recall(t, s, e);
+	else
+		r = -EEXIST;
 	if (r == 0) {
 		e->number = f->number;
 		e->revision = f->revision;
+		e->unstored = 0;
 		e->seen = endpoint_wall(last_seen(f, start));
 		take_state(t, s, e, f);
 		if (endpoint_apply(t, s, e, PRESENCE_IN_START, 0))

@@ -66,12 +66,11 @@ endpoint_claim(struct endpoint_table *t, const struct endpoint_claim *c,
 	e = endpoint_find(s, hash, c->id);
 	if (e == NULL)
 		r = endpoint_add(t, s, hash, c->id, &e);
-	if (r == 0 && (e->leaving || e->unstored >= ENDPOINT_LEAP_NUMBERS))
+	if (r == 0 && (e->leaving || e->unstored >= ENDPOINT_LEAP_NUMBERS ||
+	    (e->channel_id != 0 && endpoint_place(e).channel_id == 0)))
 		r = -EAGAIN;
 	if (r == 0 || r == -EAGAIN)
-		*ret_old = (struct endpoint_place){
-			.channel_id = e->channel_id, .worker = e->worker
-		};
+		*ret_old = endpoint_place(e);
 	if (r == 0 && c->polite && e->channel_id != 0)
 		r = -EBUSY;
 	if (r == 0) {
@@ -214,10 +213,8 @@ endpoint_mark_kick(struct endpoint_table *t, const char *id,
 	if (e != NULL && e->channel_id != 0 &&
 	    (credential == NULL || e->credential == *credential)) {
 		e->kick_code = code;
-		*ret = (struct endpoint_place){
-			.channel_id = e->channel_id, .worker = e->worker
-		};
-		r = 0;
+		*ret = endpoint_place(e);
+		r = ret->channel_id == 0 ? -ENOENT : 0;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -231,7 +228,8 @@ endpoint_kick_code(struct endpoint_table *t, struct endpoint *e,
 	uint16_t code;
 
 	pthread_mutex_lock(&s->lock);
-	code = e->channel_id == channel_id ? (uint16_t)e->kick_code : 0;
+	code = e->channel_id == channel_id ? (uint16_t)e->kick_code :
+	    ENDPOINT_KICK_SUPERSEDED;
 	pthread_mutex_unlock(&s->lock);
 	return code;
 }

@@ -97,6 +97,19 @@ struct endpoint_table {
 	struct endpoint_shard shard[ENDPOINT_SHARDS];
 };
 
+/* Where its live channel can be reached: nowhere, when it is with the next process
+ * or on its way there. */
+static inline struct endpoint_place
+endpoint_place(const struct endpoint *e)
+{
+	bool here = e->worker < ENDPOINT_PASSING;
+
+	return (struct endpoint_place){
+		.channel_id = here ? e->channel_id : 0,
+		.worker = here ? e->worker : 0
+	};
+}
+
 static inline const char *
 endpoint_text(const struct endpoint *e)
 {
@@ -113,6 +126,9 @@ struct endpoint *endpoint_find(struct endpoint_shard *, uint32_t hash,
 /* A new one, unlinked.  -ENOMEM, -ENOSPC. */
 int endpoint_add(struct endpoint_table *, struct endpoint_shard *,
     uint32_t hash, const char *id, struct endpoint **ret);
+/* It is forgotten: as if it were not there, without an event. */
+void endpoint_blot_out(struct endpoint_table *, struct endpoint_shard *,
+    struct endpoint *);
 /* A forgotten one is there again. */
 void endpoint_recall(struct endpoint_table *, struct endpoint_shard *,
     struct endpoint *);

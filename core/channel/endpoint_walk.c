@@ -48,6 +48,13 @@ endpoint_table_sweep(struct endpoint_table *t, int64_t wall_ms,
 typedef bool visit_fn(struct endpoint_table *, struct endpoint_shard *,
     struct endpoint *);
 
+static void
+present(struct event *ev, const struct endpoint *e)
+{
+	endpoint_fill_event(ev, e, endpoint_event_type(e));
+	ev->since_ms = (int64_t)e->since;
+}
+
 static bool
 restate(struct endpoint_table *t, struct endpoint_shard *s, struct endpoint *e)
 {
@@ -56,8 +63,7 @@ restate(struct endpoint_table *t, struct endpoint_shard *s, struct endpoint *e)
 	(void)s;
 	if (e->forgotten)
 		return false;
-	endpoint_fill_event(&ev, e, endpoint_event_type(e));
-	ev.since_ms = (int64_t)e->since;
+	present(&ev, e);
 	event_emit(t->bus, &ev);
 	return true;
 }
@@ -104,6 +110,29 @@ visit(struct endpoint_table *t, struct endpoint_cursor *at, size_t max,
 	}
 	event_kick(t->bus);
 	return at->shard < ENDPOINT_SHARDS;
+}
+
+void
+endpoint_table_each_state(struct endpoint_table *t,
+    void (*fn)(void *arg, const struct event *), void *arg)
+{
+	struct endpoint_shard *s;
+	struct event ev;
+
+	for (unsigned i = 0; i < ENDPOINT_SHARDS; i++) {
+		s = &t->shard[i];
+		pthread_mutex_lock(&s->lock);
+		for (size_t b = 0; b < s->buckets; b++)
+			for (struct endpoint *e = s->bucket[b]; e != NULL;
+			    e = e->next) {
+				if (e->forgotten)
+					continue;
+				present(&ev, e);
+				ev.wall_ms = clock_wall_ms();
+				fn(arg, &ev);
+			}
+		endpoint_leave(t, s);
+	}
 }
 
 bool

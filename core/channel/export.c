@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A live channel as bytes, and back (decisions 0001, 0003): how channels move
- * between workers.  A fixed head, then six byte strings, each with its length.
- * Nothing of it depends on addresses; what arrives is checked before it is used.
+ * between workers, and to the next process.  A fixed head, then byte strings,
+ * each with its length.  Nothing of it depends on addresses; what arrives is
+ * checked before it is used.
  */
 #include "channel_priv.h"
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
-#include "base/worker.h"
 
 #define EXPORT_MAGIC 0x6e616863u	/* "chan" */
-#define EXPORT_VERSION 3
+#define EXPORT_VERSION 4
 #define SESSION_MAX 4096
 
 struct export_head {
@@ -23,18 +21,27 @@ struct export_head {
 	uint16_t version;
 	uint16_t head_size;
 	uint64_t id;
-	uint32_t idle_ms, ping_age_ms;
-	uint8_t security, deflate_bits, ping_out, suspect;
-	uint8_t has_exporter, want_drained, has_cert, draining;
-	struct addr admitted;
+	uint32_t idle_ms, ping_age_ms, unsent;
 	uint16_t began;
+	uint8_t security, deflate_bits, ping_out, suspect;
+	uint8_t has_exporter, want_drained, has_cert, draining, has_pre, spare;
+	struct addr admitted;
 	struct ws_parser parser;
 	struct channel_cert cert;
 };
 
+/* Of a channel whose device has not said hello yet. */
+struct export_pre {
+	uint32_t left_ms, bytes;	/* until the hello is too late; received */
+	uint8_t challenged, trusted;
+	uint8_t challenge[32], exporter[32];
+	char peer[ADDR_TEXT_SIZE];
+	char cert_uri[129];
+};
+
 enum part {
-	PART_PROTOCOL, PART_ENDPOINT, PART_STREAM, PART_MESSAGE, PART_CONTROL,
-	PART_HELD, PART_SESSION, PARTS
+	PART_PRE, PART_LISTENER, PART_PROTOCOL, PART_ENDPOINT, PART_STREAM,
+	PART_MESSAGE, PART_CONTROL, PART_HELD, PART_SESSION, PARTS
 };
 
 static size_t
@@ -50,6 +57,13 @@ channel_export_size(const struct channel *c)
 	    SESSION_MAX + buf_len(c->stream.carry) +
 	    buf_len(c->stream.backlog) + assembly_n(c->message) +
 	    assembly_n(c->control) + buf_len(c->held);
+}
+
+uint32_t
+channel_export_layout(void)
+{
+	return EXPORT_VERSION << 24 | (uint32_t)sizeof(struct export_head) << 12 |
+	    (uint32_t)sizeof(struct export_pre);
 }
 
 static int
@@ -116,23 +130,49 @@ fill_head(struct export_head *h, const struct channel *c)
 		.magic = EXPORT_MAGIC, .version = EXPORT_VERSION,
 		.head_size = sizeof(*h), .id = c->id,
 		.idle_ms = now - c->last_rx, .ping_age_ms = now - c->ping_at,
+		.unsent = c->unsent,
 		.security = c->security, .deflate_bits = c->deflate_bits,
 		.ping_out = c->ping_out, .suspect = c->suspect,
 		.has_exporter = c->has_exporter,
 		.want_drained = c->want_drained, .has_cert = c->cert != NULL,
-		.draining = c->draining, .began = c->began,
+		.draining = c->draining, .has_pre = c->pre != NULL,
+		.began = c->began,
 		.admitted = c->admitted, .parser = c->parser
 	};
 	if (c->cert != NULL)
 		h->cert = *c->cert;
 }
 
+static int
+put_pre(struct outbuf *out, const struct channel *c)
+{
+	const struct channel_pre *pre = c->pre;
+	const char *listener = pre == NULL || pre->listener == NULL ? "" :
+	    pre->listener;
+	struct export_pre e = { 0 };
+	int r;
+
+	if (pre != NULL) {
+		e.left_ms = pre->deadline - channel_now(c->owner);
+		e.bytes = pre->bytes;
+		e.challenged = pre->challenged;
+		e.trusted = pre->trusted;
+		memcpy(e.challenge, pre->challenge, sizeof(e.challenge));
+		memcpy(e.exporter, pre->exporter, sizeof(e.exporter));
+		memcpy(e.peer, pre->peer, sizeof(e.peer));
+		memcpy(e.cert_uri, pre->cert_uri, sizeof(e.cert_uri));
+	}
+	r = put_part(out, &e, pre == NULL ? 0 : sizeof(e));
+	mem_wipe(&e, sizeof(e));
+	return r != 0 ? r : put_part(out, listener, strlen(listener));
+}
+
 /* Not while anything of it is under way that is not written down below. */
-static bool
-exportable(const struct channel *c)
+bool
+channel_exportable(const struct channel *c)
 {
 	return c->phase == PHASE_OPEN && !c->ended && c->todo == 0 &&
-	    (c->pre == NULL || c->protocol->anonymous) && c->completions == 0 &&
+	    (c->pre == NULL || !c->pre->asked) && c->completions == 0 &&
 	    !c->probed &&
 	    c->owner->current != c && c->protocol->export != NULL;
 }
@@ -144,10 +184,10 @@ channel_export(struct channel *c, struct outbuf *out)
 	const char *name = c->protocol->name, *id = channel_endpoint(c);
 	int r;
 
-	if (!exportable(c))
-		return -EBUSY;
 	fill_head(&head, c);
 	r = put(out, &head, sizeof(head));
+	if (r == 0)
+		r = put_pre(out, c);
 	if (r == 0)
 		r = put_part(out, name, strlen(name));
 	if (r == 0)
@@ -235,6 +275,46 @@ find_owner(struct channel_worker *cw, const struct parts *parts,
 	return endpoint_moved(s->endpoints, text, place, &c->endpoint);
 }
 
+static bool
+pre_sane(const struct export_pre *e)
+{
+	return memchr(e->peer, '\0', sizeof(e->peer)) != NULL &&
+	    memchr(e->cert_uri, '\0', sizeof(e->cert_uri)) != NULL;
+}
+
+/* As it was in put_pre(); a listener that is not there any more has no name. */
+static int
+take_pre(struct channel *c, const struct parts *parts)
+{
+	const struct net *net = c->owner->shared.net;
+	struct export_pre e;
+	int r = 0;
+
+	if (parts->n[PART_PRE] != sizeof(e))
+		return -EINVAL;
+	memcpy(&e, parts->p[PART_PRE], sizeof(e));
+	c->pre = mem_calloc(1, sizeof(*c->pre));
+	if (c->pre == NULL)
+		r = -ENOMEM;
+	else if (!pre_sane(&e))
+		r = -EINVAL;
+	if (r == 0) {
+		c->pre->deadline = channel_now(c->owner) + e.left_ms;
+		c->pre->bytes = e.bytes;
+		c->pre->challenged = e.challenged != 0;
+		c->pre->trusted = e.trusted != 0;
+		memcpy(c->pre->challenge, e.challenge, sizeof(e.challenge));
+		memcpy(c->pre->exporter, e.exporter, sizeof(e.exporter));
+		memcpy(c->pre->peer, e.peer, sizeof(e.peer));
+		memcpy(c->pre->cert_uri, e.cert_uri, sizeof(e.cert_uri));
+		c->pre->listener = net == NULL ? NULL :
+		    net_listener_name(net, (const char *)
+		    parts->p[PART_LISTENER], parts->n[PART_LISTENER]);
+	}
+	mem_wipe(&e, sizeof(e));
+	return r;
+}
+
 static int
 fill_from(struct channel *c, const struct export_head *h,
     const struct parts *parts)
@@ -245,6 +325,7 @@ fill_from(struct channel *c, const struct export_head *h,
 	c->id = h->id;
 	c->last_rx = now - h->idle_ms;
 	c->ping_at = now - h->ping_age_ms;
+	c->unsent = h->unsent;
 	c->security = h->security;
 	c->deflate_bits = h->deflate_bits;
 	c->ping_out = h->ping_out != 0;
@@ -255,6 +336,10 @@ fill_from(struct channel *c, const struct export_head *h,
 	c->began = h->began;
 	c->admitted = h->admitted;
 	c->parser = h->parser;
+	if (h->has_pre != 0)
+		r = take_pre(c, parts);
+	if (r != 0)
+		return r;
 	if (h->has_cert != 0 && (c->cert = mem_dup(&h->cert,
 	    sizeof(h->cert))) == NULL)
 		return -ENOMEM;
@@ -274,6 +359,7 @@ fill_from(struct channel *c, const struct export_head *h,
 static void
 undo(struct channel *c)
 {
+	channel_pre_free(c);
 	mem_free(c->cert);
 	mem_free(c->message);
 	mem_free(c->control);
@@ -282,8 +368,67 @@ undo(struct channel *c)
 	slab_put(&c->owner->slab, c);
 }
 
-static int
-start(struct channel *c)
+int
+channel_rebuild(struct channel_worker *cw, int fd, const uint8_t *p, size_t n,
+    struct channel **ret)
+{
+	struct export_head head;
+	struct parts parts;
+	struct channel *c;
+	int r = take_apart(p, n, &head, &parts);
+
+	/* Who it is, is known or still to be said. */
+	if (r == 0 && (!head_sane(&head) ||
+	    (head.has_pre != 0) == (parts.n[PART_ENDPOINT] > 0)))
+		r = -EINVAL;
+	if (r == 0)
+		r = channel_make(cw, &c);
+	if (r != 0)
+		return r;
+	r = fill_from(c, &head, &parts);
+	if (r == 0)
+		r = find_owner(cw, &parts, c);
+	if (r == -ESTALE)		/* taken over on the way: nobody's */
+		r = 0;
+	if (c->endpoint == NULL)	/* nobody to suspect */
+		c->suspect = false;
+	if (r == 0)
+		r = stream_import(&c->stream, fd, parts.p[PART_STREAM],
+		    parts.n[PART_STREAM]);
+	if (r == 0)
+		r = c->protocol->import(c->protocol, c, parts.p[PART_SESSION],
+		    parts.n[PART_SESSION]);
+	mem_wipe(&head, sizeof(head));
+	if (r != 0)
+		undo(c);
+	else
+		*ret = c;
+	return r;
+}
+
+/* What was said about it while it was under way. */
+static void
+catch_up(struct channel *c)
+{
+	const struct channel_shared *s = &c->owner->shared;
+	uint16_t code;
+
+	if (c->endpoint == NULL && c->pre == NULL)
+		channel_close(c, CLOSE_SUPERSEDED,
+		    "another channel took over");
+	else if (c->endpoint != NULL && (code = endpoint_kick_code(
+	    s->endpoints, c->endpoint, c->id)) != 0)
+		channel_close(c, code, code == CLOSE_SUPERSEDED ?
+		    "another channel took over" : "closed while it moved");
+	else if (c->endpoint != NULL)
+		channel_todo_add(c, TODO_COMMANDS);
+	channel_cert_check(c);
+	if (c->draining && !c->ended)
+		channel_drain_moved(c);
+}
+
+int
+channel_join(struct channel *c)
 {
 	struct channel_worker *cw = c->owner;
 	int r;
@@ -299,170 +444,61 @@ start(struct channel *c)
 	}
 	loop_timer_set(cw->loop, &c->timer, 0);
 	channel_check_drained(c);
+	catch_up(c);
 	return 0;
+}
+
+void
+channel_unmake(struct channel *c)
+{
+	c->protocol->forget(c);
+	undo(c);
 }
 
 int
 channel_import(struct channel_worker *cw, int fd, const uint8_t *p, size_t n,
     struct channel **ret)
 {
-	struct export_head head;
-	struct parts parts;
 	struct channel *c;
-	bool stale = false;
-	uint16_t code;
-	int r = take_apart(p, n, &head, &parts);
+	int r = channel_rebuild(cw, fd, p, n, &c);
 
-	if (r == 0 && !head_sane(&head))
-		r = -EINVAL;
+	if (r == 0 && (r = channel_join(c)) != 0)
+		channel_unmake(c);
 	if (r == 0)
-		r = channel_make(cw, &c);
-	if (r != 0)
-		return r;
-	r = fill_from(c, &head, &parts);
-	if (r == 0)
-		r = find_owner(cw, &parts, c);
-	if (r == -ESTALE) {		/* taken over on the way */
-		stale = true;
-		r = 0;
-	}
-	if (c->endpoint == NULL)	/* nobody to suspect */
-		c->suspect = false;
-	if (r == 0)
-		r = stream_import(&c->stream, fd, parts.p[PART_STREAM],
-		    parts.n[PART_STREAM]);
-	if (r == 0)
-		r = c->protocol->import(c->protocol, c, parts.p[PART_SESSION],
-		    parts.n[PART_SESSION]);
-	if (r == 0 && (r = start(c)) != 0)
-		c->protocol->forget(c);
-	mem_wipe(&head, sizeof(head));
-	if (r != 0) {
-		undo(c);
-		return r;
-	}
-	if (stale)
-		channel_close(c, CLOSE_SUPERSEDED,
-		    "another channel took over");
-	else if (c->endpoint != NULL && (code = endpoint_kick_code(
-	    cw->shared.endpoints, c->endpoint, c->id)) != 0)
-		channel_close(c, code, "closed while it moved");
-	else if (c->endpoint != NULL)	/* what came while it was under way */
-		channel_todo_add(c, TODO_COMMANDS);
-	channel_cert_check(c);
-	if (c->draining && !c->ended)
-		channel_drain_moved(c);
-	*ret = c;
-	return 0;
+		*ret = c;
+	return r;
 }
 
-/* ---- between workers of one process ---------------------------------------- */
-
-struct moving {
-	struct mail mail;
-	struct channel_worker *to;
-	struct endpoint *endpoint;
-	struct addr admitted;
-	uint64_t id;
-	uint16_t began;
-	int fd;
-	size_t n;
-	uint8_t data[];
-};
-
-static void
-arrive(struct mail *m)
-{
-	struct moving *mv = CT_CONTAINER(m, struct moving, mail);
-	const struct channel_shared *s = &mv->to->shared;
-	struct channel *c;
-	int r = channel_import(mv->to, mv->fd, mv->data, mv->n, &c);
-
-	if (r != 0) {
-		log_warning("a channel was lost while it moved id=%llu "
-		    "error=%s", (unsigned long long)mv->id, strerror(-r));
-		(void)close(mv->fd);
-		if (mv->endpoint != NULL)
-			endpoint_input(s->endpoints, mv->endpoint, mv->id,
-			    PRESENCE_IN_END, REASON_LIMIT);
-		loop_defer(mv->to->loop, &mv->to->defer);
-		net_release(s->net, &mv->admitted);
-		channel_count_closed(mv->to, mv->began);
-	}
-	mem_free_wiped(mv, sizeof(*mv) + mv->n);
-}
-
-/* Forgets the channel here without ending it. */
-static void
-depart(struct channel *c)
+void
+channel_part(struct channel *c)
 {
 	struct channel_worker *cw = c->owner;
 
+	stream_leave(&c->stream, cw->loop);
 	loop_timer_stop(cw->loop, &c->timer);
-	channel_table_remove(&cw->table, c);
-	c->protocol->forget(c);
-	stream_retire(&c->stream, net_worker_stage(cw->net));
-	channel_pre_free(c);
-	undo(c);
+	channel_table_set_aside(&cw->table, c);
 }
 
-int
-channel_migrate(struct channel_worker *from, uint64_t id, unsigned to_worker)
+void
+channel_stay(struct channel *c)
 {
-	struct channel *c = channel_find(from, id);
-	struct outbuf out;
-	struct moving *mv;
-	int r;
+	struct channel_worker *cw = c->owner;
 
-	if (c == NULL || to_worker >= from->shared.workers_n)
-		return -ENOENT;
-	out = (struct outbuf){ .cap = channel_export_size(c) };
-	mv = mem_alloc(sizeof(*mv) + out.cap);
-	if (mv == NULL)
-		return -ENOMEM;
-	out.p = mv->data;
-	if (!exportable(c)) {
-		mem_free(mv);
-		return -EBUSY;
+	channel_table_put_back(&cw->table, c);
+	loop_timer_set(cw->loop, &c->timer, 0);
+	if (stream_start(&c->stream, cw->loop, channel_wants_input(c),
+	    channel_wake) != 0) {
+		channel_io_error(c, -EIO);
+		return;
 	}
-	stream_leave(&c->stream, from->loop);
-	r = channel_export(c, &out);
-	if (r != 0) {
-		mem_free_wiped(mv, sizeof(*mv) + out.cap);
-		if (stream_start(&c->stream, from->loop,
-		    channel_wants_input(c), channel_wake) != 0)
-			channel_io_error(c, -EIO);
-		return r;
-	}
-	mv->mail.fn = arrive;
-	mv->to = from->shared.workers[to_worker];
-	mv->endpoint = c->endpoint;
-	mv->admitted = c->admitted;
-	mv->id = c->id;
-	mv->began = c->began;
-	mv->fd = c->stream.watch.fd;
-	mv->n = out.n;
-	depart(c);
-	COUNT(from, moved, 1);
-	mailbox_post(&mv->to->worker->mailbox, &mv->mail);
-	return 0;
+	channel_check_drained(c);
+	catch_up(c);
 }
 
-unsigned
-channel_worker_shed(struct channel_worker *from, unsigned to_worker,
-    unsigned count)
+void
+channel_disown(struct channel *c)
 {
-	const struct channel_table *t = &from->table;
-	uint64_t id[CHANNEL_SHED_MAX];
-	unsigned n = 0, moved = 0;
-
-	if (count > CHANNEL_SHED_MAX)
-		count = CHANNEL_SHED_MAX;
-	/* Moving changes the table: first the names, then the moves. */
-	for (size_t i = 0; i < t->cap && n < count; i++)
-		if (t->place[i] != NULL)
-			id[n++] = t->place[i]->id;
-	for (unsigned i = 0; i < n; i++)
-		moved += channel_migrate(from, id[i], to_worker) == 0;
-	return moved;
+	stream_retire(&c->stream, net_worker_stage(c->owner->net));
+	channel_table_let_go(&c->owner->table);
+	channel_unmake(c);
 }

@@ -374,7 +374,11 @@ channel_answer_hello(struct channel *c)
 {
 	switch (c->pre->verdict) {
 	case 0:
-		takeover_begin(c);
+		/* Others are not even read meanwhile (input.c). */
+		if (c->owner->holding && c->protocol->anonymous)
+			channel_admitted(c, -EAGAIN, 0);
+		else
+			takeover_begin(c);
 		return;
 	case -EINPROGRESS:
 		note_hello(c);		/* the operator looks where from */

@@ -174,23 +174,43 @@ read_endpoint(void *ctx, const struct store_endpoint *e)
 	    identity_said(e->agent, e->boot_id, e->peer, e->listener));
 	if (e->status == STORE_ACTIVE)
 		return true;
-	m = member_get(r->in, e->presence.id, e->created_ms);
-	if (m == NULL)
-		r->error = -ENOMEM;
-	else
-		member_set_status(r->in, m, e->status);
-	return m != NULL;
+	(void)pthread_mutex_lock(&r->in->lock);
+	if (member_find(r->in, e->presence.id) == NULL) {
+		m = member_get(r->in, e->presence.id, e->created_ms);
+		if (m == NULL)
+			r->error = -ENOMEM;
+		else
+			member_set_status(r->in, m, e->status);
+	}
+	(void)pthread_mutex_unlock(&r->in->lock);
+	return r->error == 0;
+}
+
+static bool
+has_number(const struct member *m, uint64_t number)
+{
+	const struct credential *c = m->first;
+
+	while (c != NULL && c->number != number)
+		c = c->next;
+	return c != NULL;
 }
 
 static void
 read_credential(void *ctx, const struct store_credential *c)
 {
 	struct reading *r = ctx;
-	struct member *m = r->error == 0 ? member_get(r->in, c->endpoint,
-	    c->created_ms) : NULL;
+	struct member *m;
 
-	if (r->error == 0)
-		r->error = m == NULL ? -ENOMEM : member_add(r->in, m, c);
+	if (r->error != 0)
+		return;
+	(void)pthread_mutex_lock(&r->in->lock);
+	m = member_get(r->in, c->endpoint, c->created_ms);
+	if (m == NULL)
+		r->error = -ENOMEM;
+	else if (!has_number(m, c->number))
+		r->error = member_add(r->in, m, c);
+	(void)pthread_mutex_unlock(&r->in->lock);
 }
 
 static int
@@ -209,29 +229,34 @@ read_all(struct identity *in)
 
 int
 identity_new(const struct identity_deps *deps,
-    const struct identity_rules *rules, char *why, struct identity **ret)
+    const struct identity_rules *rules, struct identity **ret)
 {
 	struct identity *in = mem_calloc(1, sizeof(*in));
-	int r = -ENOMEM;
+	int r;
 
-	if (in != NULL) {
-		(void)pthread_mutex_init(&in->lock, NULL);
-		in->deps = *deps;
-		in->rules = *rules;
-		r = digest_random(&in->addresses.salt, sizeof(uint64_t));
-		in->identities.salt = in->tries.salt =
-		    in->addresses.salt;
-		if (r == 0)
-			r = read_all(in);
-	}
-	if (r != 0) {
+	if (in == NULL)
+		return -ENOMEM;
+	(void)pthread_mutex_init(&in->lock, NULL);
+	in->deps = *deps;
+	in->rules = *rules;
+	r = digest_random(&in->addresses.salt, sizeof(uint64_t));
+	in->identities.salt = in->tries.salt = in->addresses.salt;
+	if (r != 0)
+		identity_free(&in);
+	else
+		*ret = in;
+	return r;
+}
+
+int
+identity_load(struct identity *in, char *why)
+{
+	int r = read_all(in);
+
+	if (r != 0)
 		(void)snprintf(why, 256, "identities cannot be read: %s",
 		    strerror(-r));
-		identity_free(&in);
-		return r;
-	}
-	*ret = in;
-	return 0;
+	return r;
 }
 
 void

@@ -44,10 +44,12 @@ struct identity_deps {
 	struct event_bus *bus;
 	struct endpoint_table *endpoints;
 };
-/* Reads everything, before the store's thread runs.  -ENOMEM, the store's; why[256].
- * What is in deps outlives it. */
+/* Nobody is known yet.  What is in deps outlives it.  -ENOMEM, -EIO. */
 int identity_new(const struct identity_deps *, const struct identity_rules *,
-    char *why, struct identity **ret);
+    struct identity **ret);
+/* Reads what is stored, before the store's thread runs; what is known already is
+ * left as it is.  -ENOMEM, the store's; why[256]. */
+int identity_load(struct identity *, char *why);
 /* After the store ended. */
 void identity_free(struct identity **);
 void identity_set_rules(struct identity *, const struct identity_rules *);

@@ -126,6 +126,13 @@ parse(struct channel *c, struct ws_input in)
 	channel_messages_end(c);
 }
 
+/* Who nobody knows yet has to wait, while this process knows not everybody. */
+static bool
+must_wait(const struct channel *c)
+{
+	return c->owner->holding && c->pre != NULL && !c->protocol->anonymous;
+}
+
 void
 channel_feed(struct channel *c, uint8_t *p, size_t n)
 {
@@ -134,7 +141,7 @@ channel_feed(struct channel *c, uint8_t *p, size_t n)
 	if (stranger_too_loud(c, n))
 		return;
 	/* Nothing overtakes what came before it. */
-	if (c->held != NULL)
+	if (c->held != NULL || must_wait(c))
 		hold(c, &in);
 	else
 		parse(c, in);
@@ -158,7 +165,8 @@ channel_feed_held(struct channel *c)
 	struct channel_worker *cw = c->owner;
 	struct buf *held = c->held;
 
-	if (held == NULL || c->phase >= PHASE_LINGER || channel_blocked(c))
+	if (held == NULL || c->phase >= PHASE_LINGER || channel_blocked(c) ||
+	    must_wait(c))
 		return;
 	/* Its own wake-up, so that answers share records. */
 	c->held = NULL;
@@ -201,7 +209,7 @@ bool
 channel_wants_input(const struct channel *c)
 {
 	return c->phase == PHASE_LINGER ||
-	    (c->held == NULL && !channel_blocked(c));
+	    (c->held == NULL && !channel_blocked(c) && !must_wait(c));
 }
 
 void

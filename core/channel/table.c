@@ -31,7 +31,7 @@ grow(struct channel_table *t)
 {
 	struct channel_table bigger = {
 		.cap = t->cap == 0 ? FIRST_CAP : t->cap * 2,
-		.count = t->count
+		.count = t->count, .aside = t->aside
 	};
 
 	bigger.place = mem_calloc(bigger.cap, sizeof(*bigger.place));
@@ -48,7 +48,7 @@ grow(struct channel_table *t)
 int
 channel_table_add(struct channel_table *t, struct channel *c)
 {
-	if ((t->count + 1) * 4 > t->cap * 3 && grow(t) != 0)
+	if ((t->count + t->aside + 1) * 4 > t->cap * 3 && grow(t) != 0)
 		return -ENOMEM;
 	put(t, c);
 	t->count++;
@@ -90,9 +90,30 @@ channel_table_remove(struct channel_table *t, struct channel *c)
 }
 
 void
+channel_table_set_aside(struct channel_table *t, struct channel *c)
+{
+	channel_table_remove(t, c);
+	t->aside++;
+}
+
+void
+channel_table_put_back(struct channel_table *t, struct channel *c)
+{
+	t->aside--;
+	put(t, c);
+	t->count++;
+}
+
+void
+channel_table_let_go(struct channel_table *t)
+{
+	t->aside--;
+}
+
+void
 channel_table_fini(struct channel_table *t)
 {
-	CT_ASSERT(t->count == 0);
+	CT_ASSERT(t->count == 0 && t->aside == 0);
 	mem_free(t->place);
 	*t = (struct channel_table){ 0 };
 }

@@ -37,9 +37,12 @@ struct telemetry_facts {
 	struct telemetry_network network[TELEMETRY_NETWORKS];
 };
 
-/* Reads what is stored, before store_start().  The others outlive it. */
-int telemetry_table_new(struct store *, struct event_bus *, char *why,
+/* The others outlive it.  -ENOMEM. */
+int telemetry_table_new(struct store *, struct event_bus *,
     struct telemetry_table **ret);
+/* Reads what is stored, before store_start(), also of who is known already.
+ * why[256] on failure: -ENOMEM, the store's. */
+int telemetry_table_load(struct telemetry_table *, char *why);
 void telemetry_table_free(struct telemetry_table **);
 
 /* false: nothing is known of it (all zero). */
@@ -66,6 +69,17 @@ uint64_t telemetry_refused(const struct telemetry_table *, enum report_kind,
     enum report_refusal);
 /* The operator forgets the endpoint. */
 void telemetry_forget(struct telemetry_table *, const char *endpoint);
+
+/* What is known goes with a live channel to the next process (handover.h). */
+struct telemetry_passed {
+	struct telemetry_facts facts;
+	uint64_t asked;			/* last number that the channel brought */
+};
+/* false: nothing is known. */
+bool telemetry_pass(struct telemetry_table *, const char *endpoint,
+    uint64_t channel_id, struct telemetry_passed *ret);
+int telemetry_receive(struct telemetry_table *, const char *endpoint,
+    uint64_t channel_id, const struct telemetry_passed *);	/* -ENOMEM */
 
 /* Facts of an inventory document, as far as they are there and well-formed. */
 void telemetry_read_inventory(const char *json, size_t n,

@@ -42,7 +42,7 @@ telemetry_report(struct telemetry_table *t, const char *endpoint, struct report 
 struct reading {
 	struct telemetry_table *table;
 	struct store_db *db;
-	struct report *report;
+	struct telemetry_facts facts;
 	char last[ENDPOINT_ID_MAX + 1];
 	unsigned n;
 	int error;
@@ -55,7 +55,24 @@ read_inventory(void *ctx, const char *json, uint64_t revision, int64_t ms)
 
 	(void)revision;
 	(void)ms;
-	telemetry_read_inventory(json, strlen(json), &r->report->facts);
+	telemetry_read_inventory(json, strlen(json), &r->facts);
+}
+
+/* What is stored holds, also for one that came with its channel: nobody has written
+ * since. */
+static int
+take_stored(struct telemetry_table *t, const char *endpoint,
+    const struct telemetry_facts *facts)
+{
+	struct report *r;
+	int err;
+
+	pthread_mutex_lock(&t->lock);
+	err = telemetry_report(t, endpoint, &r);
+	if (err == 0)
+		r->facts = *facts;
+	pthread_mutex_unlock(&t->lock);
+	return err;
 }
 
 static bool
@@ -67,15 +84,14 @@ read_endpoint(void *ctx, const struct store_endpoint *e)
 	(void)snprintf(r->last, sizeof(r->last), "%s", e->presence.id);
 	if (e->telemetry_seq == 0 && e->inventory_revision == 0)
 		return true;
-	r->error = telemetry_report(r->table, e->presence.id, &r->report);
-	if (r->error != 0)
-		return false;
-	r->report->facts.seq = e->telemetry_seq;
+	r->facts = (struct telemetry_facts){ .seq = e->telemetry_seq };
 	if (e->inventory_revision != 0)
 		r->error = store_inventory_get(r->db, e->presence.id,
 		    read_inventory, r);
 	if (r->error == -ENOENT)
 		r->error = 0;
+	if (r->error == 0)
+		r->error = take_stored(r->table, e->presence.id, &r->facts);
 	return r->error == 0;
 }
 
@@ -102,26 +118,29 @@ read_all(struct telemetry_table *t)
 }
 
 int
-telemetry_table_new(struct store *store, struct event_bus *bus, char *why,
+telemetry_table_new(struct store *store, struct event_bus *bus,
     struct telemetry_table **ret)
 {
 	struct telemetry_table *t = mem_calloc(1, sizeof(*t));
-	int r;
 
 	if (t == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&t->lock, NULL);
 	t->store = store;
 	t->bus = bus;
-	r = read_all(t);
-	if (r != 0) {
-		(void)snprintf(why, 256, "what devices reported cannot be "
-		    "read: %s", strerror(-r));
-		telemetry_table_free(&t);
-		return r;
-	}
 	*ret = t;
 	return 0;
+}
+
+int
+telemetry_table_load(struct telemetry_table *t, char *why)
+{
+	int r = read_all(t);
+
+	if (r != 0)
+		(void)snprintf(why, 256, "what devices reported cannot be "
+		    "read: %s", strerror(-r));
+	return r;
 }
 
 void
@@ -167,6 +186,41 @@ telemetry_forget(struct telemetry_table *t, const char *endpoint)
 		strtab_remove(&t->report, &r->node);
 	pthread_mutex_unlock(&t->lock);
 	mem_free(r);
+}
+
+bool
+telemetry_pass(struct telemetry_table *t, const char *endpoint,
+    uint64_t channel_id, struct telemetry_passed *ret)
+{
+	struct report *r;
+
+	pthread_mutex_lock(&t->lock);
+	r = report_of(strtab_find(&t->report, endpoint));
+	if (r != NULL)
+		*ret = (struct telemetry_passed){
+			.facts = r->facts,
+			.asked = r->channel_id == channel_id ? r->asked : 0
+		};
+	pthread_mutex_unlock(&t->lock);
+	return r != NULL;
+}
+
+int
+telemetry_receive(struct telemetry_table *t, const char *endpoint,
+    uint64_t channel_id, const struct telemetry_passed *p)
+{
+	struct report *r;
+	int err;
+
+	pthread_mutex_lock(&t->lock);
+	err = telemetry_report(t, endpoint, &r);
+	if (err == 0) {
+		r->facts = p->facts;
+		r->asked = p->asked;
+		r->channel_id = channel_id;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return err;
 }
 
 static bool

@@ -19,7 +19,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
-#define ADMITTED_AT 32			/* struct addr in the head */
+#define ADMITTED_AT 40			/* struct addr in the head */
 #define MUST(c) ((c) ? (void)0 : abort())
 
 static struct rig rig;

@@ -19,10 +19,12 @@
 #include "tls/digest.h"
 #include "tls/snapshot.h"
 #include "tls/trust.h"
+#include "store_rig.h"
 
 #define NEED(c) ((c) ? (void)0 : need(#c, __LINE__))
 
 static _Atomic uint64_t fake_ms;
+static unsigned running;		/* rigs: they have one clock */
 
 static void
 need(const char *what, int line)
@@ -432,9 +434,10 @@ start_identity(struct rig *r)
 	NEED(mkdtemp(r->directory) != NULL);
 	(void)snprintf(r->database, sizeof(r->database), "%s/db",
 	    r->directory);
-	NEED(store_open(&opts, why, &r->store) == 0);
+	NEED(store_rig_try(&opts, why, &r->store) == 0);
 	deps.store = r->store;
-	NEED(identity_new(&deps, &rules, why, &r->identity) == 0);
+	NEED(identity_new(&deps, &rules, &r->identity) == 0);
+	NEED(identity_load(r->identity, why) == 0);
 	NEED(store_start(r->store) == 0);
 	identity_set_file(r->identity, r->auth);
 }
@@ -469,8 +472,10 @@ rig_start(struct rig *r)
 	struct tls_snapshot *s;
 	char why[256];
 
-	atomic_store(&fake_ms, 1000000);
-	clock_replace(mono, fake_wall);
+	if (running++ == 0) {
+		atomic_store(&fake_ms, 1000000);
+		clock_replace(mono, fake_wall);
+	}
 	make_certificates(r);
 	make_tokens(r);
 	NEED(event_tap_start(&r->tap) == 0);
@@ -522,7 +527,8 @@ rig_stop(struct rig *r)
 	test_cert_free(&r->device);
 	test_cert_free(&r->server);
 	test_cert_free(&r->ca);
-	clock_replace(NULL, NULL);
+	if (--running == 0)
+		clock_replace(NULL, NULL);
 }
 
 void

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "store/db.h"
+#include "store_rig.h"
 #include "tmpdir.h"
 
 #define NEED(c) ((c) ? (void)0 : need(#c, __LINE__))
@@ -111,17 +112,26 @@ open_product(struct product *p)
 	};
 	char why[256] = "";
 
-	NEED(store_open(&o, why, &p->store) == 0);
-	NEED(telemetry_table_new(p->store, p->rig.tap.bus, why,
-	    &p->telemetry) == 0);
+	NEED(store_rig_try(&o, why, &p->store) == 0);
+	NEED(telemetry_table_new(p->store, p->rig.tap.bus, &p->telemetry) ==
+	    0);
 	deps.store = p->store;
 	deps.telemetry = p->telemetry;
-	NEED(command_table_new(&deps, &p->rules, why, &p->commands) == 0);
-	command_table_set_workers(p->commands, p->rig.cw);
+	NEED(command_table_new(&deps, &p->rules, &p->commands) == 0);
 	for (int i = 0; i < RIG_WORKERS; i++) {
 		p->rig.cw[i]->shared.commands = p->commands;
 		p->rig.cw[i]->shared.telemetry = p->telemetry;
 	}
+}
+
+void
+product_load(struct product *p)
+{
+	char why[256] = "";
+
+	NEED(telemetry_table_load(p->telemetry, why) == 0);
+	NEED(command_table_load(p->commands, why) == 0);
+	command_table_set_workers(p->commands, p->rig.cw);
 	NEED(store_start(p->store) == 0);
 }
 
@@ -170,8 +180,8 @@ start_rig(struct product *p)
 	p->client = p->other = (struct rig_client){ .fd = -1, .rig = &p->rig };
 }
 
-void
-product_start(struct product *p)
+static void
+begin(struct product *p)
 {
 	const struct wake_net *net = p->net;
 
@@ -181,22 +191,51 @@ product_start(struct product *p)
 		.queue_max = 8, .open_max = 1000, .args_max = 200,
 		.deadline_max_ms = 86400000
 	};
+	start_rig(p);
+}
+
+void
+product_start(struct product *p)
+{
+	begin(p);
 	(void)snprintf(p->path, sizeof(p->path), "%s/cleat.db",
 	    tmpdir_make());
-	start_rig(p);
 	open_product(p);
+	product_load(p);
 	product_connect(p, &p->client, "dev-1");
 }
 
 void
-product_stop(struct product *p)
+product_start_next(struct product *p, const struct product *former)
+{
+	begin(p);
+	memcpy(p->path, former->path, sizeof(p->path));
+	open_product(p);
+	command_table_set_workers(p->commands, p->rig.cw);
+}
+
+static void
+stop(struct product *p)
 {
 	rig_hang_up(&p->client);
 	rig_hang_up(&p->other);
 	rig_settle(&p->rig);
 	close_product(p);
 	rig_stop(&p->rig);
+}
+
+void
+product_stop(struct product *p)
+{
+	stop(p);
 	tmpdir_remove();
+}
+
+void
+product_stop_both(struct product *next, struct product *former)
+{
+	stop(next);
+	product_stop(former);
 }
 
 static void
@@ -231,15 +270,12 @@ product_restart(struct product *p)
 		(void)snprintf(to, sizeof(to), "%sx%s", p->path, part[i]);
 		copy_file(from, to);
 	}
-	rig_hang_up(&p->client);
-	rig_hang_up(&p->other);
-	rig_settle(&p->rig);
-	close_product(p);
-	rig_stop(&p->rig);
+	stop(p);
 	p->asked_n = p->done_n = p->added_n = 0;
 	(void)strncat(p->path, "x", sizeof(p->path) - strlen(p->path) - 1);
 	start_rig(p);
 	open_product(p);
+	product_load(p);
 }
 
 /* ---- the store ------------------------------------------------------------------ */

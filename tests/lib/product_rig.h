@@ -45,6 +45,12 @@ struct product {
 
 void product_start(struct product *);
 void product_stop(struct product *);
+/* Beside it the next process of an upgrade: the same database, nobody is there,
+ * its tables are empty and its store does not run. */
+void product_start_next(struct product *, const struct product *former);
+/* Who is at rest is read, and the store runs. */
+void product_load(struct product *);
+void product_stop_both(struct product *next, struct product *former);
 /* As after kill -9: another daemon with the database as it is now. */
 void product_restart(struct product *);
 /* What waits is stored, and told. */

@@ -448,8 +448,14 @@ a_known_device_stays_online_while_it_moves(void **state)
 	for (int i = 0; i < RIG_WORKERS; i++)
 		rig.protocol[i].base.anonymous = false;
 	rig_dial(&rig, &d, &client);
-	assert_int_equal(channel_migrate(rig.cw[0], rig.last_id, 1), -EBUSY);
+	/* Also before its hello, with all by which that is judged. */
+	move();
 	assert_true(rig_send_text(&client, "cert dev-1"));
+	/* Not while it is judged. */
+	while (the_channel()->pre != NULL && !the_channel()->pre->asked)
+		rig_turn(&rig);
+	assert_int_equal(channel_migrate(rig.cw[at], rig.last_id, 1 - at),
+	    -EBUSY);
 	rig_expect_text(&client, "ok 1 wss-safe");
 	rig_settle(&rig);
 	for (int i = 0; i < 5; i++)

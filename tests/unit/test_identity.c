@@ -1048,6 +1048,68 @@ memory_may_run_out_at_any_point(void **state)
 	rig_expect_text(&client, "no -13");
 }
 
+static struct identity *
+empty_identity(void)
+{
+	const struct identity_deps deps = {
+		.store = rig.store, .endpoints = rig.endpoints
+	};
+	struct identity *in = NULL;
+
+	(void)mem_fail_nth(1);
+	assert_int_equal(identity_new(&deps, &rules, &in), -ENOMEM);
+	(void)mem_fail_nth(0);
+	assert_int_equal(identity_new(&deps, &rules, &in), 0);
+	return in;
+}
+
+/* As in the next process of an upgrade. */
+static void
+it_is_read_after_it_was_made_and_once_is_enough(void **state)
+{
+	struct identity_proof p = { .kind = STORE_CRED_KEY };
+	struct identity_figures had, f;
+	struct identity *in;
+	uint64_t number, known;
+	char why[256];
+	struct key k;
+	struct op o;
+	int r = -ENOMEM;
+
+	(void)state;
+	new_key(&k);
+	memcpy(p.value, k.public_key, 32);
+	(void)know("till-2", &k);
+	o = op_new();
+	assert_int_equal(finish(&o, identity_deny(rig.identity, "till-2",
+	    &o.op)), 0);
+	known = know("till-1", &k);
+	identity_figures(rig.identity, &had);
+	store_stop(rig.store);
+	for (unsigned long n = 1; r == -ENOMEM; n++) {
+		in = empty_identity();
+		assert_int_equal(identity_check(in, "till-1", &p, &number),
+		    -EACCES);
+		(void)mem_fail_nth(n);
+		r = identity_load(in, why);
+		(void)mem_fail_nth(0);
+		if (r != 0)
+			identity_free(&in);
+	}
+	assert_int_equal(r, 0);
+	for (int i = 0; i < 2; i++) {
+		identity_figures(in, &f);
+		assert_int_equal(f.credentials, had.credentials);
+		assert_int_equal(f.denied, 1);
+		assert_int_equal(identity_check(in, "till-1", &p, &number), 0);
+		assert_int_equal(number, known);
+		assert_int_equal(identity_check(in, "till-2", &p, &number),
+		    -EACCES);
+		assert_int_equal(identity_load(in, why), 0);
+	}
+	identity_free(&in);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int
@@ -1055,6 +1117,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_bound_signature_is_wss_safe_and_one_that_is_not_is_wss),
+		TEST(it_is_read_after_it_was_made_and_once_is_enough),
 		TEST(who_sits_in_between_cannot_hand_a_signature_on),
 		TEST(a_signature_is_for_one_challenge_one_id_and_one_key),
 		TEST(revoking_ends_who_was_let_in_by_it_and_nobody_else),
