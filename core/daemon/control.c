@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "daemon/upgrade_start.h"
 #include "tls/cred_check.h"
 #include "tls/digest.h"
 #include "tls/snapshot.h"
@@ -29,6 +30,14 @@ on_back(struct mail *m)
 	e->fn(e);
 }
 
+/* The next process has read the configuration, and knows of no drain. */
+static void
+refuse_during_upgrade(struct control_errand *e)
+{
+	e->error = -EBUSY;
+	(void)snprintf(e->why, sizeof(e->why), "an upgrade is under way");
+}
+
 static void
 on_errand(struct mail *m)
 {
@@ -39,6 +48,10 @@ on_errand(struct mail *m)
 	_Static_assert(CONTROL_WHY_SIZE >= DAEMON_WHY_SIZE, "why");
 	if (d->stopping)
 		e->error = -ESHUTDOWN;
+	else if (d->upgrade.socket.fd >= 0 && e->kind != CONTROL_DRAIN_LOOK)
+		refuse_during_upgrade(e);
+	else if (e->kind == CONTROL_UPGRADE)
+		e->error = upgrade_begin(d, e->binary, e->why);
 	else if (e->kind == CONTROL_RELOAD)
 		e->error = daemon_reload(d, e->why);
 	else if (e->kind == CONTROL_DRAIN)
@@ -129,13 +142,32 @@ phase(void *ctx)
 	return atomic_load(&d->ready) ? CONTROL_READY : CONTROL_STARTING;
 }
 
+static void
+tell_upgrade(void *ctx, struct control_upgrade *ret)
+{
+	struct daemon *d = ctx;
+
+	upgrade_tell(&d->upgrade, ret);
+}
+
 /* ---- life: main thread ---------------------------------------------------------------- */
+
+void
+daemon_control_path(const struct daemon *d, char *to, size_t cap)
+{
+	const char *path = conf_str(d->conf, "control", "socket");
+
+	if (path != NULL && path[0] != '\0')
+		(void)snprintf(to, cap, "%s", path);
+	else
+		(void)snprintf(to, cap, "%s/control.sock",
+		    conf_str(d->conf, "daemon", "runtime_dir"));
+}
 
 int
 daemon_control_open(struct daemon *d, char *why)
 {
-	const char *path = conf_str(d->conf, "control", "socket");
-	char made[4096];
+	char path[4096];
 	struct control_deps deps = {
 		.path = path, .version = PACKAGE_VERSION, .epoch = d->epoch,
 		.bus = d->bus, .store = d->store, .endpoints = d->endpoints,
@@ -144,24 +176,35 @@ daemon_control_open(struct daemon *d, char *why)
 		.plugs = atomic_load(&d->plugs),
 		.channels = &d->channel_counters,
 		.hooks = { .ctx = d, .ask = ask, .certificates = certificates,
-		    .trusts = trusts, .phase = phase }
+		    .trusts = trusts, .phase = phase,
+		    .upgrade = tell_upgrade }
 	};
+	const struct upgrade_start *former = d->upgrade.start;
 	struct control_rules rules;
 	struct control *c;
 	int r;
 
-	if (path == NULL || path[0] == '\0') {
-		(void)snprintf(made, sizeof(made), "%s/control.sock",
-		    conf_str(d->conf, "daemon", "runtime_dir"));
-		deps.path = made;
+	daemon_control_path(d, path, sizeof(path));
+	/* Unless the configuration names another by now. */
+	if (former != NULL && former->control >= 0 &&
+	    strcmp(former->control_path, path) == 0) {
+		deps.passed = true;
+		deps.passed_fd = former->control;
 	}
 	r = control_rules_read(d->conf, why, &rules);
 	if (r == 0)
 		r = control_new(&deps, &rules, why, &c);
 	if (r != 0)
 		return r;
+	control_lend(c, false);		/* the former is done with it */
 	atomic_store(&d->control, c);
 	return control_start(c);
+}
+
+void
+daemon_control_hold(struct daemon *d, bool on)
+{
+	control_hold(atomic_load(&d->control), on);
 }
 
 void

@@ -47,13 +47,14 @@ log_channels(const struct channel_counters *c)
 	log_notice("counters of=channel opened=%llu closed=%llu "
 	    "authenticated=%llu auth_failed=%llu auth_timeouts=%llu "
 	    "timeouts=%llu protocol_errors=%llu queue_overflows=%llu "
-	    "too_big=%llu moved=%llu replaced=%llu refused_busy=%llu "
+	    "too_big=%llu moved=%llu received=%llu handed_over=%llu replaced=%llu refused_busy=%llu "
 	    "messages_in=%llu messages_out=%llu "
 	    "bytes_in=%llu bytes_out=%llu", get(&c->opened), get(&c->closed),
 	    get(&c->authenticated), get(&c->auth_failed),
 	    get(&c->auth_timeouts), get(&c->timeouts),
 	    get(&c->protocol_errors), get(&c->queue_overflows),
-	    get(&c->too_big), get(&c->moved), get(&c->replaced),
+	    get(&c->too_big), get(&c->moved), get(&c->received),
+	    get(&c->handed_over), get(&c->replaced),
 	    get(&c->refused_busy), get(&c->messages_in),
 	    get(&c->messages_out), get(&c->bytes_in), get(&c->bytes_out));
 }

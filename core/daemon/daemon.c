@@ -24,6 +24,7 @@
 #include "conf/conf.h"
 #include "daemon/daemon_priv.h"
 #include "daemon/sys.h"
+#include "daemon/upgrade_start.h"
 #include "tls/snapshot.h"
 
 #define STOP_SECONDS 8			/* for channels to close */
@@ -122,6 +123,23 @@ bus_lost(void *ctx)
 
 /* ---- building ------------------------------------------------------------------- */
 
+/* The lock comes with an upgrade. */
+static int
+take_lock(struct daemon *d, const char *state, char *why)
+{
+	struct upgrade_start *s = d->upgrade.start;
+	int r;
+
+	if (s == NULL)
+		return sys_lock(state, why, &d->lock_fd);
+	r = sys_lock_adopt(state, s->lock, why);
+	if (r == 0) {
+		d->lock_fd = s->lock;
+		s->lock = -1;
+	}
+	return r;
+}
+
 static int
 open_dirs(struct daemon *d, char *why)
 {
@@ -129,7 +147,7 @@ open_dirs(struct daemon *d, char *why)
 	int r = sys_dir(state, 0700, why);
 
 	if (r == 0)
-		r = sys_lock(state, why, &d->lock_fd);
+		r = take_lock(d, state, why);
 	if (r == 0)
 		r = sys_dir(conf_str(d->conf, "daemon", "runtime_dir"), 0750,
 		    why);
@@ -151,6 +169,7 @@ open_bus(struct daemon *d, char *why)
 	opts.tap_ctx = d;
 	opts.resync = bus_lost;
 	opts.resync_ctx = d;
+	opts.closed = d->upgrade.start != NULL;
 	r = event_bus_new(&opts, why, &d->bus);
 	if (r == 0)
 		r = endpoint_table_new(d->bus, &d->endpoints);
@@ -189,6 +208,7 @@ open_net(struct daemon *d, char *why)
 	struct net_hooks hooks = {
 		.ctx = d, .route = route, .upgraded = upgraded, .ready = ready
 	};
+	const struct upgrade_listener *passed;
 	struct net_listener_opts *listeners = NULL;
 	struct net_limits limits;
 	size_t n = 0;
@@ -196,6 +216,12 @@ open_net(struct daemon *d, char *why)
 
 	if (r == 0)
 		r = options_listeners(d->conf, why, &listeners, &n);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		passed = upgrade_start_listener(d->upgrade.start,
+		    listeners[i].name);
+		listeners[i].passed = passed != NULL;
+		listeners[i].passed_fd = passed != NULL ? passed->fd : -1;
+	}
 	if (r == 0)
 		r = net_new(&limits, listeners, n, &hooks, why, &d->net);
 	options_listeners_free(&listeners, n);
@@ -259,19 +285,12 @@ emit(struct daemon *d, enum event_type type, const char *text)
 	event_kick(d->bus);
 }
 
+/* All but what reads the store, and what it needs to be reached. */
 static int
-start(struct daemon *d, char *why)
+build(struct daemon *d, char *why)
 {
-	const char *missing;
 	int r;
 
-	if ((r = open_dirs(d, why)) != 0 || (r = open_bus(d, why)) != 0)
-		return r;
-	emit(d, EVENT_DAEMON_STARTED, PACKAGE_VERSION);
-	if ((r = daemon_state_open(d, why)) != 0 ||
-	    (r = daemon_state_load(d, why)) != 0 ||
-	    (r = daemon_state_start(d, why)) != 0)
-		return r;
 	d->workers_n = options_workers(d->conf);
 	if ((r = daemon_workers_new(d, why)) != 0 ||
 	    (r = open_credentials(d, why)) != 0 ||
@@ -279,15 +298,104 @@ start(struct daemon *d, char *why)
 	    (r = open_net(d, why)) != 0 ||
 	    (r = open_workers(d, why)) != 0 ||
 	    (r = credentials_open(d->credentials, why)) != 0 ||
-	    (r = daemon_workers_start(d, why)) != 0 ||
-	    (r = plugs_start(d->plugs, why)) != 0 ||
-	    (r = daemon_control_open(d, why)) != 0)
+	    (r = daemon_workers_start(d, why)) != 0)
 		return r;
+	return 0;
+}
+
+static int
+start(struct daemon *d, char *why)
+{
+	int r;
+
+	if ((r = open_dirs(d, why)) != 0 || (r = open_bus(d, why)) != 0)
+		return r;
+	emit(d, EVENT_DAEMON_STARTED, PACKAGE_VERSION);
+	if ((r = daemon_state_new(d, why)) != 0 ||
+	    (r = daemon_state_load(d, why)) != 0 ||
+	    (r = daemon_state_start(d, why)) != 0 ||
+	    (r = build(d, why)) != 0)
+		return r;
+	return plugs_start(d->plugs, why);
+}
+
+/* Subscribers come back to an upgrade, not to a fleet that went down and up: of who
+ * is known only view and tap are told. */
+static void
+tell_known(void *ctx, void (*know)(void *arg, const struct event *),
+    void *arg)
+{
+	struct daemon *d = ctx;
+
+	endpoint_table_each_state(d->endpoints, know, arg);
+}
+
+/* The first event that is heard of us. */
+static void
+emit_upgraded(struct daemon *d)
+{
+	const struct upgrade_start *s = d->upgrade.start;
+	struct event ev = {
+		.type = EVENT_DAEMON_UPGRADED, .text = PACKAGE_VERSION
+	};
+	char detail[128];
+
+	(void)snprintf(detail, sizeof(detail),
+	    "{\"epoch\":%llu,\"version\":\"%s\"}",
+	    (unsigned long long)s->epoch, s->version);
+	ev.detail = detail;
+	ev.detail_n = strlen(detail);
+	event_emit(d->bus, &ev);
+}
+
+/* In place of the former process: its channels come first, then what it stored,
+ * and only then what it had open itself. */
+static int
+follow(struct daemon *d, char *why)
+{
+	bool died;
+	int r;
+
+	d->followed = true;
+	if ((r = upgrade_join(d, why)) != 0 ||
+	    (r = open_dirs(d, why)) != 0 || (r = open_bus(d, why)) != 0)
+		return r;
+	emit_upgraded(d);
+	if ((r = daemon_state_new(d, why)) != 0 ||
+	    (r = build(d, why)) != 0)
+		return r;
+	upgrade_hold(d, true);
+	if ((r = plugs_start_core(d->plugs, why)) != 0 ||
+	    (r = upgrade_take_over(d, why, &died)) != 0)
+		return r;
+	if (died)
+		endpoint_table_mark_live(d->endpoints);
+	if ((r = daemon_state_load(d, why)) != 0 ||
+	    (r = daemon_state_start(d, why)) != 0 ||
+	    (r = plugs_start_status(d->plugs, why)) != 0)
+		return r;
+	net_lend(d->net, false);
+	return event_bus_open(d->bus, tell_known, d, d->upgrade.subscribers,
+	    why);
+}
+
+/* The last step: operators and devices may come. */
+static int
+serve(struct daemon *d, char *why)
+{
+	const char *missing;
+	int r = daemon_control_open(d, why);
+
+	if (r != 0)
+		return r;
+	sys_lock_sign(d->lock_fd);
 	missing = credentials_missing(d->credentials);
 	if (missing != NULL)
 		log_warning("no certificate yet, handshakes that need it are "
 		    "refused slot=%s", missing);
 	credentials_warn(d->credentials);
+	if (d->followed)
+		upgrade_hold(d, false);
 	daemon_workers_accept(d, true);
 	tell_listening(d);
 	return 0;
@@ -337,6 +445,7 @@ begin_stop(struct daemon *d)
 	}
 	d->stopping = true;
 	atomic_store(&d->ready, false);
+	upgrade_abort(d, "the daemon is stopping");
 	sys_notify("STOPPING=1");
 	log_notice("stopping");
 	emit(d, EVENT_DAEMON_STOPPING, NULL);
@@ -358,6 +467,8 @@ on_signal(struct watch *w, uint32_t events)
 			daemon_log_counters(d);
 		else if (si.ssi_signo != SIGHUP)
 			begin_stop(d);
+		else if (d->upgrade.socket.fd >= 0)
+			log_warning("no reload: an upgrade is under way");
 		else if (!d->stopping)
 			(void)daemon_reload(d, why);	/* it said so */
 	}
@@ -430,7 +541,8 @@ recover(struct daemon *d)
 	if (window == 0)
 		window = 3 * conf_ms(d->conf, "presence", "retry_max");
 	recovery_begin(d->endpoints, (uint32_t)window);
-	loop_timer_set(d->loop, &d->restate, 0);
+	if (!d->followed)		/* they know */
+		loop_timer_set(d->loop, &d->restate, 0);
 	loop_timer_set(d->loop, &d->recovery, 0);
 }
 
@@ -521,12 +633,30 @@ run(struct daemon *d)
 	(void)loop_run(d->loop);
 }
 
+/* Everything up to the loop. */
+static int
+bring_up(struct daemon *d, char *why)
+{
+	enum log_level level;
+	int r = daemon_load_conf(d->conf_path, why, &d->conf);
+
+	if (r != 0)
+		return r;
+	sys_core_dumps(conf_bool(d->conf, "daemon", "core_dumps"));
+	if (log_level_parse(conf_str(d->conf, "daemon", "log_level"),
+	    &level) == 0)
+		log_set_level(level);
+	if ((r = tls_global_init(why)) != 0 || (r = open_loop(d)) != 0)
+		return r;
+	r = d->upgrade.former < 0 ? start(d, why) : follow(d, why);
+	return r == 0 ? serve(d, why) : r;
+}
+
 int
-daemon_run(const char *conf_path)
+daemon_run(const char *conf_path, int former)
 {
 	struct daemon *d = mem_calloc(1, sizeof(*d));
 	char why[DAEMON_WHY_SIZE] = "";
-	enum log_level level;
 	int r;
 
 	if (d == NULL) {
@@ -537,25 +667,22 @@ daemon_run(const char *conf_path)
 	d->conf_path = conf_path;
 	d->lock_fd = d->signals.fd = -1;
 	d->files_max = sys_files_max();
-	r = daemon_load_conf(conf_path, why, &d->conf);
+	upgrade_init(&d->upgrade, former);
+	r = bring_up(d, why);
 	if (r == 0) {
-		sys_core_dumps(conf_bool(d->conf, "daemon", "core_dumps"));
-		if (log_level_parse(conf_str(d->conf, "daemon", "log_level"),
-		    &level) == 0)
-			log_set_level(level);
-		r = tls_global_init(why);
-		if (r == 0)
-			r = open_loop(d);
-		if (r == 0)
-			r = start(d, why);
-		if (r == 0)
-			run(d);
-		else
-			log_error("cannot start: %s",
-			    why[0] != '\0' ? why : strerror(-r));
-		stop(d);
+		upgrade_done(d);
+		run(d);
+	} else {
+		if (why[0] == '\0')
+			(void)snprintf(why, sizeof(why), "%s", strerror(-r));
+		log_error("cannot start: %s", why);
+		upgrade_refuse(&d->upgrade, why);
 	}
+	stop(d);
+	if (d->upgrade.passed)
+		r = upgrade_finish(d);
 	close_loop(d);
+	upgrade_fini(&d->upgrade);
 	conf_unref(&d->conf);
 	mem_free(d);
 	return r;

@@ -17,6 +17,7 @@
 #include "control/control.h"
 #include "daemon/credentials.h"
 #include "daemon/options.h"
+#include "daemon/upgrade.h"
 #include "event/bus.h"
 #include "net/net.h"
 #include "plug/plug.h"
@@ -47,6 +48,8 @@ struct daemon {
 	struct endpoint_cursor restated;
 	_Atomic bool stopping;		/* written by the main thread */
 	uint32_t stop_seconds;
+	struct upgrade upgrade;
+	bool followed;			/* another process was there before */
 
 	struct event_bus *bus;
 	struct store *store;
@@ -80,9 +83,11 @@ struct daemon {
  * why[DAEMON_WHY_SIZE].  -EINVAL, -ENOMEM. */
 int daemon_load_conf(const char *path, char *why, struct conf **ret);
 
-/* state.c: the store, and what is read from it at the start. */
-int daemon_state_open(struct daemon *, char *why);
-/* Needs the endpoint table. */
+/* state.c: the store and what is kept in memory of it.  Nothing is read yet. */
+int daemon_state_new(struct daemon *, char *why);
+/* Opens the store and reads all of it that is kept: presence, reports, open
+ * commands, who may be which endpoint.  Passes over who came with a live channel
+ * (decision 0015). */
 int daemon_state_load(struct daemon *, char *why);
 int daemon_state_start(struct daemon *, char *why);
 /* Stores what waits, and the ends of the channels. */
@@ -94,7 +99,10 @@ void daemon_state_close(struct daemon *);
 int daemon_reload(struct daemon *, char *why);
 
 /* control.c: the control socket, and what operators ask of the main thread. */
+void daemon_control_path(const struct daemon *, char *to, size_t cap);
 int daemon_control_open(struct daemon *, char *why);
+/* While channels move, no request begins. */
+void daemon_control_hold(struct daemon *, bool on);
 /* The thread ends; the store and the workers still run. */
 void daemon_control_stop(struct daemon *);
 /* After the bus. */

@@ -8,9 +8,10 @@
 
 #include "conf/conf.h"
 #include "daemon/daemon.h"
+#include "daemon/upgrade.h"
 #include "tls/secret.h"
 
-enum { OPT_CHECK = 256, OPT_VERSION };
+enum { OPT_CHECK = 256, OPT_VERSION, OPT_TAKE_OVER };
 
 static void
 usage(FILE *to)
@@ -31,11 +32,12 @@ main(int argc, char **argv)
 		{ "config", required_argument, NULL, 'c' },
 		{ "check-config", no_argument, NULL, OPT_CHECK },
 		{ "version", no_argument, NULL, OPT_VERSION },
+		{ "take-over", no_argument, NULL, OPT_TAKE_OVER },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
 	const char *conf = CONFFILE;
-	int check = 0, o;
+	int check = 0, former = -1, o;
 
 	while ((o = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
 		switch (o) {
@@ -48,6 +50,9 @@ main(int argc, char **argv)
 		case OPT_VERSION:
 			(void)printf("cleatd %s\n", PACKAGE_VERSION);
 			return EXIT_SUCCESS;
+		case OPT_TAKE_OVER:	/* not for people: see upgrade.h */
+			former = UPGRADE_SOCKET_FD;
+			break;
 		case 'h':
 			usage(stdout);
 			return EXIT_SUCCESS;
@@ -60,7 +65,9 @@ main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
+	if (former >= 0 && upgrade_detach() != 0)
+		return EXIT_FAILURE;
 	conf_set_secret_fn(secret_open);
-	return (check ? daemon_check(conf) : daemon_run(conf)) == 0 ?
+	return (check ? daemon_check(conf) : daemon_run(conf, former)) == 0 ?
 	    EXIT_SUCCESS : EXIT_FAILURE;
 }

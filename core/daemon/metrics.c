@@ -152,6 +152,9 @@ static const struct row channel_rows[] = {
 	    CHANNEL(opened), false },
 	{ "cleat_channels_closed_total", "Channels that ended.", "",
 	    CHANNEL(closed), false },
+	{ "cleat_channels_received_total",
+	    "Channels that came from the process before, by an upgrade.", "",
+	    CHANNEL(received), false },
 	{ "cleat_channels_moved_total", "Channels moved between workers.", "",
 	    CHANNEL(moved), false },
 	{ "cleat_channels_replaced_total",
@@ -324,11 +327,8 @@ static const struct row control_rows[] = {
 static void
 put_channels(struct metrics *m, const struct channel_counters *c)
 {
-	uint64_t closed = get(&c->closed), opened = get(&c->opened);
-
-	/* Read first: what ends in between must not make it negative. */
 	metrics_now(m, "cleat_channels", "Open channels.", "",
-	    opened > closed ? (double)(opened - closed) : 0);
+	    (double)channel_count_open(c));
 	put_rows(m, c, channel_rows,
 	    sizeof(channel_rows) / sizeof(channel_rows[0]));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The durable state: opens the store and reads from it what is kept in memory,
- * before anything else runs; closes it when everybody who writes has ended.
+ * before devices are heard; closes it when everybody who writes has ended.
  */
 #include "daemon/daemon_priv.h"
 
@@ -42,6 +42,8 @@ load_one(void *ctx, const struct store_endpoint *row)
 	struct loading *l = ctx;
 
 	l->error = endpoint_table_load(l->table, &f, &l->start);
+	if (l->error == -EEXIST)	/* it came with its channel */
+		l->error = 0;
 	if (l->error == -EINVAL) {
 		log_warning("the store has an endpoint whose id is not valid; "
 		    "it is passed over");
@@ -120,20 +122,33 @@ nudge_store(void *ctx)
 /* ---- the store --------------------------------------------------------------------- */
 
 static int
-open_commands(struct daemon *d, char *why)
+make_tables(struct daemon *d, char *why)
 {
 	struct command_deps deps = {
-		.store = d->store, .endpoints = d->endpoints, .bus = d->bus,
-		.telemetry = d->telemetry
+		.store = d->store, .endpoints = d->endpoints, .bus = d->bus
 	};
+	struct identity_deps id = { .store = d->store, .bus = d->bus,
+	    .endpoints = d->endpoints };
 	struct command_rules rules;
+	struct identity_rules id_rules;
+	int r;
 
 	options_commands(d->conf, &rules);
-	return command_table_new(&deps, &rules, why, &d->commands);
+	options_identity(d->conf, &id_rules);
+	r = telemetry_table_new(d->store, d->bus, &d->telemetry);
+	deps.telemetry = d->telemetry;
+	if (r == 0)
+		r = command_table_new(&deps, &rules, &d->commands);
+	if (r == 0)
+		r = identity_new(&id, &id_rules, &d->identity);
+	if (r != 0)
+		(void)snprintf(why, DAEMON_WHY_SIZE, "tables: %s",
+		    strerror(-r));
+	return r;
 }
 
 int
-daemon_state_open(struct daemon *d, char *why)
+daemon_state_new(struct daemon *d, char *why)
 {
 	struct endpoint_keeper keeper = { .nudge = nudge_store };
 	struct store_flusher flusher = {
@@ -150,17 +165,27 @@ daemon_state_open(struct daemon *d, char *why)
 	opts.epoch = d->epoch;
 	opts.bus = d->bus;
 	(void)sem_init(&d->settled, 0, 0);
-	r = store_open(&opts, why, &d->store);
+	r = store_new(&opts, &d->store);
 	if (r != 0)
 		return r;
 	keeper.ctx = d->store;
 	endpoint_table_keep(d->endpoints, &keeper);
 	flusher.ctx = d;
 	store_set_flusher(d->store, &flusher);
-	r = load_presence(d, why);
-	if (r == 0)
-		r = telemetry_table_new(d->store, d->bus, why, &d->telemetry);
-	return r == 0 ? open_commands(d, why) : r;
+	return make_tables(d, why);
+}
+
+int
+daemon_state_load(struct daemon *d, char *why)
+{
+	int r;
+
+	if ((r = store_open(d->store, why)) != 0 ||
+	    (r = load_presence(d, why)) != 0 ||
+	    (r = telemetry_table_load(d->telemetry, why)) != 0 ||
+	    (r = command_table_load(d->commands, why)) != 0)
+		return r;
+	return identity_load(d->identity, why);
 }
 
 /* What leapt is stored before devices come, so that they need not be told to try
@@ -182,17 +207,6 @@ wait_for_leap(struct daemon *d)
 	if (r != 0)
 		log_warning("the store is slow: devices are told to try later "
 		    "until it has what it needs");
-}
-
-int
-daemon_state_load(struct daemon *d, char *why)
-{
-	struct identity_deps deps = { .store = d->store, .bus = d->bus,
-	    .endpoints = d->endpoints };
-	struct identity_rules rules;
-
-	options_identity(d->conf, &rules);
-	return identity_new(&deps, &rules, why, &d->identity);
 }
 
 int

@@ -113,6 +113,108 @@ a_second_holder_is_refused_and_told_by_whom(void **state)
 	assert_int_equal(second_daemon(told, sizeof(told)), 0);
 }
 
+/* A process that has been given a lock, until its pipe ends. */
+static pid_t
+next_process(int fd, int *ret_pipe)
+{
+	int pipe_fd[2], told[2];
+	char c = 0;
+	pid_t child;
+
+	assert_int_equal(pipe(pipe_fd), 0);
+	assert_int_equal(pipe(told), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		(void)close(pipe_fd[1]);
+		if (sys_lock_adopt(dir, fd, why) != 0)
+			_exit(1);
+		sys_lock_sign(fd);
+		if (write(told[1], &c, 1) != 1)
+			_exit(2);
+		_exit(read(pipe_fd[0], &c, 1) == 0 ? 0 : 3);
+	}
+	(void)close(pipe_fd[0]);
+	(void)close(told[1]);
+	assert_int_equal(read(told[0], &c, 1), 1);
+	(void)close(told[0]);
+	*ret_pipe = pipe_fd[1];
+	return child;
+}
+
+static void
+a_lock_that_was_passed_on_outlives_its_first_holder(void **state)
+{
+	char told[SYS_WHY_SIZE], pid[40];
+	int fd = -1, end, status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(sys_lock(dir, why, &fd), 0);
+	child = next_process(fd, &end);
+	(void)close(fd);
+	/* A descriptor of the file that is closed takes no lock with it. */
+	fd = open(in_dir("lock"), O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_int_equal(second_daemon(told, sizeof(told)), 1);
+	(void)snprintf(pid, sizeof(pid), "(pid %ld)", (long)child);
+	assert_non_null(strstr(told, pid));
+	(void)close(end);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(second_daemon(told, sizeof(told)), 0);
+}
+
+static void
+only_the_lock_itself_is_adopted(void **state)
+{
+	int fd = -1, other, stolen;
+
+	(void)state;
+	assert_int_equal(sys_lock_adopt(dir, 0, why), -ENOENT);
+	assert_int_equal(sys_lock(dir, why, &fd), 0);
+	assert_int_equal(fcntl(fd, F_SETFD, 0), 0);
+	assert_int_equal(sys_lock_adopt(dir, fd, why), 0);
+	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	/* The file, but not the description that has the lock. */
+	stolen = open(in_dir("lock"), O_RDWR | O_CLOEXEC);
+	assert_true(stolen >= 0);
+	assert_int_equal(sys_lock_adopt(dir, stolen, why), -EBUSY);
+	assert_non_null(strstr(why, "held by somebody else"));
+	other = open(in_dir("other"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(other >= 0);
+	assert_int_equal(sys_lock_adopt(dir, other, why), -ESTALE);
+	assert_non_null(strstr(why, "not that file"));
+	(void)close(other);
+	(void)close(fd);
+	assert_int_equal(sys_lock_adopt(dir, stolen, why), -ENOLCK);
+	assert_int_equal(sys_lock_adopt(dir, -1, why), -EBADF);
+	(void)close(stolen);
+	(void)unlink(in_dir("other"));
+}
+
+/* As after a full disk, or of a hand that edited it. */
+static void
+a_holder_that_did_not_sign_has_no_name(void **state)
+{
+	static const char *const texts[] = { "", "x\n", "12", "-4\n", "12 \n" };
+	char told[SYS_WHY_SIZE];
+	int fd = -1;
+
+	(void)state;
+	assert_int_equal(sys_lock(dir, why, &fd), 0);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, texts[i], strlen(texts[i]), 0),
+		    strlen(texts[i]));
+		assert_int_equal(second_daemon(told, sizeof(told)), 1);
+		assert_non_null(strstr(told, "in use by another cleatd"));
+		assert_null(strstr(told, "pid"));
+	}
+	(void)close(fd);
+}
+
 static void
 a_lock_that_cannot_be_had_is_not_taken_for_one_in_use(void **state)
 {
@@ -343,6 +445,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_directory_is_made_or_found),
 		T(a_second_holder_is_refused_and_told_by_whom),
+		T(a_lock_that_was_passed_on_outlives_its_first_holder),
+		T(only_the_lock_itself_is_adopted),
+		T(a_holder_that_did_not_sign_has_no_name),
 		T(a_lock_that_cannot_be_had_is_not_taken_for_one_in_use),
 		T(the_epoch_rises_by_one_each_time),
 		T(a_damaged_epoch_is_named_with_its_remedy),

@@ -58,10 +58,13 @@ const struct option_info ctl_options[O_COUNT] = {
 	[O_SERVERS] = { "servers", "LIST", "URLs to go to, best first, with "
 	    "commas between", K_TEXT },
 	[O_TO] = { "to", "SERVER", "the URL to go to", K_TEXT },
-	[O_WAIT] = { "wait", NULL, "show how far it is until it is over",
+	[O_WAIT] = { "wait", NULL, "show how far it is until it is "
+	    "over",
 	    K_NONE },
 	[O_ABORT] = { "abort", NULL, "give it up, and be ready again",
 	    K_NONE },
+	[O_BINARY] = { "binary", "PATH", "the cleatd to start, instead of the one "
+	    "that runs", K_TEXT },
 	[O_WHY] = { "why", "REASON", "what devices are told", K_WHY },
 };
 
@@ -124,6 +127,8 @@ const struct command ctl_commands[] = {
 	    O_JSON } },
 	{ "reload", "", "read the configuration again", 0, 0, { K_NONE },
 	    reload_run, { O_JSON } },
+	{ "upgrade", "", "put another cleatd in the place of this one", 0, 0,
+	    { K_NONE }, upgrade_run, { O_BINARY, O_WAIT, O_JSON } },
 	{ "log-level", "[LEVEL]", "show or change what is logged", 0, 1,
 	    { K_LEVEL }, log_level_run, { O_JSON } },
 	{ "events", "[PREFIX]", "events as they happen", 0, 1, { K_TEXT },

@@ -36,7 +36,7 @@ enum opt {
 	O_NAME, O_LABEL, O_KEY, O_CERTIFICATE, O_EXPIRES, O_USES,
 	O_OUTPUT, O_LISTENER, O_STATE_DIR,
 	O_KEY_FILE, O_CONFIG, O_DEADLINE, O_ARGS, O_ID, O_AFTER, O_WINDOW, O_SERVERS, O_WHY,
-	O_TO, O_WAIT, O_ABORT,
+	O_TO, O_WAIT, O_ABORT, O_BINARY,
 	O_COUNT
 };
 
@@ -238,6 +238,7 @@ int inventory_show_run(struct ctl *);
 int kick_run(struct ctl *);
 int drain_run(struct ctl *);
 int reload_run(struct ctl *);
+int upgrade_run(struct ctl *);
 int log_level_run(struct ctl *);
 int events_run(struct ctl *);
 int secret_encrypt_run(struct ctl *);
