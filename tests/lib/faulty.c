@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Preloaded into the daemon by tests: makes chosen allocations fail, socket calls
- * short, interrupted or not ready, the disk slow, and the wall clock wrong.  Steered through a file that both sides
- * map (CLEAT_FAULTY), so that a test can begin and end at any moment.
+ * short, interrupted or not ready, the disk slow, and the wall clock wrong, and
+ * kills one side of an upgrade at a chosen message.  Steered through a file that
+ * both sides map (CLEAT_FAULTY), so that a test can begin and end at any moment.
  *
  * Libraries that end the process when memory is short can be left out by name
  * (CLEAT_FAULTY_SPARE).
@@ -16,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,6 +35,9 @@ struct steering {
 	_Atomic uint64_t io_hit;
 	_Atomic uint64_t sync_ms;	/* each fsync() takes so much longer */
 	_Atomic int64_t wall_ms;	/* the wall clock is off by so much */
+	/* Whoever sends this message of an upgrade (enum upgrade_type) for that
+	 * many times is killed, before or after it. */
+	_Atomic uint64_t kill_type, kill_turn, kill_after;
 };
 
 #define EXPORT __attribute__((visibility("default")))
@@ -56,13 +61,14 @@ union next {
 	void (*free)(void *);
 	ssize_t (*recv)(int, void *, size_t, int);
 	ssize_t (*send)(int, const void *, size_t, int);
+	ssize_t (*sendmsg)(int, const struct msghdr *, int);
 	int (*accept4)(int, struct sockaddr *, socklen_t *, int);
 	int (*sync)(int);
 	int (*clock_gettime)(clockid_t, struct timespec *);
 };
 
 static union next real_malloc, real_calloc, real_realloc, real_free;
-static union next real_recv, real_send, real_accept4;
+static union next real_recv, real_send, real_sendmsg, real_accept4;
 static union next real_fsync, real_fdatasync, real_clock_gettime;
 
 static void *
@@ -104,6 +110,7 @@ ready(void)
 		real_realloc.p = next_of("realloc");
 		real_recv.p = next_of("recv");
 		real_send.p = next_of("send");
+		real_sendmsg.p = next_of("sendmsg");
 		real_accept4.p = next_of("accept4");
 		real_fsync.p = next_of("fsync");
 		real_fdatasync.p = next_of("fdatasync");
@@ -275,6 +282,43 @@ send(int fd, const void *p, size_t n, int flags)
 	if (!ready() || r < 0)
 		return -1;
 	return real_send.send(fd, p, r > 0 ? (size_t)r : n, flags);
+}
+
+/* The head of a message of core/daemon/upgrade_wire.c. */
+struct upgrade_head {
+	uint32_t magic;
+	uint16_t type, fds_n;
+	uint64_t n;
+};
+
+static bool
+is_last_turn(const struct msghdr *m)
+{
+	struct steering *s = steering;
+	struct upgrade_head h;
+
+	if (atomic_load(&s->kill_type) == 0 || m->msg_iovlen != 1 ||
+	    m->msg_iov[0].iov_len != sizeof(h))
+		return false;
+	memcpy(&h, m->msg_iov[0].iov_base, sizeof(h));
+	return h.magic == 0x75706772u && h.type == atomic_load(&s->kill_type) &&
+	    atomic_fetch_sub(&s->kill_turn, 1) == 1;
+}
+
+EXPORT ssize_t
+sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	bool last = is_last_turn(m);
+	ssize_t r;
+
+	if (!ready())
+		return -1;
+	if (last && atomic_load(&steering->kill_after) == 0)
+		(void)raise(SIGKILL);
+	r = real_sendmsg.sendmsg(fd, m, flags);
+	if (last)
+		(void)raise(SIGKILL);
+	return r;
 }
 
 EXPORT int

@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import BUILDDIR, Skip  # noqa: E402
 
 FIELDS = ('count', 'fail_at', 'fail_for', 'failed', 'io', 'io_hit',
-          'sync_ms', 'wall_ms')
+          'sync_ms', 'wall_ms', 'kill_type', 'kill_turn', 'kill_after')
 
 
 class Faulty:
@@ -43,6 +43,15 @@ class Faulty:
         """The n-th allocation from now, and how_many in all, fail."""
         self['fail_for'] = how_many
         self['fail_at'] = self['count'] + n
+
+    def kill(self, message, turn=1, after=False):
+        """Whoever sends this message of an upgrade the turn-th time from now is
+        killed, before or after it."""
+        self['kill_turn'] = turn
+        self['kill_after'] = after
+        self['kill_type'] = 1 + (
+            'HELLO START READY BATCH TAKEN GO FINISH DONE'.split()
+            .index(message))
 
     def stop(self):
         """No more; the number that failed since the last stop()."""

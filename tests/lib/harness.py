@@ -13,6 +13,7 @@ import json
 import os
 import queue
 import re
+import select
 import shutil
 import signal
 import socket
@@ -139,6 +140,58 @@ def endless(handle, into, keep):
         keep.append(line)
         into.put(line)
     into.put(None)
+
+
+class Follower:
+    """What subprocess.Popen is to a child, for a process that an upgrade left
+    to us (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.returncode = None
+        self._fd = os.pidfd_open(pid)
+
+    @staticmethod
+    def adopt():
+        """Before the first one is started."""
+        check(ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0, 'prctl')
+
+    @staticmethod
+    def end_all():
+        """Those that a failed test left behind."""
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open(f'/proc/{pid}/stat') as f:
+                    name, rest = f.read().rsplit(')', 1)
+                if name.endswith('(cleatd') and \
+                        int(rest.split()[1]) == os.getpid():
+                    os.kill(int(pid), signal.SIGKILL)
+                    os.waitpid(int(pid), 0)
+            except OSError:
+                pass                    # it has ended
+
+    def wait(self, timeout):
+        if self.returncode is None:
+            ready, _, _ = select.select([self._fd], [], [], timeout)
+            if not ready:
+                raise subprocess.TimeoutExpired('cleatd', timeout)
+            self.returncode = os.waitstatus_to_exitcode(
+                os.waitpid(self.pid, 0)[1])
+            os.close(self._fd)
+        return self.returncode
+
+    def poll(self):
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._fd, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
 
 
 class Daemon:
@@ -289,6 +342,34 @@ class Daemon:
         self.process.stderr.close()
         self.process_ended = True
         return code
+
+    def upgrade(self, *args):
+        """By cleatctl, until it serves or has refused; what that said."""
+        p = subprocess.run(
+            [os.path.join(BUILDDIR, 'cleatctl'), 'upgrade', '--wait', *args],
+            env=dict(os.environ, CLEAT_CONTROL=os.path.join(
+                self.dir, 'run', 'control.sock')),
+            capture_output=True, text=True, timeout=10 * PATIENCE)
+        if p.returncode == 0:
+            self.follow()
+        return p.returncode, p.stderr
+
+    def follow(self):
+        """The next process has taken over: it is the daemon now."""
+        line = self.expect_log(r'\bupgraded pid=')
+        equal(self.process.wait(PATIENCE), 0, 'exit status of the former')
+        self._adopt(int(re.search(r' pid=(\d+)', line).group(1)))
+
+    def adopt_next(self):
+        """The same when the former was killed."""
+        self.expect_log(r'\bready version=')
+        with open(os.path.join(self.state, 'lock')) as f:
+            self._adopt(int(f.read()))
+
+    def _adopt(self, pid):
+        stderr = self.process.stderr
+        self.process = Follower(pid)
+        self.process.stderr = stderr
 
     def stop(self):
         """Ends it as a service manager does; it must end well."""
@@ -653,6 +734,7 @@ class Scene:
                     a.close()
             except Exception as e:      # the others must end too
                 failure = failure or e
+        Follower.end_all()
         if failure:
             raise failure
 

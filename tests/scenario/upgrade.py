@@ -1,0 +1,290 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Live upgrades (decision 0015): the next process takes the place of the running
+one while devices talk, and nobody is dropped."""
+import os
+import shutil
+import ssl
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
+                                'tests', 'lib'))
+from control import Control  # noqa: E402
+from spbus import BusTimeout  # noqa: E402
+from harness import (BUILDDIR, PATIENCE, Device, Follower,  # noqa: E402
+                     WebSocket, check, connect, equal, main, wait_until)
+
+ROUNDS = 5
+CHANNELS = 60
+
+
+def start(scene, **conf):
+    Follower.adopt()
+    d = scene.daemon(conf={
+        'presence': {'recovery': '1s', 'clone_replacements': '0'},
+        'limits': {'connections_per_address': '0'}, **conf})
+    for endpoint in ('a', 'b', 'c'):
+        d.token(endpoint)
+    return d.start()
+
+
+def tls12(scene):
+    context = scene.client_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def upgraded(d, *args):
+    code, said = d.upgrade(*args)
+    equal(code, 0, said)
+
+
+def refused(d, because, *args):
+    """It says why, and goes on."""
+    pid = d.process.pid
+    code, said = d.upgrade(*args)
+    equal(code, 1, said)
+    check(because in said, f'{because!r} is not in {said!r}')
+    equal(d.process.pid, pid)
+    equal(status(d)['state'], 'ready')
+
+
+def status(d):
+    control = Control(d)
+    answer = control.get('/v1/status')
+    control.close()
+    return answer
+
+
+class Beside(threading.Thread):
+    """Does something over and over until it is told to stop; what went wrong is
+    raised by end()."""
+
+    def __init__(self, step):
+        super().__init__(daemon=True)
+        self.step, self.error, self.turns = step, None, 0
+        self.over = threading.Event()
+        self.start()
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                self.step()
+                self.turns += 1
+        except Exception as e:      # pylint: disable=broad-except
+            self.error = e
+
+    def end(self):
+        self.over.set()
+        self.join(PATIENCE)
+        if self.error is not None:
+            raise self.error
+        check(not self.is_alive(), 'it did not end')
+
+
+# ---- what stays -----------------------------------------------------------------------
+
+def hear(bus):
+    try:
+        bus.recv(0.5)
+    except BusTimeout:
+        pass
+
+
+def test_states_stay(scene):
+    """devices keep channel, number and state; subscribers hear of nothing else"""
+    d = start(scene)
+    a, b = Device(d, 'a'), Device(d, 'b', context=tls12(scene))
+    Device(d, 'c').close()
+    with d.bus() as bus, d.request() as ask:
+        # It comes back at once, as nng's own subscribers do.
+        hearing = Beside(lambda: hear(bus))
+        before = {e['endpoint']: e for e in ask.endpoints()}
+        for n in range(ROUNDS):
+            epoch = status(d)['epoch']
+            upgraded(d)
+            check(status(d)['epoch'] > epoch, 'the epoch has not risen')
+            for device in (a, b):
+                device.call('event', {'type': f'round-{n}', 'data': {}})
+                wait_until('it is heard', lambda e=device.endpoint: len(
+                    bus.find('endpoint.message', e)) == n + 1)
+        hearing.end()
+        after = {e['endpoint']: e for e in ask.endpoints()}
+        equal(sorted(after), ['a', 'b', 'c'])
+        for e in after:
+            for member in ('state', 'since', 'channel', 'reason', 'revision'):
+                equal(after[e].get(member), before[e].get(member),
+                      f'{member} of {e}')
+        kinds = {e.topic.split('/')[0] for e in bus.history}
+        equal({k for k in kinds if k.startswith('endpoint.')},
+              {'endpoint.message'})
+        check('daemon.stopping' not in kinds, str(kinds))
+        equal(len(bus.find('daemon.upgraded')), ROUNDS)
+        check('upgraded' in ask.ask('summary')['daemon'], 'the snapshot')
+    for device in (a, b):
+        device.close()
+    d.stop()
+
+
+def test_traffic_goes_on(scene):
+    """numbered messages both ways, and those who connect, see nothing of it"""
+    d = start(scene)
+    contexts = [scene.client_context(), tls12(scene)]
+    channels = []
+    for i in range(CHANNELS):
+        sock = contexts[i % 2].wrap_socket(connect(d.address()),
+                                           server_hostname='localhost')
+        channels.append(WebSocket(sock, 'localhost', '/echo'))
+    number = 0
+
+    def talk():
+        nonlocal number
+        number += 1
+        for ws in channels:
+            ws.send(str(number))
+        for ws in channels:
+            equal(ws.recv(), str(number), 'echo')
+
+    def come():
+        device = Device(d, 'a')
+        device.call('event', {'type': 'x', 'data': {}})
+        device.close()
+
+    talking, coming = Beside(talk), Beside(come)
+    for _ in range(ROUNDS):
+        upgraded(d)
+    talking.end()
+    coming.end()
+    check(talking.turns > ROUNDS and coming.turns > 1, 'they stood still')
+    wait_until('who came has gone',
+               lambda: status(d)['channels']['open'] == CHANNELS)
+    for ws in channels:
+        ws.close()
+    wait_until('all are closed', lambda: status(d)['channels']['open'] == 0)
+    d.stop()
+
+
+def test_half_a_message(scene):
+    """what has come by half goes on where it was: record, frame and fragments"""
+    d = start(scene)
+    for context in (scene.client_context(), tls12(scene)):
+        sock = context.wrap_socket(connect(d.address()),
+                                   server_hostname='localhost')
+        ws = WebSocket(sock, 'localhost', '/echo')
+        whole = os.urandom(5000)
+        frame = ws.frame(2, whole)
+        sock.sendall(ws.frame(2, b'first ', fin=False))
+        upgraded(d)
+        sock.sendall(ws.frame(0, b'then '))
+        equal(ws.recv(), b'first then ')
+        for cut in (1, 3, 9, 2000):
+            sock.sendall(frame[:cut])
+            upgraded(d)
+            sock.sendall(frame[cut:])
+            equal(ws.recv(), whole)
+        ws.close()
+    d.stop()
+
+
+class Till(threading.Thread):
+    """A device that obeys and reports, until it is told to stop; it never
+    connects again."""
+
+    def __init__(self, d, endpoint, context=None):
+        super().__init__(daemon=True)
+        self.device = Device(d, endpoint, context=context)
+        self.device.notifications.clear()
+        self.order, self.done, self.reports = [], 0, 0
+        self.over, self.error = threading.Event(), None
+        self.start()
+
+    def obey(self, request):
+        command = request['params']['command_id']
+        self.order.append(command)
+        self.device.send_json({'jsonrpc': '2.0', 'id': request['id'],
+                               'result': {}})
+        equal(self.device.call('outcome', {
+            'command_id': command, 'outcome': 'ok'})['final'], 'ok')
+        self.done += 1
+
+    def report(self):
+        self.reports += 1
+        stored = self.device.call('telemetry', {
+            'seq': self.reports, 'data': [self.reports]})['stored']
+        equal(stored, self.reports)
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                while self.device.notifications:
+                    self.obey(self.device.notifications.pop(0))
+                self.report()
+        except BaseException as e:  # pylint: disable=broad-except
+            self.error = e
+
+    def end(self):
+        self.over.set()
+        self.join(PATIENCE)
+        if self.error is not None:
+            raise self.error
+
+
+def test_commands_and_reports(scene):
+    """commands in flight come once, in order; reports are stored once"""
+    d = start(scene)
+    control = Control(d)
+    tills = [Till(d, 'a'), Till(d, 'b', tls12(scene))]
+    given = []
+    for _ in range(ROUNDS):
+        for _ in range(10):
+            given.append(f'c{len(given)}')
+            for endpoint in 'ab':
+                control.post('/v1/commands', {
+                    'id': given[-1] + endpoint, 'endpoint': endpoint,
+                    'verb': 'message', 'args': {'text': 'x'},
+                    'deadline_ms': 600000})
+        control.close()
+        upgraded(d)
+        control = Control(d)
+    for till, endpoint in zip(tills, 'ab'):
+        wait_until('all is done', lambda t=till: t.done == len(given) or
+                   t.error)
+        till.end()
+        equal(till.order, [c + endpoint for c in given])
+        answer = control.get(f'/v1/endpoints/{endpoint}')
+        equal(answer['telemetry_seq'], till.reports)
+        entries = control.get('/v1/telemetry', endpoint=endpoint,
+                              limit=1000)['telemetry']
+        equal([e['seq'] for e in entries],
+              list(range(1, till.reports + 1))[:1000])
+    control.close()
+    d.stop()
+
+
+# ---- what is refused ------------------------------------------------------------------
+
+def test_refused(scene):
+    """what cannot take over is refused with its reason, and nobody notices"""
+    d = start(scene)
+    device = Device(d, 'a')
+    refused(d, 'No such file', '--binary', '/nowhere/cleatd')
+    own = scene.path('cleatd')
+    shutil.copy(os.path.join(BUILDDIR, 'cleatd'), own)
+    os.chmod(own, 0o775)
+    refused(d, 'others can write', '--binary', own)
+    refused(d, 'not a regular file', '--binary', '/dev/null')
+    refused(d, 'ended before it was ready', '--binary', '/bin/true')
+    with open(d.conf_path, 'a') as f:
+        f.write('[nonsense]\n')
+    refused(d, 'nonsense')
+    d.configure({})
+    os.chmod(own, 0o755)
+    upgraded(d, '--binary', own)
+    device.call('event', {'type': 'x', 'data': {}})
+    device.close()
+    d.stop()
+
+
+if __name__ == '__main__':
+    main()
