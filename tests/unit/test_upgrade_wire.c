@@ -326,6 +326,9 @@ descriptors_over_the_limit_are_told_and_none_leaks(void **state)
 	int fds[20], highest;
 
 	(void)state;
+	/* It has a limit of its own, which the kernel does not know. */
+	if (getenv("CT_VALGRIND") != NULL)
+		skip();
 	for (int i = 0; i < 20; i++)
 		fds[i] = end[0];
 	assert_int_equal(upgrade_send(end[0], UPGRADE_BATCH, "x", 1, fds, 20),
