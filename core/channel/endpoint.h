@@ -101,10 +101,9 @@ struct endpoint_cursor {
 bool endpoint_table_restate(struct endpoint_table *, struct endpoint_cursor *,
     size_t max);
 
-/* The present state of all, as events that nobody emitted.  Any thread; fn must not
- * call back. */
-void endpoint_table_each_state(struct endpoint_table *,
-    void (*fn)(void *arg, const struct event *), void *arg);
+/* The same, but told to fn instead of emitted.  Any thread; fn must not call back. */
+bool endpoint_table_tell(struct endpoint_table *, struct endpoint_cursor *,
+    size_t max, void (*fn)(void *arg, const struct event *), void *arg);
 
 /* The end of the recovery window, in slices alike: who is unknown is what it had
  * announced, or disconnected.  recovery.c */

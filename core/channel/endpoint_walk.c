@@ -44,9 +44,9 @@ endpoint_table_sweep(struct endpoint_table *t, int64_t wall_ms,
 	event_kick(t->bus);
 }
 
-/* True: it emitted an event. */
+/* True: it told of it. */
 typedef bool visit_fn(struct endpoint_table *, struct endpoint_shard *,
-    struct endpoint *);
+    struct endpoint *, void *arg);
 
 static void
 present(struct event *ev, const struct endpoint *e)
@@ -56,11 +56,12 @@ present(struct event *ev, const struct endpoint *e)
 }
 
 static bool
-restate(struct endpoint_table *t, struct endpoint_shard *s, struct endpoint *e)
+restate(struct endpoint_table *t, struct endpoint_shard *s, struct endpoint *e,
+    void *arg)
 {
 	struct event ev;
 
-	(void)s;
+	(void)s, (void)arg;
 	if (e->forgotten)
 		return false;
 	present(&ev, e);
@@ -68,9 +69,32 @@ restate(struct endpoint_table *t, struct endpoint_shard *s, struct endpoint *e)
 	return true;
 }
 
+struct telling {
+	void (*fn)(void *, const struct event *);
+	void *arg;
+};
+
 static bool
-lose(struct endpoint_table *t, struct endpoint_shard *s, struct endpoint *e)
+tell(struct endpoint_table *t, struct endpoint_shard *s, struct endpoint *e,
+    void *arg)
 {
+	struct telling *to = arg;
+	struct event ev;
+
+	(void)t, (void)s;
+	if (e->forgotten)
+		return false;
+	present(&ev, e);
+	ev.wall_ms = clock_wall_ms();
+	to->fn(to->arg, &ev);
+	return true;
+}
+
+static bool
+lose(struct endpoint_table *t, struct endpoint_shard *s, struct endpoint *e,
+    void *arg)
+{
+	(void)arg;
 	if (e->forgotten || !endpoint_apply(t, s, e, PRESENCE_IN_LOST, 0))
 		return false;
 	endpoint_publish_state(t, e);
@@ -82,13 +106,13 @@ lose(struct endpoint_table *t, struct endpoint_shard *s, struct endpoint *e)
  * ahead of a cursor at i: none is missed. */
 static void
 visit_shard(struct endpoint_table *t, struct endpoint_shard *s,
-    struct endpoint_cursor *at, size_t *left, visit_fn *fn)
+    struct endpoint_cursor *at, size_t *left, visit_fn *fn, void *arg)
 {
 	struct endpoint *e;
 
 	for (; at->bucket < s->buckets && *left > 0; at->bucket++)
 		for (e = s->bucket[at->bucket]; e != NULL; e = e->next)
-			if (fn(t, s, e))
+			if (fn(t, s, e, arg))
 				*left -= *left > 0;
 	if (at->bucket >= s->buckets) {
 		at->shard++;
@@ -98,55 +122,41 @@ visit_shard(struct endpoint_table *t, struct endpoint_shard *s,
 
 static bool
 visit(struct endpoint_table *t, struct endpoint_cursor *at, size_t max,
-    visit_fn *fn)
+    visit_fn *fn, void *arg)
 {
 	struct endpoint_shard *s;
 
 	while (at->shard < ENDPOINT_SHARDS && max > 0) {
 		s = &t->shard[at->shard];
 		pthread_mutex_lock(&s->lock);
-		visit_shard(t, s, at, &max, fn);
+		visit_shard(t, s, at, &max, fn, arg);
 		endpoint_leave(t, s);
 	}
 	event_kick(t->bus);
 	return at->shard < ENDPOINT_SHARDS;
 }
 
-void
-endpoint_table_each_state(struct endpoint_table *t,
-    void (*fn)(void *arg, const struct event *), void *arg)
+bool
+endpoint_table_tell(struct endpoint_table *t, struct endpoint_cursor *at,
+    size_t max, void (*fn)(void *, const struct event *), void *arg)
 {
-	struct endpoint_shard *s;
-	struct event ev;
+	struct telling telling = { .fn = fn, .arg = arg };
 
-	for (unsigned i = 0; i < ENDPOINT_SHARDS; i++) {
-		s = &t->shard[i];
-		pthread_mutex_lock(&s->lock);
-		for (size_t b = 0; b < s->buckets; b++)
-			for (struct endpoint *e = s->bucket[b]; e != NULL;
-			    e = e->next) {
-				if (e->forgotten)
-					continue;
-				present(&ev, e);
-				ev.wall_ms = clock_wall_ms();
-				fn(arg, &ev);
-			}
-		endpoint_leave(t, s);
-	}
+	return visit(t, at, max, tell, &telling);
 }
 
 bool
 endpoint_table_restate(struct endpoint_table *t, struct endpoint_cursor *at,
     size_t max)
 {
-	return visit(t, at, max, restate);
+	return visit(t, at, max, restate, NULL);
 }
 
 bool
 endpoint_table_lose(struct endpoint_table *t, struct endpoint_cursor *at,
     size_t max)
 {
-	return visit(t, at, max, lose);
+	return visit(t, at, max, lose, NULL);
 }
 
 void

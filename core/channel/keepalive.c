@@ -138,6 +138,8 @@ check_alive(struct channel *c)
 	    l->suspect_ms - waited : until_dead;
 }
 
+#define HELD_MS 2000			/* to be heard, after a hold */
+
 /* True while the hello may still come. */
 static bool
 check_hello(struct channel *c, uint32_t *next)
@@ -150,6 +152,11 @@ check_hello(struct channel *c, uint32_t *next)
 	if (c->pre->wait != NULL || c->pre->contested)
 		return true;
 	left = (int32_t)(c->pre->deadline - channel_now(c->owner));
+	/* Nor is it that no hello is heard while channels move. */
+	if (c->owner->holding && left < HELD_MS) {
+		c->pre->deadline = channel_now(c->owner) + HELD_MS;
+		left = HELD_MS;
+	}
 	if (left > 0) {
 		if ((uint32_t)left < *next)
 			*next = (uint32_t)left;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -31,6 +32,9 @@
 #define ROTATE_SECONDS 3600
 #define EXPIRY_SECONDS 10
 #define BALANCE_SECONDS 5
+#define FIRST_SIGN_MS 500		/* of life, after an upgrade */
+#define TELL_MAX 1000			/* endpoints at a time */
+#define TELL_MS 20
 #define RESTATE_MS 100			/* between slices of the fleet */
 
 int
@@ -202,13 +206,31 @@ open_plugs(struct daemon *d, char *why)
 	return r;
 }
 
+/* They have to be the same, as at a reload: channels know theirs by its place. */
+static int
+pass_listeners(const struct upgrade_start *s, struct net_listener_opts *l,
+    size_t n, char *why)
+{
+	bool same = n == s->listeners_n;
+
+	for (size_t i = 0; same && i < n; i++) {
+		same = strcmp(s->listener[i].name, l[i].name) == 0;
+		l[i].passed = same;
+		l[i].passed_fd = s->listener[i].fd;
+	}
+	if (same)
+		return 0;
+	(void)snprintf(why, DAEMON_WHY_SIZE, "the listeners are not those of "
+	    "the running daemon: that needs a restart");
+	return -EINVAL;
+}
+
 static int
 open_net(struct daemon *d, char *why)
 {
 	struct net_hooks hooks = {
 		.ctx = d, .route = route, .upgraded = upgraded, .ready = ready
 	};
-	const struct upgrade_listener *passed;
 	struct net_listener_opts *listeners = NULL;
 	struct net_limits limits;
 	size_t n = 0;
@@ -216,12 +238,8 @@ open_net(struct daemon *d, char *why)
 
 	if (r == 0)
 		r = options_listeners(d->conf, why, &listeners, &n);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		passed = upgrade_start_listener(d->upgrade.start,
-		    listeners[i].name);
-		listeners[i].passed = passed != NULL;
-		listeners[i].passed_fd = passed != NULL ? passed->fd : -1;
-	}
+	if (r == 0 && d->upgrade.start != NULL)
+		r = pass_listeners(d->upgrade.start, listeners, n, why);
 	if (r == 0)
 		r = net_new(&limits, listeners, n, &hooks, why, &d->net);
 	options_listeners_free(&listeners, n);
@@ -325,9 +343,13 @@ static void
 tell_known(void *ctx, void (*know)(void *arg, const struct event *),
     void *arg)
 {
+	const struct timespec pause = { .tv_nsec = TELL_MS * 1000000L };
+	struct endpoint_cursor at = { 0 };
 	struct daemon *d = ctx;
 
-	endpoint_table_each_state(d->endpoints, know, arg);
+	/* In slices, because the queue of a status plugin is short. */
+	while (endpoint_table_tell(d->endpoints, &at, TELL_MAX, know, arg))
+		(void)nanosleep(&pause, NULL);
 }
 
 /* The first event that is heard of us. */
@@ -371,9 +393,11 @@ follow(struct daemon *d, char *why)
 	if (died)
 		endpoint_table_mark_live(d->endpoints);
 	if ((r = daemon_state_load(d, why)) != 0 ||
-	    (r = daemon_state_start(d, why)) != 0 ||
-	    (r = plugs_start_status(d->plugs, why)) != 0)
+	    (r = daemon_state_start(d, why)) != 0)
 		return r;
+	/* Not even a required one is worth all channels. */
+	if (plugs_start_status(d->plugs, why) != 0)
+		log_error("%s; the upgrade goes on without", why);
 	net_lend(d->net, false);
 	return event_bus_open(d->bus, tell_known, d, d->upgrade.subscribers,
 	    why);
@@ -624,12 +648,15 @@ run(struct daemon *d)
 	log_notice("ready version=%s epoch=%llu workers=%u events=%s",
 	    PACKAGE_VERSION, (unsigned long long)d->epoch, d->workers_n,
 	    conf_str(d->conf, "bus", "events"));
-	sys_notify("READY=1");
+	if (!d->followed)		/* whom we followed has said it */
+		sys_notify("READY=1");
 	loop_timer_set(d->loop, &d->second, 1000);
 	recover(d);
 	d->watchdog_ms = sys_watchdog_ms();
+	/* Nobody knows how old the former's last sign of life is. */
 	if (d->watchdog_ms > 0)
-		loop_timer_set(d->loop, &d->watchdog, d->watchdog_ms);
+		loop_timer_set(d->loop, &d->watchdog, d->followed ?
+		    FIRST_SIGN_MS : d->watchdog_ms);
 	(void)loop_run(d->loop);
 }
 

@@ -335,9 +335,9 @@ notify_barrier(void)
 void
 sys_notify_main(int pid)
 {
-	char text[32];
+	char text[48];
 
-	(void)snprintf(text, sizeof(text), "MAINPID=%d", pid);
+	(void)snprintf(text, sizeof(text), "MAINPID=%d\nWATCHDOG=1", pid);
 	sys_notify(text);
 	notify_barrier();
 }

@@ -35,11 +35,13 @@ struct upgrade {
 	bool passed;			/* it has all there was */
 	size_t moved, refused;
 	uint32_t subscribers;		/* of the bus, who will come back */
+	uint64_t alive_ms;		/* mono; the last sign for the watchdog */
 	pthread_mutex_t lock;		/* guards `told` */
 	struct control_upgrade told;
 
 	/* The next one's. */
 	int former;			/* socket, or -1: an ordinary start */
+	int former_process;		/* pidfd, or -1 */
 	struct upgrade_start *start;
 };
 

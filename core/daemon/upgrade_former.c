@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -39,11 +40,24 @@
 #define LAST_WORDS_MS 500		/* for closing frames */
 #define NAP_MS 5
 
+/* The main thread waits here, so its watchdog's timer does not run. */
 static void
-nap(void)
+alive(struct daemon *d)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (d->watchdog_ms == 0 || now - d->upgrade.alive_ms < 1000)
+		return;
+	d->upgrade.alive_ms = now;
+	sys_notify("WATCHDOG=1");
+}
+
+static void
+nap(struct daemon *d)
 {
 	const struct timespec t = { .tv_nsec = NAP_MS * 1000000L };
 
+	alive(d);
 	(void)nanosleep(&t, NULL);
 }
 
@@ -71,7 +85,8 @@ void
 upgrade_init(struct upgrade *u, int former)
 {
 	*u = (struct upgrade){
-		.socket.fd = -1, .next = -1, .former = former
+		.socket.fd = -1, .next = -1, .former = former,
+		.former_process = -1
 	};
 	(void)pthread_mutex_init(&u->lock, NULL);
 	if (upgrade_own_binary(u->binary, sizeof(u->binary)) != 0)
@@ -82,8 +97,10 @@ upgrade_init(struct upgrade *u, int former)
 static void
 reap(struct upgrade *u)
 {
-	if (u->started != 0)
+	if (u->started != 0) {
+		upgrade_kill_child(u->started);
 		(void)waitpid(u->started, NULL, 0);
+	}
 	u->started = 0;
 }
 
@@ -106,6 +123,8 @@ upgrade_fini(struct upgrade *u)
 	upgrade_start_free(&u->start);
 	if (u->former >= 0)
 		(void)close(u->former);
+	if (u->former_process >= 0)
+		(void)close(u->former_process);
 	if (u->next >= 0)
 		(void)close(u->next);
 	(void)pthread_mutex_destroy(&u->lock);
@@ -131,8 +150,6 @@ give_up(struct daemon *d, const char *fmt, ...)
 	/* One that hangs must not come to life later with what we serve. */
 	if (u->next >= 0)
 		upgrade_kill(u->next);
-	else if (u->started != 0)
-		upgrade_kill_child(u->started);
 	reap(u);
 	hang_up(d);
 	if (u->next >= 0)
@@ -273,6 +290,17 @@ offer(struct upgrade *u, const struct handover_batch *b,
 	return r;
 }
 
+/* As a whole, before anything is over there: it cannot take what we have. */
+static bool
+takes_none(const struct upgrade *u, const struct upgrade_message *m)
+{
+	size_t n = 0;
+
+	while (n < m->n && m->p[n] != 0)
+		n++;
+	return !u->committed && n == m->n;
+}
+
 /* The commit point is the GO: from there on they are over there. */
 static int
 pass_batch(struct daemon *d, struct errand *e)
@@ -283,7 +311,8 @@ pass_batch(struct daemon *d, struct errand *e)
 	int r = offer(u, e->batch, &m);
 
 	if (r == 0) {
-		r = upgrade_send(u->socket.fd, UPGRADE_GO, NULL, 0, NULL, 0);
+		r = takes_none(u, &m) ? -EPROTO : upgrade_send(u->socket.fd,
+		    UPGRADE_GO, NULL, 0, NULL, 0);
 		if (r == 0) {
 			u->committed = true;
 			e->refused = m.p;
@@ -298,29 +327,29 @@ pass_batch(struct daemon *d, struct errand *e)
 	return r;
 }
 
-/* What cannot go just now is asked again for a while. */
+/* What cannot go just now is asked again until then (mono ms). */
 static int
-pass_worker(struct daemon *d, struct daemon_worker *w)
+pass_worker(struct daemon *d, struct daemon_worker *w, uint64_t until)
 {
-	uint64_t until = clock_mono_ms() + BUSY_MS;
+	const struct upgrade *u = &d->upgrade;
 	struct errand e = { .w = w };
 	int r = 0;
 
 	while (r == 0) {
 		e.batch = NULL;
 		worker_call(&w->worker, take_on, &e);
-		r = e.error;
+		/* Short memory ends it only while there is a way back. */
+		r = u->committed && e.error == -ENOMEM ? 0 : e.error;
 		if (r != 0)
 			break;
 		if (e.batch != NULL) {
 			r = pass_batch(d, &e);
-			if (d->watchdog_ms > 0)
-				sys_notify("WATCHDOG=1");
+			alive(d);
 			continue;
 		}
 		if (daemon_worker_channels(w) == 0 || clock_mono_ms() >= until)
 			break;
-		nap();
+		nap(d);
 	}
 	return r;
 }
@@ -332,7 +361,7 @@ wait_for_connections(struct daemon *d)
 
 	while (atomic_load(&net_counters(d->net)->handshakes_now) > 0 &&
 	    clock_mono_ms() < until)
-		nap();
+		nap(d);
 }
 
 /* What is left is told to come back. */
@@ -351,7 +380,7 @@ close_rest(struct daemon *d)
 		worker_call(&e.w->worker, close_on, &e);
 	}
 	while (daemon_workers_channels(d) > 0 && clock_mono_ms() < until)
-		nap();
+		nap(d);
 }
 
 static void
@@ -378,18 +407,23 @@ move(struct daemon *d)
 {
 	struct upgrade *u = &d->upgrade;
 	struct event_bus_stats bus;
+	uint64_t until;
 	int r = 0;
 
 	log_notice("channels move to the next process pid=%ld",
 	    (long)u->next_pid);
 	loop_timer_stop(d->loop, &u->deadline);
+	alive(d);
 	told(u, CONTROL_UPGRADE_MOVING, "");
 	daemon_control_hold(d, true);
 	daemon_workers_accept(d, false);
 	wait_for_connections(d);
 	upgrade_hold(d, true);
+	until = clock_mono_ms() + BUSY_MS;
 	for (unsigned i = 0; r == 0 && i < d->workers_n; i++)
-		r = pass_worker(d, &d->workers[i]);
+		r = pass_worker(d, &d->workers[i], until);
+	if (r == 0 && upgrade_ended(u->next, 0))
+		r = -EPIPE;
 	if (r != 0) {
 		stay(d, r);
 		return;
@@ -513,9 +547,17 @@ static int
 refused_now(struct daemon *d, char *why)
 {
 	struct recovery_figures f;
+	struct store_stats store;
 
 	recovery_figures(d->endpoints, &f);
-	if (f.active)
+	store_stats(d->store, &store);
+	if (store.failing)
+		(void)snprintf(why, UPGRADE_WHY_SIZE, "the store cannot "
+		    "write, so the next process could not start");
+	else if (atomic_load(&net_counters(d->net)->waiting) > 0)
+		(void)snprintf(why, UPGRADE_WHY_SIZE,
+		    "connections wait to be served");
+	else if (f.active)
 		(void)snprintf(why, UPGRADE_WHY_SIZE, "devices are still "
 		    "waited for after the start, for %llu ms at most",
 		    (unsigned long long)f.remaining_ms);
@@ -547,7 +589,6 @@ upgrade_begin(struct daemon *d, const char *binary, char *why)
 		r = loop_add(d->loop, &u->socket, EPOLLIN);
 	if (r != 0) {
 		(void)snprintf(why, UPGRADE_WHY_SIZE, "%s", strerror(-r));
-		upgrade_kill_child(u->started);
 		reap(u);
 		(void)close(u->socket.fd);
 		u->socket.fd = -1;
@@ -559,21 +600,51 @@ upgrade_begin(struct daemon *d, const char *binary, char *why)
 	return 0;
 }
 
+/* DONE, or why it does not come. */
+static int
+wait_for_done(struct daemon *d)
+{
+	struct upgrade *u = &d->upgrade;
+	struct pollfd p = { .fd = u->socket.fd, .events = POLLIN };
+	uint64_t until = clock_mono_ms() + FINISH_MS;
+	struct upgrade_message m;
+	int r;
+
+	do {
+		alive(d);
+		if (clock_mono_ms() >= until)
+			return -ETIMEDOUT;
+	} while (poll(&p, 1, 500) <= 0);
+	r = expect(u, UPGRADE_DONE, &m);
+	if (r == 0)
+		upgrade_message_fini(&m);
+	return r;
+}
+
+/* What was meant for the daemon is meant for the next process now. */
+static void
+pass_signals(struct daemon *d)
+{
+	struct signalfd_siginfo si;
+
+	while (read(d->signals.fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		upgrade_signal(d->upgrade.next, (int)si.ssi_signo);
+}
+
 int
 upgrade_finish(struct daemon *d)
 {
 	struct upgrade *u = &d->upgrade;
-	struct upgrade_message m;
-	int r = upgrade_timeouts(u->socket.fd, FINISH_MS);
+	int r;
 
+	alive(d);
+	r = upgrade_send(u->socket.fd, UPGRADE_FINISH, &u->subscribers,
+	    sizeof(u->subscribers), NULL, 0);
 	if (r == 0)
-		r = upgrade_send(u->socket.fd, UPGRADE_FINISH, &u->subscribers,
-		    sizeof(u->subscribers), NULL, 0);
-	if (r == 0)
-		r = expect(u, UPGRADE_DONE, &m);
+		r = wait_for_done(d);
 	if (r == 0) {
-		upgrade_message_fini(&m);
 		sys_notify_main(u->next_pid);
+		pass_signals(d);
 		log_notice("upgraded pid=%ld channels=%zu refused=%zu",
 		    (long)u->next_pid, u->moved, u->refused);
 	} else {

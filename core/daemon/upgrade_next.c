@@ -79,6 +79,10 @@ upgrade_join(struct daemon *d, char *why)
 		r = upgrade_read_start(&m, &u->start);
 		upgrade_message_fini(&m);
 	}
+	if (r == 0) {
+		u->former_process = upgrade_pidfd((pid_t)u->start->pid);
+		r = u->former_process < 0 ? u->former_process : 0;
+	}
 	return r == 0 ? 0 : wrong(r, why);
 }
 
@@ -178,21 +182,6 @@ take_batch(struct daemon *d, struct daemon_worker *w, struct arriving *a)
 	return r;
 }
 
-/* Waits for it: two that serve the same would be worse than none. */
-static bool
-is_gone(uint32_t pid)
-{
-	struct pollfd p = { .events = POLLIN };
-	bool gone;
-
-	p.fd = upgrade_pidfd((pid_t)pid);
-	if (p.fd < 0)
-		return p.fd == -ESRCH;
-	gone = poll(&p, 1, DEATH_MS) == 1;
-	(void)close(p.fd);
-	return gone;
-}
-
 static int
 wait_for_certificates(struct daemon *d, char *why)
 {
@@ -253,12 +242,16 @@ upgrade_take_over(struct daemon *d, char *why, bool *ret_died)
 		return r;
 	number_from(d, u->start->last_id);
 	r = upgrade_send(u->former, UPGRADE_READY, NULL, 0, NULL, 0);
+	/* From here on the former may take as long as it lives: what it closes at
+	 * its end may be slow to close. */
+	if (r == 0)
+		r = upgrade_timeouts(u->former, 0);
 	for (unsigned turn = 0; r == 0; turn++)
 		r = take_message(d, turn, &taken);
 	if (r == 1)
 		return 0;
 	if (taken && (r == -EPIPE || r == -ECONNRESET) &&
-	    is_gone(u->start->pid)) {
+	    upgrade_ended(u->former_process, DEATH_MS)) {
 		log_error("the former process ended before it had handed over "
 		    "everything");
 		*ret_died = true;

@@ -48,6 +48,8 @@ open_binary(const char *path, char *why, int *ret)
 		wrong = "it belongs to somebody else; expected root";
 	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		wrong = "others can write it";
+	else if ((st.st_mode & (S_ISUID | S_ISGID)) != 0)
+		wrong = "it changes its user or group";
 	if (wrong == NULL) {
 		*ret = fd;
 		return 0;
@@ -140,13 +142,25 @@ upgrade_pidfd(pid_t pid)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-void
-upgrade_kill(int pidfd)
+bool
+upgrade_ended(int pidfd, int wait_ms)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
-	(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-	(void)poll(&p, 1, KILL_MS);
+	return poll(&p, 1, wait_ms) == 1;
+}
+
+void
+upgrade_signal(int pidfd, int number)
+{
+	(void)syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0);
+}
+
+void
+upgrade_kill(int pidfd)
+{
+	upgrade_signal(pidfd, SIGKILL);
+	(void)upgrade_ended(pidfd, KILL_MS);
 }
 
 void

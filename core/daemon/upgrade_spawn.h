@@ -3,6 +3,7 @@
 #ifndef CT_DAEMON_UPGRADE_SPAWN_H
 #define CT_DAEMON_UPGRADE_SPAWN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -18,6 +19,8 @@ int upgrade_spawn(const char *binary, const char *conf_path, char *why,
     pid_t *ret_pid, int *ret_socket);
 
 int upgrade_pidfd(pid_t);		/* -ESRCH */
+bool upgrade_ended(int pidfd, int wait_ms);
+void upgrade_signal(int pidfd, int number);
 void upgrade_kill(int pidfd);		/* and waits until it is gone */
 void upgrade_kill_child(pid_t);		/* it is still to be reaped */
 

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -138,15 +137,6 @@ upgrade_read_start(struct upgrade_message *m, struct upgrade_start **ret)
 	m->fds_n = 0;
 	*ret = s;
 	return 0;
-}
-
-const struct upgrade_listener *
-upgrade_start_listener(const struct upgrade_start *s, const char *name)
-{
-	for (unsigned i = 0; s != NULL && i < s->listeners_n; i++)
-		if (strcmp(s->listener[i].name, name) == 0)
-			return &s->listener[i];
-	return NULL;
 }
 
 void

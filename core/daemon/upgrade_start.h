@@ -43,9 +43,6 @@ int upgrade_send_start(int fd, const struct upgrade_start *);
 /* The descriptors are the caller's and no longer the message's.  -EPROTO,
  * -ENOMEM. */
 int upgrade_read_start(struct upgrade_message *, struct upgrade_start **ret);
-/* The listener of that name; NULL: none was passed on. */
-const struct upgrade_listener *upgrade_start_listener(
-    const struct upgrade_start *, const char *name);
 void upgrade_start_free(struct upgrade_start **);
 
 #endif

@@ -162,14 +162,17 @@ admit(struct net_worker *w, const struct conn_origin *from)
 	struct addr peer;
 
 	addr_of((const struct sockaddr *)&from->peer, &peer);
-	if (admission_full(w->net->admission))
-		waiting_yield(w);
 	/* Behind a proxy the address comes later: conn.c. */
 	if (!w->net->sites[from->site].opts.proxy &&
 	    !admission_pass(w->net->admission, &peer, now)) {
 		atomic_fetch_add(&w->net->counters.refused_rate, 1);
 		(void)close(from->fd);
-	} else if (!acceptor_room(w)) {
+		return;
+	}
+	/* Only who may stay takes somebody's place. */
+	if (admission_full(w->net->admission))
+		waiting_yield(w);
+	if (!acceptor_room(w)) {
 		waiting_add(w, from);
 	} else if (!acceptor_token(w, from->site, now)) {
 		atomic_fetch_add(&w->net->counters.paced, 1);

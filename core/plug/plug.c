@@ -415,12 +415,6 @@ stop_kind(struct plugs *p, struct plug_inst *in, enum cleat_kind kind)
 }
 
 void
-plugs_stop_status(struct plugs *p)
-{
-	stop_kind(p, p->first, CLEAT_STATUS);
-}
-
-void
 plugs_stop(struct plugs *p)
 {
 	if (p->stopped)
@@ -428,7 +422,7 @@ plugs_stop(struct plugs *p)
 	p->stopped = true;
 	stop_kind(p, p->first, CLEAT_CERT_SOURCE);
 	stop_kind(p, p->first, CLEAT_PROTOCOL);
-	plugs_stop_status(p);
+	stop_kind(p, p->first, CLEAT_STATUS);
 	if (p->has_watch)
 		worker_stop(&p->watch);
 }

@@ -10,8 +10,8 @@
  * must not be called on a worker.
  *
  * Order: plugs_new, plugs_start (or plugs_start_core, later plugs_start_status),
- * any number of (plugs_prepare, then plugs_commit or plugs_discard), plugs_stop
- * (plugs_stop_status may come before), plugs_free.
+ * any number of (plugs_prepare, then plugs_commit or plugs_discard), plugs_stop,
+ * plugs_free.
  */
 #ifndef CT_PLUG_H
 #define CT_PLUG_H
@@ -113,9 +113,6 @@ int plugs_start(struct plugs *, char *why);
  * process has until then. */
 int plugs_start_core(struct plugs *, char *why);
 int plugs_start_status(struct plugs *, char *why);
-/* plugs_stop() of the statuses alone: what they had is free for the next process.
- * There is no way back.  Idempotent. */
-void plugs_stop_status(struct plugs *);
 /* life.stop and life.close of each, in the opposite order; the threads of
  * instances end, and sign requests that wait or come are answered with an
  * error. The workers still run (or have never), but have closed their channels.
