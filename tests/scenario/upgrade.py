@@ -4,9 +4,12 @@
 one while devices talk, and nobody is dropped."""
 import os
 import shutil
+import socket
 import ssl
+import struct
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
@@ -19,14 +22,18 @@ ROUNDS = 5
 CHANNELS = 60
 
 
-def start(scene, **conf):
+def start(scene, env=None, before=None):
     Follower.adopt()
     d = scene.daemon(conf={
         'presence': {'recovery': '1s', 'clone_replacements': '0'},
-        'limits': {'connections_per_address': '0'}, **conf})
+        'limits': {'connections_per_address': '0'}}, env=env)
     for endpoint in ('a', 'b', 'c'):
         d.token(endpoint)
-    return d.start()
+    d.launch()
+    if before is not None:
+        before(d.process)
+    d.expect_log(r'\bready version=')
+    return d
 
 
 def tls12(scene):
@@ -262,6 +269,83 @@ def test_commands_and_reports(scene):
               list(range(1, till.reports + 1))[:1000])
     control.close()
     d.stop()
+
+
+class Manager(threading.Thread):
+    """What a service manager does with Type=notify and NotifyAccess=main: it hears
+    the main process only, and kills what shows no sign of life."""
+
+    LIMIT = 6.0
+
+    def __init__(self, scene):
+        super().__init__(daemon=True)
+        path = scene.path('notify')
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.socket.settimeout(0.1)
+        self.env = {'NOTIFY_SOCKET': path,
+                    'WATCHDOG_USEC': str(int(self.LIMIT * 1000000))}
+        self.main, self.said, self.refused = None, [], []
+        self.signs, self.longest = None, 0.0
+        self.over = threading.Event()
+
+    def hear(self, pid, text):
+        if pid != self.main:
+            self.refused.append(text)
+            return
+        self.said.append(text)
+        for line in text.split('\n'):
+            if line.startswith('MAINPID='):
+                self.main = int(line[8:])
+            elif line == 'WATCHDOG=1':
+                now = time.monotonic()
+                if self.signs is not None:
+                    self.longest = max(self.longest, now - self.signs)
+                self.signs = now
+
+    def run(self):
+        while not self.over.is_set():
+            try:
+                text, control, _, _ = self.socket.recvmsg(4096, 1024)
+            except socket.timeout:
+                continue
+            pid = None
+            for level, kind, data in control:
+                if level != socket.SOL_SOCKET:
+                    continue
+                if kind == socket.SCM_CREDENTIALS:
+                    pid = struct.unpack('3i', data[:12])[0]
+                elif kind == socket.SCM_RIGHTS:
+                    os.close(struct.unpack('i', data[:4])[0])
+            self.hear(pid, text.decode())
+
+    def end(self):
+        self.over.set()
+        self.join(PATIENCE)
+
+
+def test_service_manager(scene):
+    """the service manager learns whom to watch, and never misses a sign of life"""
+    manager = Manager(scene)
+    manager.start()
+    d = start(scene, env=manager.env, before=lambda p: setattr(
+        manager, 'main', p.pid))
+    device = Device(d, 'a')
+    wait_until('a first sign', lambda: manager.signs is not None)
+    for _ in range(3):
+        upgraded(d)
+        equal(manager.main, d.process.pid)
+        seen = manager.signs
+        wait_until('a sign of the next', lambda s=seen: manager.signs != s)
+        device.call('event', {'type': 'x', 'data': {}})
+    check(manager.longest < manager.LIMIT, f'{manager.longest} s')
+    check(not any('READY' in t for t in manager.refused),
+          str(manager.refused))
+    device.close()
+    d.stop()
+    manager.end()
+    equal(manager.said[-1].split('\n')[0], 'STOPPING=1')
 
 
 # ---- what is refused ------------------------------------------------------------------
