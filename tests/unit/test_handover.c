@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../lib/fds.h"
 #include "../lib/product_rig.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -62,19 +62,6 @@ advance(uint32_t ms)
 		rig_advance(&former.rig, 10);
 		rig_turn(&next.rig);
 	}
-}
-
-static unsigned
-open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d) != NULL)
-		n++;
-	(void)closedir(d);
-	return n;
 }
 
 /* A worker of theirs that is not the first. */
@@ -262,9 +249,9 @@ nothing_is_lost_doubled_or_reordered(void **state)
 		speaks_on_the_way(RIG_TLS13);
 		speaks_on_the_way(RIG_TLS12);
 		if (i == 0)
-			fds = open_fds();
+			fds = fds_open();
 	}
-	assert_int_equal(open_fds(), fds);
+	assert_int_equal(fds_open(), fds);
 	/* Every hand-over is counted, and none is an opening or an end. */
 	assert_int_equal(former.rig.counters.handed_over,
 	    next.rig.counters.received);
@@ -834,14 +821,14 @@ what_never_became_ours_is_abandoned(void **state)
 	rig_dial(&former.rig, &d, &former.other);
 	assert_int_equal(product_add(&former, "c-1"), 0);
 	product_settle(&former);
-	fds = open_fds();
+	fds = fds_open();
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(take(&former, &x), 2);
 		assert_int_equal(carry(&next, &x), 0);
 		handover_abandon(&x.arrivals);
 		assert_null(x.arrivals);
 		handover_back(&x.batch);
-		assert_int_equal(open_fds(), fds);
+		assert_int_equal(fds_open(), fds);
 		assert_int_equal(next.rig.sessions, 0);
 		assert_int_equal(net_counters(next.rig.net)->connections, 0);
 		assert_int_equal(command_table_open(next.commands), 0);
@@ -1142,7 +1129,7 @@ cut_or_damaged_batches_are_refused_and_leave_nothing(void **state)
 
 	(void)state;
 	p = some_batch(&n, fds);
-	before = open_fds();
+	before = fds_open();
 	for (size_t k = 0; k < n; k++)
 		assert_int_equal(deliver(p, k, fds, 2, &next, &x), -EINVAL);
 	assert_int_equal(deliver(p, n + 1, fds, 2, &next, &x), -EINVAL);
@@ -1152,7 +1139,7 @@ cut_or_damaged_batches_are_refused_and_leave_nothing(void **state)
 		many[i] = fds[0];
 	assert_int_equal(deliver(p, n, many, HANDOVER_MAX + 1, &next, &x),
 	    -EINVAL);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(fds_open(), before);
 	for (unsigned i = 0; i < 2000; i++) {
 		seed = seed * 6364136223846793005u + 1442695040888963407u;
 		at = (size_t)(seed >> 33) % n;
@@ -1167,7 +1154,7 @@ cut_or_damaged_batches_are_refused_and_leave_nothing(void **state)
 		p[at] = was;
 	}
 	assert_true(lucky > 0);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(fds_open(), before);
 	assert_int_equal(rig_channels(&next.rig), 0);
 	assert_int_equal(next.rig.sessions, 0);
 	/* As it was, it is taken; and not twice. */

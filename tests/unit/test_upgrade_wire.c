@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -17,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../lib/fds.h"
 #include "base/mem.h"
 #include "daemon/upgrade_wire.h"
 
@@ -52,19 +52,6 @@ tear_down(void **state)
 	hang_up(0);
 	hang_up(1);
 	return 0;
-}
-
-static unsigned
-open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d) != NULL)
-		n++;
-	(void)closedir(d);
-	return n;
 }
 
 /* What a message looks like on the wire. */
@@ -189,7 +176,7 @@ a_large_batch_with_all_its_descriptors_arrives(void **state)
 	struct sending s = { .p = p, .n = n, .fds = fds,
 	    .fds_n = UPGRADE_FDS_MAX };
 	struct upgrade_message m;
-	unsigned before = open_fds();
+	unsigned before = fds_open();
 	pthread_t thread;
 
 	(void)state;
@@ -206,7 +193,7 @@ a_large_batch_with_all_its_descriptors_arrives(void **state)
 	assert_memory_equal(m.p, p, n);
 	assert_int_equal(m.fds_n, UPGRADE_FDS_MAX);
 	upgrade_message_fini(&m);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(fds_open(), before);
 	free(p);
 }
 
@@ -303,7 +290,7 @@ descriptors_that_nobody_announced_are_closed(void **state)
 		.msg_controllen = sizeof(control.bytes)
 	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	unsigned before = open_fds();
+	unsigned before = fds_open();
 	struct upgrade_message m;
 
 	(void)state;
@@ -313,14 +300,14 @@ descriptors_that_nobody_announced_are_closed(void **state)
 	memcpy(CMSG_DATA(c), &end[0], sizeof(int));
 	assert_int_equal(sendmsg(end[0], &msg, 0), HEAD);
 	assert_int_equal(receive(&m), -EPROTO);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(fds_open(), before);
 }
 
 /* The kernel drops what does not fit under the limit, and says so. */
 static void
 descriptors_over_the_limit_are_told_and_none_leaks(void **state)
 {
-	unsigned before = open_fds();
+	unsigned before = fds_open();
 	struct upgrade_message m;
 	struct rlimit all, few;
 	int fds[20], highest;
@@ -343,7 +330,7 @@ descriptors_over_the_limit_are_told_and_none_leaks(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	assert_int_equal(receive(&m), -EMFILE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(fds_open(), before);
 }
 
 static void
@@ -389,7 +376,7 @@ a_peer_that_is_silent_is_given_up(void **state)
 static void
 short_memory_is_told_and_nothing_leaks(void **state)
 {
-	unsigned before = open_fds();
+	unsigned before = fds_open();
 	struct upgrade_message m;
 
 	(void)state;
@@ -398,7 +385,7 @@ short_memory_is_told_and_nothing_leaks(void **state)
 	(void)mem_fail_nth(1);
 	assert_int_equal(receive(&m), -ENOMEM);
 	(void)mem_fail_nth(0);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(fds_open(), before);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
