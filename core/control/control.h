@@ -75,10 +75,14 @@ struct control_certificate {
 	int64_t error_ms;
 };
 
+enum control_errand_kind {
+	CONTROL_RELOAD, CONTROL_DRAIN, CONTROL_DRAIN_LOOK, CONTROL_DRAIN_ABORT,
+	CONTROL_UPGRADE
+};
+
 /* What only the main thread can do.  The asker's until fn. */
 struct control_errand {
-	enum { CONTROL_RELOAD, CONTROL_DRAIN, CONTROL_DRAIN_LOOK,
-	    CONTROL_DRAIN_ABORT, CONTROL_UPGRADE } kind;
+	enum control_errand_kind kind;
 	uint32_t window_ms;		/* drain */
 	char servers[4096];		/* comma-separated; "" the same */
 	char reason[16];		/* restart, rebalance, moved */

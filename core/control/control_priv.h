@@ -251,6 +251,9 @@ bool exchange_text(struct exchange *);
  * told. */
 struct control_errand *errand_of(struct exchange *);
 void errand_send(struct exchange *);
+/* It was done, and the text is begun.  Else the exchange has ended as refused, with
+ * `why`; stopping and short memory are told as of `what`. */
+bool errand_went(struct control_errand *, const char *what);
 
 /* ---- system.c, endpoints.c, …: the handlers --------------------------------------- */
 

@@ -333,18 +333,42 @@ errand_send(struct exchange *x)
 	x->control->deps.hooks.ask(x->control->deps.hooks.ctx, x->errand);
 }
 
+bool
+errand_went(struct control_errand *e, const char *what)
+{
+	struct exchange *x = e->arg;
+
+	if (e->error == 0)
+		return exchange_text(x);
+	if (e->error == -ESHUTDOWN || e->error == -ENOMEM)
+		exchange_error(x, e->error, what);
+	else
+		exchange_problem(x, PROBLEM_REFUSED, NULL, "%s",
+		    e->why[0] != '\0' ? e->why : strerror(-e->error));
+	return false;
+}
+
+/* For what has no arguments. */
+static void
+ask_main(struct exchange *x, enum control_errand_kind kind,
+    void (*fn)(struct control_errand *))
+{
+	struct control_errand *e = errand_of(x);
+
+	if (e == NULL)
+		return;
+	e->kind = kind;
+	e->fn = fn;
+	errand_send(x);
+}
+
 static void
 on_reloaded(struct control_errand *e)
 {
 	struct exchange *x = e->arg;
 	struct control *c = x->control;
 
-	if (e->error == -ESHUTDOWN) {
-		exchange_error(x, e->error, "reload");
-	} else if (e->error != 0) {
-		exchange_problem(x, PROBLEM_REFUSED, NULL, "%s",
-		    e->why[0] != '\0' ? e->why : strerror(-e->error));
-	} else if (exchange_text(x)) {
+	if (errand_went(e, "reload")) {
 		jout_object(&x->text.j, NULL);
 		put_time(&x->text.j, "reloaded", clock_wall_ms());
 		jout_object_end(&x->text.j);
@@ -356,13 +380,7 @@ on_reloaded(struct control_errand *e)
 void
 system_reload(struct exchange *x)
 {
-	struct control_errand *e = errand_of(x);
-
-	if (e == NULL)
-		return;
-	e->kind = CONTROL_RELOAD;
-	e->fn = on_reloaded;
-	errand_send(x);
+	ask_main(x, CONTROL_RELOAD, on_reloaded);
 }
 
 static void
@@ -371,9 +389,7 @@ on_drained(struct control_errand *e)
 	struct exchange *x = e->arg;
 	struct control *c = x->control;
 
-	if (e->error != 0) {
-		exchange_error(x, e->error, "drain");
-	} else if (exchange_text(x)) {
+	if (errand_went(e, "drain")) {
 		jout_object(&x->text.j, NULL);
 		jout_uint(&x->text.j, "channels", e->channels);
 		jout_object_end(&x->text.j);
@@ -388,9 +404,7 @@ on_drain_state(struct control_errand *e)
 	struct exchange *x = e->arg;
 	struct control *c = x->control;
 
-	if (e->error != 0) {
-		exchange_error(x, e->error, "drain");
-	} else if (exchange_text(x)) {
+	if (errand_went(e, "drain")) {
 		jout_object(&x->text.j, NULL);
 		put_bool(&x->text.j, "active", e->active);
 		put_bool(&x->text.j, "ready", e->ready);
@@ -406,25 +420,13 @@ on_drain_state(struct control_errand *e)
 void
 system_drain_get(struct exchange *x)
 {
-	struct control_errand *e = errand_of(x);
-
-	if (e == NULL)
-		return;
-	e->kind = CONTROL_DRAIN_LOOK;
-	e->fn = on_drain_state;
-	errand_send(x);
+	ask_main(x, CONTROL_DRAIN_LOOK, on_drain_state);
 }
 
 void
 system_drain_delete(struct exchange *x)
 {
-	struct control_errand *e = errand_of(x);
-
-	if (e == NULL)
-		return;
-	e->kind = CONTROL_DRAIN_ABORT;
-	e->fn = on_drain_state;
-	errand_send(x);
+	ask_main(x, CONTROL_DRAIN_ABORT, on_drain_state);
 }
 
 /* A URL of a device's channel, without what divides a list of them. */

@@ -2,7 +2,6 @@
 /* /v1/upgrade: another binary takes this process' place (decision 0015). */
 #include "control/control_priv.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,12 +34,7 @@ on_begun(struct control_errand *e)
 	struct exchange *x = e->arg;
 	struct control *c = x->control;
 
-	if (e->error == -ESHUTDOWN || e->error == -ENOMEM) {
-		exchange_error(x, e->error, "upgrade");
-	} else if (e->error != 0) {
-		exchange_problem(x, PROBLEM_REFUSED, NULL, "%s",
-		    e->why[0] != '\0' ? e->why : strerror(-e->error));
-	} else if (exchange_text(x)) {
+	if (errand_went(e, "upgrade")) {
 		jout_object(&x->text.j, NULL);
 		jout_uint(&x->text.j, "epoch", c->deps.epoch);
 		upgrade_write(&x->text.j, c);
