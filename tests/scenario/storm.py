@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import resource
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import time
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
 from harness import (BUILDDIR, SANITIZER, VALGRIND, Failure,  # noqa: E402
-                     Skip, check, equal, main)
+                     Skip, check, equal, main, wait_until)
 from spbus import BusError, BusTimeout  # noqa: E402
 
 N = int(os.environ.get('CT_STORM_DEVICES', '400'))
@@ -24,6 +25,17 @@ WINDOW = max(0.2, N / 30000)    # all come within so many seconds
 PING = {'ping': '2s', 'suspect': '5s', 'dead': '15s',
         'retry_min': '1s', 'retry_max': '60s'}
 PING_MS = {'ping': 2000, 'suspect': 5000, 'dead': 15000}
+
+
+def stored(d):
+    """Devices whose channel the database knows."""
+    path = os.path.join(d.state, 'cleat.db')
+    db = sqlite3.connect(f'file:{path}?mode=ro', uri=True)
+    try:
+        return db.execute(
+            'SELECT count(*) FROM endpoint WHERE channel > 0').fetchone()[0]
+    finally:
+        db.close()
 
 
 class Fleet:
@@ -139,16 +151,13 @@ def storm(scene, limits):
     fleet = Fleet(scene, d)
     first = fleet.all_there()
     print(f'# at first: {first}')
-    # What is known of the devices is stored within the flush.
-    time.sleep(1)
+    wait_until('all of them are stored', lambda: stored(d) == N)
     d.kill()
     d.start()
     watch = Watch(d)
     figures = fleet.all_there()
-    deadline = time.monotonic() + PATIENCE
-    while not any(e.topic == 'daemon.recovered' for e in watch.bus.history):
-        check(time.monotonic() < deadline, 'never recovered')
-        time.sleep(0.1)
+    wait_until('recovered', lambda: watch.bus.find('daemon.recovered'),
+               PATIENCE)
     # Every channel is pinged once more, and would be suspect by then.
     time.sleep((PING_MS['ping'] + PING_MS['suspect']) / 1000 + 1)
     events = watch.end()
