@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "daemon/upgrade_start.h"
+#include "daemon/version.h"
 #include "tls/cred_check.h"
 #include "tls/digest.h"
 #include "tls/snapshot.h"
@@ -169,7 +170,7 @@ daemon_control_open(struct daemon *d, char *why)
 {
 	char path[4096];
 	struct control_deps deps = {
-		.path = path, .version = PACKAGE_VERSION, .epoch = d->epoch,
+		.path = path, .version = daemon_version(), .epoch = d->epoch,
 		.bus = d->bus, .store = d->store, .endpoints = d->endpoints,
 		.commands = d->commands, .identity = d->identity,
 		.telemetry = d->telemetry,

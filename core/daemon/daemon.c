@@ -26,6 +26,7 @@
 #include "daemon/daemon_priv.h"
 #include "daemon/sys.h"
 #include "daemon/upgrade_start.h"
+#include "daemon/version.h"
 #include "tls/snapshot.h"
 
 #define STOP_SECONDS 8			/* for channels to close */
@@ -168,7 +169,7 @@ open_bus(struct daemon *d, char *why)
 
 	options_bus(d->conf, &opts);
 	opts.epoch = d->epoch;
-	opts.version = PACKAGE_VERSION;
+	opts.version = daemon_version();
 	opts.tap = tap;
 	opts.tap_ctx = d;
 	opts.resync = bus_lost;
@@ -328,7 +329,7 @@ start(struct daemon *d, char *why)
 
 	if ((r = open_dirs(d, why)) != 0 || (r = open_bus(d, why)) != 0)
 		return r;
-	emit(d, EVENT_DAEMON_STARTED, PACKAGE_VERSION);
+	emit(d, EVENT_DAEMON_STARTED, daemon_version());
 	if ((r = daemon_state_new(d, why)) != 0 ||
 	    (r = daemon_state_load(d, why)) != 0 ||
 	    (r = daemon_state_start(d, why)) != 0 ||
@@ -358,7 +359,7 @@ emit_upgraded(struct daemon *d)
 {
 	const struct upgrade_start *s = d->upgrade.start;
 	struct event ev = {
-		.type = EVENT_DAEMON_UPGRADED, .text = PACKAGE_VERSION
+		.type = EVENT_DAEMON_UPGRADED, .text = daemon_version()
 	};
 	char detail[128];
 
@@ -646,7 +647,7 @@ run(struct daemon *d)
 	atomic_store(&d->ready, true);
 	emit(d, EVENT_DAEMON_READY, NULL);
 	log_notice("ready version=%s epoch=%llu workers=%u events=%s",
-	    PACKAGE_VERSION, (unsigned long long)d->epoch, d->workers_n,
+	    daemon_version(), (unsigned long long)d->epoch, d->workers_n,
 	    conf_str(d->conf, "bus", "events"));
 	if (!d->followed)		/* whom we followed has said it */
 		sys_notify("READY=1");

@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "daemon/daemon.h"
 #include "daemon/upgrade.h"
+#include "daemon/version.h"
 #include "tls/secret.h"
 
 enum { OPT_CHECK = 256, OPT_VERSION, OPT_TAKE_OVER };
@@ -48,7 +49,7 @@ main(int argc, char **argv)
 			check = 1;
 			break;
 		case OPT_VERSION:
-			(void)printf("cleatd %s\n", PACKAGE_VERSION);
+			(void)printf("cleatd %s\n", daemon_version());
 			return EXIT_SUCCESS;
 		case OPT_TAKE_OVER:	/* not for people: see upgrade.h */
 			former = UPGRADE_SOCKET_FD;

@@ -19,6 +19,7 @@
 #include "channel/command.h"
 #include "channel/telemetry.h"
 #include "daemon/metrics.h"
+#include "daemon/version.h"
 #include "tls/snapshot.h"
 
 #define LABELS_SIZE 640
@@ -200,7 +201,7 @@ put_build(struct metrics *m, const struct daemon *d)
 	char labels[LABELS_SIZE];
 
 	(void)metrics_label(labels, sizeof(labels), 0, "version",
-	    PACKAGE_VERSION);
+	    daemon_version());
 	metrics_now(m, "cleat_build_info", "The daemon; always 1.", labels, 1);
 	metrics_now(m, "cleat_epoch", "Number of the daemon's start.", "",
 	    (double)d->epoch);

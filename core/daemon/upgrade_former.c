@@ -31,6 +31,7 @@
 #include "daemon/sys.h"
 #include "daemon/upgrade_spawn.h"
 #include "daemon/upgrade_start.h"
+#include "daemon/version.h"
 
 #define READY_MS 60000			/* to load and open everything */
 #define ANSWER_MS 10000			/* of one message */
@@ -451,7 +452,7 @@ send_start(struct daemon *d)
 		return -ENOMEM;
 	s->pid = (uint32_t)getpid();
 	s->epoch = d->epoch;
-	(void)snprintf(s->version, sizeof(s->version), "%s", PACKAGE_VERSION);
+	(void)snprintf(s->version, sizeof(s->version), "%s", daemon_version());
 	s->certificates = credentials_missing(d->credentials) == NULL;
 	s->last_id = last_id(d);
 	s->lock = d->lock_fd;
@@ -490,7 +491,7 @@ on_hello(struct daemon *d, const struct upgrade_message *m)
 		give_up(d, "the next process is gone");
 	else if (h.layout != handover_layout() || h.schema != store_schema())
 		give_up(d, "cleatd %s cannot take channels over from %s; "
-		    "restart instead", h.version, PACKAGE_VERSION);
+		    "restart instead", h.version, daemon_version());
 	else if ((r = send_start(d)) != 0)
 		give_up(d, "the next process cannot be told what is in "
 		    "force: %s", strerror(-r));

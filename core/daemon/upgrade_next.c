@@ -25,6 +25,7 @@
 #include "daemon/sys.h"
 #include "daemon/upgrade_spawn.h"
 #include "daemon/upgrade_start.h"
+#include "daemon/version.h"
 
 #define ANSWER_MS 60000			/* the former waits for busy channels */
 #define CERTIFICATES_MS 15000
@@ -66,11 +67,12 @@ upgrade_join(struct daemon *d, char *why)
 	struct upgrade *u = &d->upgrade;
 	struct upgrade_hello h = {
 		.pid = (uint32_t)getpid(), .schema = store_schema(),
-		.layout = handover_layout(), .version = PACKAGE_VERSION
+		.layout = handover_layout()
 	};
 	struct upgrade_message m;
 	int r = upgrade_timeouts(u->former, ANSWER_MS);
 
+	(void)snprintf(h.version, sizeof(h.version), "%s", daemon_version());
 	if (r == 0)
 		r = upgrade_send_hello(u->former, &h);
 	if (r == 0)
