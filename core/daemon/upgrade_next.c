@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,6 +45,8 @@ upgrade_detach(void)
 	if (child > 0)
 		_exit(EXIT_SUCCESS);
 	(void)close(UPGRADE_BINARY_FD);
+	/* Executed by descriptor, it would be called by that number. */
+	(void)prctl(PR_SET_NAME, "cleatd");
 	/* sd_watchdog_enabled(3): it names the former. */
 	(void)snprintf(pid, sizeof(pid), "%ld", (long)getpid());
 	if (getenv("WATCHDOG_PID") != NULL &&

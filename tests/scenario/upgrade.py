@@ -114,6 +114,8 @@ def test_states_stay(scene):
             epoch = status(d)['epoch']
             upgraded(d)
             check(status(d)['epoch'] > epoch, 'the epoch has not risen')
+            with open(f'/proc/{d.process.pid}/comm') as f:
+                equal(f.read(), 'cleatd\n', 'what ps calls it')
             for device in (a, b):
                 device.call('event', {'type': f'round-{n}', 'data': {}})
                 wait_until('it is heard', lambda e=device.endpoint: len(
