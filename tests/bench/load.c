@@ -2,8 +2,8 @@
 /*
  * The load generator of `make bench` and `make swaps`: holds idle connections,
  * connects over and over, sends messages to an echo as fast as it answers, or
- * steadily and numbered, has them sent to all connections, or lets all of them
- * come back at once; reads the CPU clock of the server's processes at both
+ * steadily and numbered, has them sent to all connections, lets all of them come
+ * back at once, or does several of these during upgrades; reads the CPU clock of the server's processes at both
  * ends of the measured window.  Prints JSON objects.  This file: options, and
  * what all modes need.  Every loop ends after a given number of seconds.
  */
@@ -100,12 +100,14 @@ static int
 usage(void)
 {
 	(void)fprintf(stderr, "usage: load ");
-	for (const struct mode *m = modes; m->name != NULL; m++)
-		(void)fprintf(stderr, "%s%s", m == modes ? "" : "|", m->name);
+	for (unsigned i = 0; modes[i] != NULL; i++)
+		(void)fprintf(stderr, "%s%s", i == 0 ? "" : "|",
+		    modes[i]->name);
 	(void)fprintf(stderr, " --port P [--plain]\n"
 	    "  [--path PATH] [--ca FILE] [--rate N] [--resume] [--psk-ke]\n"
 	    "  [--subprotocol S] [--devices FILE] [--conns N] [--size N]\n"
 	    "  [--depth N] [--seconds S] [--ops N] [--warm-up S] [--hold S]\n"
+	    "  [--tls12 N] [--agents N] [--visits N] [--delay S]\n"
 	    "  [--pid PID]...\n");
 	return 2;
 }
@@ -134,14 +136,15 @@ add_pid(const char *text)
 	opt.pids++;
 }
 
-/* Lines "id token", one for each connection. */
+/* Lines "id token", one for each connection that says hello. */
 static void
 read_devices(const char *path)
 {
 	FILE *f = fopen(path, "r");
+	unsigned n = opt.agents > 0 ? opt.agents : opt.conns;
 
-	opt.devices = calloc(opt.conns, sizeof(*opt.devices));
-	for (unsigned i = 0; i < opt.conns; i++)
+	opt.devices = calloc(n, sizeof(*opt.devices));
+	for (unsigned i = 0; i < n; i++)
 		if (f == NULL || opt.devices == NULL ||
 		    fscanf(f, "%79s %159s", opt.devices[i].id,
 		    opt.devices[i].token) != 2) {
@@ -162,7 +165,9 @@ parse(int argc, char **argv)
 		{ "seconds", 1, NULL, 't' }, { "ops", 1, NULL, 'o' },
 		{ "hold", 1, NULL, 'h' }, { "pid", 1, NULL, 'i' },
 		{ "ca", 1, NULL, 'A' }, { "rate", 1, NULL, 'r' },
-		{ "warm-up", 1, NULL, 'w' },
+		{ "warm-up", 1, NULL, 'w' }, { "tls12", 1, NULL, 'T' },
+		{ "agents", 1, NULL, 'g' }, { "visits", 1, NULL, 'V' },
+		{ "delay", 1, NULL, 'D' },
 		{ "resume", 0, NULL, 'R' }, { "psk-ke", 0, NULL, 'K' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -186,6 +191,10 @@ parse(int argc, char **argv)
 		case 'i': add_pid(optarg); break;
 		case 'A': opt.ca = optarg; break;
 		case 'r': opt.rate = number(optarg); break;
+		case 'T': opt.tls12 = (unsigned)number(optarg); break;
+		case 'g': opt.agents = (unsigned)number(optarg); break;
+		case 'V': opt.visits = strtod(optarg, NULL); break;
+		case 'D': opt.delay = strtod(optarg, NULL); break;
 		case 'R': opt.tls |= WSC_RESUME; break;
 		case 'K': opt.tls |= WSC_RESUME | WSC_PSK_KE; break;
 		default: return -1;
@@ -194,10 +203,10 @@ parse(int argc, char **argv)
 	if (optind != argc - 1 || target.port == 0 || opt.conns == 0 ||
 	    opt.size < sizeof(conns->todo))
 		return -1;
-	for (opt.mode = modes; opt.mode->name != NULL; opt.mode++)
-		if (strcmp(argv[optind], opt.mode->name) == 0)
-			break;
-	if (opt.mode->name == NULL)
+	for (unsigned i = 0; modes[i] != NULL; i++)
+		if (strcmp(argv[optind], modes[i]->name) == 0)
+			opt.mode = modes[i];
+	if (opt.mode == NULL)
 		return -1;
 	if (devices != NULL)
 		read_devices(devices);

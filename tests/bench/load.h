@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the modes of the load generator (load_modes.c) share with its start
+ * What the modes of the load generator (load_*.c) share with its start
  * (load.c): options, connections, counters.  One thread.
  */
 #ifndef BENCH_LOAD_H
@@ -25,7 +25,8 @@ struct mode {
 	void (*run)(void);		/* all of it, with what it prints */
 };
 
-extern const struct mode modes[];	/* ends with name NULL */
+extern const struct mode *const modes[];	/* ends with NULL */
+extern const struct mode upgrade_mode;	/* load_upgrade.c */
 
 struct device {
 	char id[80], token[160];
@@ -37,6 +38,8 @@ struct options {
 	unsigned long ops;		/* end after so many; 0: by time */
 	unsigned long rate;		/* messages a second, of all together */
 	const char *ca;			/* NULL: any certificate will do */
+	unsigned tls12, agents;		/* upgrade: of conns; beside them */
+	double visits, delay;		/* upgrade: a second; until an outcome */
 	double seconds, warm_up, hold;
 	clockid_t clocks[PIDS_MAX];
 	unsigned pids;
@@ -60,6 +63,12 @@ double cpu(void);
 void start(unsigned i, unsigned number);
 /* One epoll_wait() and what comes of it. */
 void turn(int timeout_ms);
+/* A device's first words, by the number of its connection. */
+void say_hello(struct wsc *);
+/* Counts it, and keeps the first. */
+void note_failure(const char *why);
+/* Whether somebody wants it to end, or to go on. */
+bool told(void);
 /* Opens all connections, some at a time; ends the program if it takes long. */
 void open_all(void);
 

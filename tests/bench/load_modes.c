@@ -29,7 +29,7 @@ is_up(struct wsc *c)
 	ready++;
 }
 
-static void
+void
 note_failure(const char *why)
 {
 	if (failures++ == 0)
@@ -61,8 +61,7 @@ send_messages(struct wsc *c, unsigned n)
 		wsc_send(c, WSC_BINARY, payload, opt.size);
 }
 
-/* Whether somebody wants it to end, or to go on. */
-static bool
+bool
 told(void)
 {
 	struct pollfd in = { .fd = 0, .events = POLLIN };
@@ -312,7 +311,7 @@ fan_run(void)
 
 /* ---- idle: channels that are there ------------------------------------ */
 
-static void
+void
 say_hello(struct wsc *c)
 {
 	const struct device *d = &opt.devices[c->number];
@@ -488,13 +487,16 @@ steady_run(void)
 	    wrong, failures, first_failure);
 }
 
-const struct mode modes[] = {
-	{ "idle", idle_opened, idle_message, give_up, NULL, idle_run },
-	{ "connect", connect_opened, connect_message, connect_failed, NULL,
-	    connect_run },
-	{ "echo", is_up, echo_message, give_up, echo_woken, echo_run },
-	{ "fan", is_up, fan_message, give_up, NULL, fan_run },
-	{ "steady", is_up, steady_message, steady_failed, NULL, steady_run },
-	{ "storm", idle_opened, idle_message, storm_failed, NULL, storm_run },
-	{ NULL, NULL, NULL, NULL, NULL, NULL }
+static const struct mode
+    idle = { "idle", idle_opened, idle_message, give_up, NULL, idle_run },
+    connecting = { "connect", connect_opened, connect_message, connect_failed,
+	NULL, connect_run },
+    echo = { "echo", is_up, echo_message, give_up, echo_woken, echo_run },
+    fan = { "fan", is_up, fan_message, give_up, NULL, fan_run },
+    steady = { "steady", is_up, steady_message, steady_failed, NULL,
+	steady_run },
+    storm = { "storm", idle_opened, idle_message, storm_failed, NULL,
+	storm_run };
+const struct mode *const modes[] = {
+	&idle, &connecting, &echo, &fan, &steady, &storm, &upgrade_mode, NULL
 };

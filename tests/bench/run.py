@@ -28,18 +28,21 @@ import plot
 import rig
 import scale
 import storm
+import upgrade
 
-STORIES = [cells, fan, idle, storm, churn, scale, events]
+STORIES = [cells, fan, idle, storm, upgrade, churn, scale, events]
 TINY = {"repetitions": 1, "seconds": 0.05, "warm_up": 0.02, "settle": 0.05,
         "fan": "5,10", "idle": "20", "idle_seconds": 0.1, "storm": 30,
-        "storms": 1, "churn": 200, "events": 1000}
+        "storms": 1, "upgrade": 60, "upgrades": 2, "upgrade_rate": 500,
+        "upgrade_quiet": 1.2, "churn": 200, "events": 1000}
 
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--builddir", default=".")
     p.add_argument("--full", action="store_true",
-                   help="7 repetitions of 3 s, 1,000,000 connects and closes")
+                   help="7 repetitions of 3 s, 1,000,000 connects and closes, "
+                   "20 upgrades of 12,000 channels")
     p.add_argument("--repetitions", type=int)
     p.add_argument("--seconds", type=float, help="of a measured window")
     p.add_argument("--peers", default="libwebsockets,nginx,node ws,no TLS")

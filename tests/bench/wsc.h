@@ -49,11 +49,12 @@ struct wsc {
 	bool up;
 };
 
-/* TLS 1.3, X25519, TLS_AES_128_GCM_SHA256.  `ca`: a PEM file; the server's
+/* TLS 1.3 or 1.2, X25519, AES-GCM.  `ca`: a PEM file; the server's
  * chain has to lead there, by the certificates that it sends (NULL: it is not
  * looked at).  NULL: failed. */
 #define WSC_RESUME 1u			/* with the last ticket, if any */
 #define WSC_PSK_KE 2u			/* offers it, beside psk_dhe_ke */
+#define WSC_TLS12 4u			/* instead of TLS 1.3 */
 SSL_CTX *wsc_context(const char *ca, unsigned flags);
 /* Starts a connection from 127.0.0.(2 + number % 24); 0 or -errno.  Only the
  * ticket of the one before is kept. */

@@ -17,7 +17,7 @@ import cells as bench_cells  # noqa: E402
 import plot  # noqa: E402
 import report  # noqa: E402
 
-PROGRAMS = ['load', 'backend', 'bench_event', 'fan.la']
+PROGRAMS = ['load', 'backend', 'bench_event', 'fan.la', 'cleatd_later']
 PEERS = ['libwebsockets', 'nginx', 'node ws', 'no TLS']
 
 
@@ -93,6 +93,7 @@ def test_every_cell(scene):
         equal(runs[0]['lost'], runs[0]['channels'], f'storm, {peer}')
     equal(result['storm']['cleat'][0]['resumed'],
           result['storm']['cleat'][0]['channels'], 'resumed after a storm')
+    equal(len(result['upgrade']['rounds']), 2, 'upgrades')
     check(result['churn']['ratio'] > 0, 'churn')
     check('scale' in result or '# no scaling' in text, 'scale')
     equal([r['lost'] for r in result['events'] if 'lost' in r], [0, 0],
