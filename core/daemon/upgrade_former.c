@@ -455,6 +455,7 @@ send_start(struct daemon *d)
 	(void)snprintf(s->version, sizeof(s->version), "%s", daemon_version());
 	s->certificates = credentials_missing(d->credentials) == NULL;
 	s->last_id = last_id(d);
+	s->channels = (uint32_t)daemon_workers_channels(d);
 	s->lock = d->lock_fd;
 	s->control = control_fd(atomic_load(&d->control));
 	daemon_control_path(d, s->control_path, sizeof(s->control_path));

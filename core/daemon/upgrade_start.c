@@ -73,6 +73,7 @@ upgrade_send_start(int fd, const struct upgrade_start *s)
 	pack_text(&w, s->version);
 	pack_u32(&w, s->certificates);
 	pack_u64(&w, s->last_id);
+	pack_u32(&w, s->channels);
 	pack_text(&w, s->control_path);
 	pack_u32(&w, s->listeners_n);
 	for (unsigned i = 0; i < s->listeners_n; i++) {
@@ -95,6 +96,7 @@ parse(const struct upgrade_message *m, struct upgrade_start *s)
 	    unpack_text(&r, UPGRADE_VERSION_MAX));
 	s->certificates = unpack_u32(&r) != 0;
 	s->last_id = unpack_u64(&r);
+	s->channels = unpack_u32(&r);
 	(void)snprintf(s->control_path, sizeof(s->control_path), "%s",
 	    unpack_text(&r, UPGRADE_PATH_MAX));
 	s->listeners_n = unpack_u32(&r);

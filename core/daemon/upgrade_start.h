@@ -31,6 +31,7 @@ struct upgrade_start {
 	char version[UPGRADE_VERSION_MAX + 1];
 	bool certificates;		/* no slot is without one */
 	uint64_t last_id;		/* of channels */
+	uint32_t channels;		/* about so many will come */
 	int lock, control;		/* descriptors; control may be -1 */
 	char control_path[UPGRADE_PATH_MAX + 1];
 	unsigned listeners_n;

@@ -39,7 +39,7 @@ struct visitor {
 /* Echoes of a time, by milliseconds. */
 struct window {
 	unsigned long sent, echoed, connects, ms[MS_MAX];
-	double begun, worst, slowest_connect;
+	double begun, worst, worst_at, slowest_connect;
 };
 
 static struct {
@@ -84,8 +84,10 @@ timed(struct window *w, double passed)
 
 	w->echoed++;
 	w->ms[ms < MS_MAX ? ms : MS_MAX - 1]++;
-	if (passed > w->worst)
+	if (passed > w->worst) {
 		w->worst = passed;
+		w->worst_at = now(CLOCK_MONOTONIC) - passed - w->begun;
+	}
 }
 
 /* Bit i of what was heard: number done - 1 - i has come. */
@@ -342,13 +344,14 @@ print_window(const char *name, const struct window *w)
 	for (unsigned ms = LATE_MS; ms < MS_MAX; ms++)
 		late += w->ms[ms];
 	(void)printf("{\"%s\": %.3f, \"sent\": %lu, \"echoed\": %lu, \"worst_ms\""
-	    ": %.2f, \"half_ms\": %u, \"p999_ms\": %u, \"late\": %lu, "
-	    "\"connects\": %lu, \"slowest_connect_ms\": %.1f, \"lost\": %lu, "
+	    ": %.2f, \"worst_at\": %.3f, \"half_ms\": %u, \"p999_ms\": %u, "
+	    "\"late\": %lu, \"connects\": %lu, \"slowest_connect_ms\": %.1f, "
+	    "\"lost\": %lu, "
 	    "\"doubled\": %lu, \"reordered\": %lu, \"wrong\": %lu, \"closed\": "
 	    "%lu, \"refused\": %lu, \"given\": %lu, \"ended\": %lu, "
 	    "\"first_failure\": \"%s\"}\n", name,
 	    now(CLOCK_MONOTONIC) - w->begun, w->sent, w->echoed, w->worst * 1e3,
-	    within(w, 500), within(w, 999), late, w->connects,
+	    w->worst_at, within(w, 500), within(w, 999), late, w->connects,
 	    w->slowest_connect * 1e3, bad.lost, bad.doubled, bad.reordered,
 	    bad.wrong, bad.closed, bad.refused, given(), ended(),
 	    first_failure);

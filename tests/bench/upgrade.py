@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import resource
+import secrets
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ NAME = "upgrade"
 LATE_MS = 50            # the goal
 BAD = ("lost", "doubled", "reordered", "wrong", "closed", "refused")
 EACH = 3                # commands for a device, before each upgrade
+COMMANDED = 50          # devices that get any
 LEFT = 8                # descriptors that a worker more or less may hold
 
 
@@ -132,10 +134,11 @@ class Load:
         self.process.stdout.close()
 
 
-def memory(pid):
+def fields(pid, *names):
+    """The sum of fields of /proc/PID/status."""
     with open(f"/proc/{pid}/status") as f:
-        return sum(int(line.split()[1]) * 1024 for line in f
-                   if line.split(":")[0] in ("RssAnon", "RssShmem"))
+        return sum(int(line.split()[1]) for line in f
+                   if line.split(":")[0] in names)
 
 
 def daemons():
@@ -172,8 +175,8 @@ class Trial:
             "presence": {"recovery": "1s"},
             "limits": {"connections_per_address": "0"}})
         self.names = [f"agent-{i:03d}" for i in range(agents)]
-        for name in self.names:
-            self.d.token(name)
+        self.d.tokens.update({n: secrets.token_hex(16) for n in self.names})
+        self.d.write_tokens()
         devices = scene.path("devices")
         with open(devices, "w") as f:
             for name in self.names:
@@ -195,9 +198,10 @@ class Trial:
         self.before = self.state()
 
     def state(self):
-        return {"memory": memory(self.d.process.pid),
-                "files": self.d.open_files(), "version": self.status()[
-                    "version"]}
+        pid = self.d.process.pid
+        return {"memory": fields(pid, "RssAnon", "RssShmem") * 1024,
+                "room": fields(pid, "FDSize"), "files": self.d.open_files(),
+                "version": self.status()["version"]}
 
     def status(self):
         control = self.control_of(self.d)
@@ -209,7 +213,7 @@ class Trial:
     def command_all(self):
         control = self.control_of(self.d)
         for n in range(self.given, self.given + EACH):
-            for name in self.names:
+            for name in self.names[:COMMANDED]:
                 control.post("/v1/commands", {
                     "id": f"{name}.{n}", "endpoint": name,
                     "verb": "message", "args": {"text": "x"},
@@ -225,6 +229,7 @@ class Trial:
         rate = cpu.used() / (time.monotonic() - begin)
         still = self.load.mark()
         self.command_all()
+        self.load.mark()        # that was the store's time
         cpu, begin = Cpu(d.process.pid), time.monotonic()
         code, said = d.upgrade("--binary", binary)
         if code != 0:
@@ -238,9 +243,11 @@ class Trial:
         used = former + mine - rate * took
         result = {"still": still, "moved": moved, "took": took,
                   "former": former, "next": mine, "cpu": used,
-                  "each": used / self.channels, **self.state()}
+                  "each": used / (self.channels + self.agents),
+                  **self.state()}
         print(f"# {result['version']}: took {took:.2f} s; echoes within "
-              f"{moved['worst_ms']:.1f} ms ({moved['late']} of "
+              f"{moved['worst_ms']:.1f} ms (at {moved['worst_at']:.2f} s, "
+              f"{moved['late']} of "
               f"{moved['echoed']} later than {LATE_MS}), without it "
               f"{still['worst_ms']:.1f} ({still['late']}); connects within "
               f"{moved['slowest_connect_ms']:.0f} ms; CPU {former:.2f} and "
@@ -254,7 +261,7 @@ class Trial:
         whole = self.load.end()
         # Their last outcomes may still be on their way to us.
         end = time.monotonic() + self.h.PATIENCE
-        wanted = self.given * self.agents
+        wanted = self.given * min(self.agents, COMMANDED)
         while len(self.outcomes.done()) < wanted and time.monotonic() < end:
             time.sleep(0.05)
         done = self.outcomes.done()
@@ -305,6 +312,9 @@ def judge(r):
     if abs(r["after"]["files"] - r["before"]["files"]) > LEFT:
         wrong.append(f"{r['after']['files']} descriptors, before "
                      f"{r['before']['files']}")
+    # Made at once: each time that it grows, a batch has to wait.
+    if r["after"]["room"] < there * 9 // 8 + 256:
+        wrong.append(f"room for {r['after']['room']} descriptors")
     if not r["alone"]:
         wrong.append(f"processes that are left: {r['processes']}")
     return wrong
@@ -326,7 +336,7 @@ def measure(run_, kinds):
     scene = harness.Scene()
     try:
         result = run(scene, upgrades, channels=channels,
-                     tls12=channels // 6, agents=min(50, channels // 10),
+                     tls12=channels // 6, agents=channels // 6,
                      rate=args.upgrade_rate, visits=20,
                      quiet=args.upgrade_quiet)
         scene.close()
