@@ -114,6 +114,7 @@ struct channel {
 	bool eof : 1;			/* the peer's end was seen */
 	bool probed : 1;		/* a newcomer waits for its answer */
 	bool draining : 1;		/* it was there when a drain began */
+	bool leaving : 1;		/* once nothing of it is under way */
 };
 
 struct channel_worker {

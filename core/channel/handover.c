@@ -41,8 +41,9 @@ listen_again(struct channel *c)
 		return;
 	if (c->endpoint != NULL && !c->owner->holding)
 		check_credential(c);
-	if (c->pre == NULL)
+	if (c->ended || (c->pre == NULL && !c->leaving))
 		return;
+	c->leaving = false;
 	if (c->held != NULL)
 		channel_todo_add(c, TODO_DRAINED);
 	channel_settle(c);
@@ -208,6 +209,19 @@ add(struct handover_batch *b, struct channel *c)
 	return 0;
 }
 
+/* A device that sends without a pause would never be at rest. */
+static bool
+can_go(struct channel *c)
+{
+	if (channel_exportable(c))
+		return true;
+	if (c->owner->holding && !c->ended && !c->leaving) {
+		c->leaving = true;
+		channel_settle(c);
+	}
+	return false;
+}
+
 /* One that parts closes the gap with others that come behind it, so its place is
  * looked at again.  One that cannot go now is asked the next time. */
 static int
@@ -221,7 +235,7 @@ fill(struct handover_batch *b, unsigned max)
 	while (i < t->cap && b->n < max && b->bytes.out.n < HANDOVER_BYTES &&
 	    r != -ENOMEM) {
 		c = t->place[i];
-		r = c == NULL || !channel_exportable(c) ? -EBUSY : add(b, c);
+		r = c == NULL || !can_go(c) ? -EBUSY : add(b, c);
 		i += r != 0;
 	}
 	return b->n == 0 && r == -ENOMEM ? r : 0;

@@ -34,7 +34,8 @@ void handover_hold(struct channel_worker *, bool on);
 /* ---- from here ------------------------------------------------------------------ */
 
 /* Takes up to `max` channels that can go just now.  0 with *ret NULL: there are
- * none (channel_worker_count() says whether some are left).  -ENOMEM. */
+ * none (channel_worker_count() says whether some are left).  -ENOMEM.  While hold is
+ * on, the input of those that cannot waits until they have gone, or until its end. */
 int handover_take(struct channel_worker *, unsigned max,
     struct handover_batch **ret);
 unsigned handover_count(const struct handover_batch *);

@@ -126,11 +126,13 @@ parse(struct channel *c, struct ws_input in)
 	channel_messages_end(c);
 }
 
-/* Who nobody knows yet has to wait, while this process knows not everybody. */
+/* Who nobody knows yet has to wait, while this process knows not everybody.  Who
+ * is to go to the next one, but for what is under way, begins nothing new. */
 static bool
 must_wait(const struct channel *c)
 {
-	return c->owner->holding && c->pre != NULL && !c->protocol->anonymous;
+	return c->leaving || (c->owner->holding && c->pre != NULL &&
+	    !c->protocol->anonymous);
 }
 
 void

@@ -1302,6 +1302,32 @@ whose_credential_was_taken_back_on_the_way_is_closed(void **state)
 }
 
 static void
+who_has_work_under_way_begins_no_more_and_goes_then(void **state)
+{
+	struct crossing x;
+
+	(void)state;
+	hold(&former, true);
+	product_hold(&former);
+	report(&former, 5);
+	assert_int_equal(take(&former, &x), 0);
+	assert_true(rig_send_text(&former.client, "early"));
+	expect_silence(&former.client);
+	/* It stays after all. */
+	hold(&former, false);
+	rig_expect_text(&former.client, "early");
+	hold(&former, true);
+	assert_int_equal(take(&former, &x), 0);
+	assert_true(rig_send_text(&former.client, "late"));
+	expect_silence(&former.client);
+	product_release(&former, false);
+	expect_silence(&former.client);
+	hand_over_one(&former, &next, &former.client);
+	rig_expect_text(&former.client, "late");
+	hold(&former, false);
+}
+
+static void
 who_needs_no_hello_is_heard_but_not_let_in(void **state)
 {
 	(void)state;
@@ -1348,6 +1374,7 @@ main(void)
 		T(a_hello_that_came_before_it_left_is_heard_over_there),
 		T(a_hello_on_its_way_to_a_verdict_is_not_torn_away),
 		T(whose_credential_was_taken_back_on_the_way_is_closed),
+		T(who_has_work_under_way_begins_no_more_and_goes_then),
 		T(who_needs_no_hello_is_heard_but_not_let_in),
 	};
 
