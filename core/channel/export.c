@@ -59,6 +59,10 @@ channel_export_size(const struct channel *c)
 	    assembly_n(c->control) + buf_len(c->held);
 }
 
+_Static_assert(EXPORT_VERSION < 1 << 8 &&
+    sizeof(struct export_head) < 1 << 12 &&
+    sizeof(struct export_pre) < 1 << 12, "each has its bits below");
+
 uint32_t
 channel_export_layout(void)
 {

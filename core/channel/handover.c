@@ -493,6 +493,9 @@ handover_first_id(struct channel_worker *cw, uint64_t above)
 		cw->last_id = above;
 }
 
+_Static_assert(sizeof(struct endpoint_passed) < 1 << 12 &&
+    sizeof(struct telemetry_passed) < 1 << 12, "each has its bits below");
+
 uint64_t
 handover_layout(void)
 {

@@ -67,7 +67,9 @@ void handover_abandon(struct handover_arrivals **);
 uint64_t handover_last_id(const struct channel_worker *);
 void handover_first_id(struct channel_worker *, uint64_t above);
 
-/* What both sides must agree on: the layout of what is written here. */
+/* What both sides must agree on: the layout of what is written here.  Stream, record
+ * state and sessions have versions of their own: a first batch that is refused for
+ * them is taken back. */
 uint64_t handover_layout(void);
 
 #endif
