@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf/conf.h"
 #include "daemon/daemon.h"
@@ -38,7 +39,7 @@ main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 }
 	};
 	const char *conf = CONFFILE;
-	int check = 0, former = -1, o;
+	int check = 0, former = -1, o, r;
 
 	while ((o = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
 		switch (o) {
@@ -66,8 +67,12 @@ main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
-	if (former >= 0 && upgrade_detach() != 0)
-		return EXIT_FAILURE;
+	if (former >= 0 && (r = upgrade_detach()) != 0) {
+		(void)fprintf(stderr, "cleatd: --take-over: %s: only a "
+		    "running cleatd starts the next one so; see cleatctl "
+		    "upgrade\n", strerror(-r));
+		return 2;
+	}
 	conf_set_secret_fn(secret_open);
 	return (check ? daemon_check(conf) : daemon_run(conf, former)) == 0 ?
 	    EXIT_SUCCESS : EXIT_FAILURE;

@@ -67,7 +67,8 @@ void upgrade_tell(struct upgrade *, struct control_upgrade *ret);
 
 /* ---- the next one ---------------------------------------------------------------- */
 
-/* First of all: away from the process that was started, and what it left. */
+/* First of all: away from the process that was started, and what it left.
+ * -ENOTSOCK: no former process has started this one; -errno of fork(2). */
 int upgrade_detach(void);
 /* Says who we are and hears what is in force.  why as above. */
 int upgrade_join(struct daemon *, char *why);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,12 +36,27 @@
 #define NAP_MS 10
 #define ROOM_SPARE 256			/* descriptors that are no channels */
 
+static bool
+is_stream(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t n = sizeof(domain), type_n = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
+	    domain == AF_UNIX &&
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_n) == 0 &&
+	    type == SOCK_STREAM;
+}
+
 int
 upgrade_detach(void)
 {
 	char pid[16];
-	pid_t child = fork();
+	pid_t child;
 
+	if (!is_stream(UPGRADE_SOCKET_FD))
+		return -ENOTSOCK;
+	child = fork();
 	if (child < 0)
 		return -errno;
 	/* The service manager takes over a grandchild without complaint. */

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -372,6 +373,16 @@ def test_refused(scene):
     device.call('event', {'type': 'x', 'data': {}})
     device.close()
     d.stop()
+
+
+def test_by_hand(scene):
+    """nobody but a running cleatd starts one that takes over"""
+    d = scene.daemon()
+    done = subprocess.run(d.command('-c', d.conf_path, '--take-over'),
+                          stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=PATIENCE)
+    equal(done.returncode, 2, done.stderr)
+    check('cleatctl upgrade' in done.stderr, done.stderr)
 
 
 if __name__ == '__main__':
