@@ -9,12 +9,14 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include <gnutls/gnutls.h>
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/slab.h"
 #include "tls/keysched.h"
 #include "tls/record_priv.h"
 
@@ -40,10 +42,35 @@ cipher_index(int gnutls_id)
 	return -EINVAL;
 }
 
-static size_t
-size_of(const struct tls_record *r)
+/*
+ * A connection outlives its handshake by days: on the heap it would keep the holes
+ * apart that handshakes leave there.  One slab for each length; they are the
+ * process's, since a connection may end in another thread than it began.
+ */
+static struct {
+	pthread_mutex_t lock;		/* guards slab */
+	struct slab slab[2][REC_CIPHERS];	/* TLS 1.2, 1.3 */
+} pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static struct slab *
+slab_of(const struct tls_record *r)
 {
-	return sizeof(*r) + 2 * rec_direction_n(r);
+	return &pool.slab[rec_is(r, REC_13) ? 1 : 0][r->cipher];
+}
+
+static struct tls_record *
+take_place(const struct tls_record *shape)
+{
+	struct slab *s = slab_of(shape);
+	struct tls_record *r;
+
+	pthread_mutex_lock(&pool.lock);
+	if (s->size == 0)
+		slab_init(s, offsetof(struct tls_record, keys) +
+		    2 * rec_direction_n(shape));
+	r = slab_get(s);
+	pthread_mutex_unlock(&pool.lock);
+	return r;
 }
 
 struct tls_record *
@@ -56,11 +83,11 @@ rec_alloc(unsigned flags, unsigned cipher)
 		.update_credit = TLS_RECORD_KEYUPDATE_BURST *
 		    TLS_RECORD_KEYUPDATE_EVERY,
 	};
-	struct tls_record *r = mem_calloc(1, size_of(&shape));
+	struct tls_record *r = take_place(&shape);
 
 	if (r == NULL)
 		return NULL;
-	memcpy(r, &shape, sizeof(shape));
+	memcpy(r, &shape, offsetof(struct tls_record, keys));
 	r->key_id[RD] = aead_key_id();
 	r->key_id[WR] = aead_key_id();
 	return r;
@@ -173,7 +200,9 @@ rec_free(struct transport **t)
 		return;
 	CT_ASSERT((*t)->ops == &tls_record_ops);
 	r = rec_of(*t);
-	mem_free_wiped(r, size_of(r));
+	pthread_mutex_lock(&pool.lock);
+	slab_put(slab_of(r), r);
+	pthread_mutex_unlock(&pool.lock);
 	*t = NULL;
 }
 
