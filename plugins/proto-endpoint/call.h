@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One message while it is worked on, and how it is answered, at once or when
- * something is durable (waiting.c).  hello.c, telemetry.c and commands.c have the
- * methods of those names, proto-endpoint.c all else.
+ * something is durable (waiting.c).  session.c has what is kept between messages;
+ * hello.c, telemetry.c and commands.c have the methods of those names,
+ * proto-endpoint.c all else.
  */
 #ifndef CALL_H
 #define CALL_H
@@ -37,7 +38,7 @@ struct inst {
 
 enum stage { WAITS_FOR_HELLO, ASKED, UP };
 
-/* Every device has one: 24 bytes, so that it fits the smallest chunk of malloc. */
+/* What a channel needs between two messages (session.c). */
 struct session {
 	json_t *hello_id;		/* of the request, while ASKED; may be NULL */
 	struct waiting *waiting;	/* answered later */
@@ -53,6 +54,27 @@ struct call {
 	struct session *session;
 	struct rpc rpc;
 };
+
+/*
+ * session.c.  There is one that all share whose hello was answered, without errors
+ * and without requests that wait: 15,000 devices do nothing most of the time.  It
+ * is never written to.
+ */
+/* -ENOMEM. */
+int session_new(struct inst *, struct cleat_chan *);
+/* It was asked for something sensible: no errors in a row. */
+void session_good(struct session *);
+/* Its own one from now on, to be written to.  NULL: no memory. */
+struct session *session_own(struct call *);
+/* Back to the one that all share, if it may. */
+void session_settle(struct inst *, struct cleat_chan *, struct session *);
+/* What the ABI asks for. */
+int session_export(void *inst, struct cleat_chan *, void *session, void *to,
+    size_t cap);
+int session_import(void *inst, struct cleat_chan *, const void *p, size_t n);
+void session_forget(void *inst, void *session);
+
+#define ERRORS_MAX 64			/* bad messages, one after the other */
 
 /* Takes text over (NULL: no memory).  A device that does not read its answers is
  * let go. */
@@ -74,7 +96,7 @@ enum answer {				/* what the completion's value is */
 };
 /* A number for a host call whose completion answers the request `id` (NULL: it
  * is not answered).  0: too many wait, or no memory. */
-uint64_t waiting_add(struct session *, json_t *id, enum answer);
+uint64_t waiting_add(struct call *, json_t *id, enum answer);
 /* What that host call returned (number 0: it was not made): an error is
  * answered now. */
 void waiting_asked(struct call *, uint64_t number, int err);

@@ -91,7 +91,7 @@ tell_outcome(struct call *c, const char *id, uint32_t outcome,
 {
 	struct cleat_command_result r = { .size = sizeof(r), .id = id,
 	    .outcome = outcome, .result_json = "", .message = message };
-	uint64_t number = waiting_add(c->session, NULL, ANSWER_FINAL);
+	uint64_t number = waiting_add(c, NULL, ANSWER_FINAL);
 
 	if (number != 0 && c->inst->host->command_outcome(c->chan, number,
 	    &r) < 0)
@@ -190,7 +190,7 @@ outcome_call(struct call *c)
 			return;
 		}
 	}
-	number = waiting_add(c->session, c->rpc.id, ANSWER_FINAL);
+	number = waiting_add(c, c->rpc.id, ANSWER_FINAL);
 	waiting_asked(c, number, number == 0 ? 0 :
 	    c->inst->host->command_outcome(c->chan, number, &r));
 	free(text);

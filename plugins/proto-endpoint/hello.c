@@ -293,4 +293,5 @@ hello_answer(void *inst, struct cleat_chan *chan, void *session,
 		refuse(in, chan, id, r);
 	}
 	json_decref(id);
+	session_settle(in, chan, s);
 }

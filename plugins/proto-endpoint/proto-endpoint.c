@@ -15,11 +15,8 @@
 #define NAME "proto-endpoint"
 
 #define CLOSE_UNSUPPORTED 1003
-#define ERRORS_MAX 64			/* bad messages, one after the other */
 #define CHALLENGE_N 32
 #define TYPE_MAX 64
-#define SESSION_VERSION 1
-#define SESSION_BYTES 3
 #define SLEEP_MAX_MS (INT64_C(366) * 86400 * 1000)
 
 static const struct cleat_opt opts[] = {
@@ -55,7 +52,7 @@ call_send(struct inst *in, struct cleat_chan *chan, char *text)
 void
 call_answer(struct call *c, json_t *result)
 {
-	c->session->errors = 0;
+	session_good(c->session);
 	if (c->rpc.id == NULL)
 		json_decref(result);
 	else
@@ -65,11 +62,17 @@ call_answer(struct call *c, json_t *result)
 void
 call_error(struct call *c, int code, const char *why)
 {
+	struct session *s;
+
 	if (c->rpc.id != NULL || c->rpc.method == NULL)
 		call_send(c->inst, c->chan, rpc_error(c->rpc.id, code, why));
 	if (code == E_TRY_LATER)	/* is not its fault */
 		return;
-	if (++c->session->errors >= ERRORS_MAX)
+	s = session_own(c);
+	if (s == NULL)
+		c->inst->host->chan_close(c->chan, CLOSE_INTERNAL,
+		    "out of memory");
+	else if (++s->errors >= ERRORS_MAX)
 		c->inst->host->chan_close(c->chan, CLOSE_PROTOCOL,
 		    "too many bad messages");
 }
@@ -111,11 +114,11 @@ announced(struct call *c, int err, enum answer what)
 	bool waited_for = c->rpc.id != NULL || what == ANSWER_BYE;
 
 	if (err >= 0 && waited_for && CLEAT_HOST_HAS(host, presence_settle)) {
-		number = waiting_add(c->session, c->rpc.id, what);
+		number = waiting_add(c, c->rpc.id, what);
 		err = number == 0 ? -EAGAIN :
 		    host->presence_settle(c->chan, number);
 		if (err >= 0) {
-			c->session->errors = 0;
+			session_good(c->session);
 			return;
 		}
 		waiting_forget(c->session, number);
@@ -284,6 +287,7 @@ on_message(void *inst, struct cleat_chan *chan, void *session,
 		dispatch(&c);
 	}
 	rpc_fini(&c.rpc);
+	session_settle(inst, chan, c.session);
 }
 
 static void
@@ -291,16 +295,14 @@ on_open(void *inst, struct cleat_chan *chan, const struct cleat_request *r)
 {
 	static const char hex[] = "0123456789abcdef";
 	struct inst *in = inst;
-	struct session *s = calloc(1, sizeof(*s));
 	unsigned char nonce[CHALLENGE_N];
 	char text[2 * CHALLENGE_N + 1];
 
 	(void)r;
-	if (s == NULL) {
+	if (session_new(in, chan) < 0) {
 		in->host->chan_close(chan, CLOSE_TRY_LATER, "out of memory");
 		return;
 	}
-	in->host->chan_set_session(chan, s);
 	if (in->host->auth_challenge(chan, nonce) < 0) {
 		in->host->chan_close(chan, CLOSE_TRY_LATER, "no challenge");
 		return;
@@ -312,58 +314,6 @@ on_open(void *inst, struct cleat_chan *chan, const struct cleat_request *r)
 	text[2 * CHALLENGE_N] = '\0';
 	call_send(in, chan, rpc_notification("challenge",
 	    json_pack("{s:s}", "nonce", text)));
-}
-
-/* What is being answered stays on its worker until it is. */
-static int
-session_export(void *inst, struct cleat_chan *chan, void *session, void *to,
-    size_t cap)
-{
-	const struct session *s = session;
-	unsigned char *at = to;
-
-	(void)inst;
-	(void)chan;
-	if (s == NULL || s->stage == ASKED || s->waiting_n > 0)
-		return -EBUSY;
-	if (cap < SESSION_BYTES)
-		return -ENOBUFS;
-	at[0] = SESSION_VERSION;
-	at[1] = s->stage == UP;
-	at[2] = s->errors;
-	return SESSION_BYTES;
-}
-
-static int
-session_import(void *inst, struct cleat_chan *chan, const void *p, size_t n)
-{
-	const unsigned char *at = p;
-	struct inst *in = inst;
-	struct session *s;
-
-	if (n != SESSION_BYTES || at[0] != SESSION_VERSION || at[1] > 1 ||
-	    at[2] >= ERRORS_MAX)
-		return -EINVAL;
-	s = calloc(1, sizeof(*s));
-	if (s == NULL)
-		return -ENOMEM;
-	s->stage = at[1] != 0 ? UP : WAITS_FOR_HELLO;
-	s->errors = at[2];
-	in->host->chan_set_session(chan, s);
-	return 0;
-}
-
-static void
-session_forget(void *inst, void *session)
-{
-	struct session *s = session;
-
-	(void)inst;
-	if (s == NULL)
-		return;
-	json_decref(s->hello_id);
-	waiting_fini(s);
-	free(s);
 }
 
 static void

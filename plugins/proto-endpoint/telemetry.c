@@ -30,7 +30,7 @@ telemetry_call(struct call *c)
 		call_error(c, RPC_INTERNAL, "out of memory");
 		return;
 	}
-	number = waiting_add(c->session, c->rpc.id, ANSWER_STORED);
+	number = waiting_add(c, c->rpc.id, ANSWER_STORED);
 	if (number == 0)		/* and what follows must not pass it */
 		c->inst->host->chan_close(c->chan, CLOSE_TRY_LATER,
 		    "out of memory");
@@ -57,7 +57,7 @@ inventory_call(struct call *c)
 		call_error(c, RPC_INTERNAL, "out of memory");
 		return;
 	}
-	number = waiting_add(c->session, c->rpc.id, ANSWER_REVISION);
+	number = waiting_add(c, c->rpc.id, ANSWER_REVISION);
 	waiting_asked(c, number, number == 0 ? 0 :
 	    c->inst->host->inventory_patch(c->chan, number, text,
 	    strlen(text)));

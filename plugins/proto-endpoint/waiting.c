@@ -17,11 +17,15 @@ struct waiting {
 };
 
 uint64_t
-waiting_add(struct session *s, json_t *id, enum answer what)
+waiting_add(struct call *c, json_t *id, enum answer what)
 {
+	struct session *s;
 	struct waiting *w;
 
-	if (s->waiting_n >= WAITING_MAX)
+	if (c->session->waiting_n >= WAITING_MAX)
+		return 0;
+	s = session_own(c);
+	if (s == NULL)
 		return 0;
 	w = calloc(1, sizeof(*w));
 	if (w == NULL)
@@ -68,7 +72,7 @@ waiting_asked(struct call *c, uint64_t number, int err)
 	if (number == 0)
 		err = -EAGAIN;
 	if (err >= 0) {
-		c->session->errors = 0;
+		session_good(c->session);
 		return;
 	}
 	waiting_forget(c->session, number);
@@ -142,4 +146,6 @@ waiting_completed(void *inst, struct cleat_chan *chan, void *session,
 	if (w != NULL && w->what == ANSWER_BYE)
 		call_bye(inst, chan);
 	drop(w);
+	if (w != NULL)
+		session_settle(inst, chan, s);
 }

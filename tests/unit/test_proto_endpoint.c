@@ -768,6 +768,42 @@ a_session_with_a_request_that_waits_does_not_move(void **state)
 	    sizeof(bytes)) > 0);
 }
 
+/* 15,000 idle devices: nothing is kept for one that has nothing to remember. */
+static void
+an_idle_channel_has_no_session_of_its_own(void **state)
+{
+	struct cleat_chan *first = chan, *other = fake_chan_new();
+	const void *idle, *own;
+	unsigned char bytes[64];
+	int n;
+
+	(void)state;
+	own = chan->session;
+	up();
+	idle = chan->session;
+	assert_ptr_not_equal(idle, own);
+	/* Two that move here share it; one with an error does not. */
+	n = ops->session_export(inst, chan, chan->session, bytes,
+	    sizeof(bytes));
+	assert_int_equal(ops->session_import(inst, other, bytes, (size_t)n),
+	    0);
+	assert_ptr_equal(other->session, idle);
+	error_is(HELLO, -32004);
+	assert_ptr_not_equal(chan->session, idle);
+	chan = other;
+	say(TELEMETRY);
+	assert_ptr_not_equal(chan->session, idle);
+	assert_ptr_not_equal(chan->session, first->session);
+	complete(0, 4);
+	assert_ptr_equal(chan->session, idle);
+	chan = first;
+	say("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"event\",\"params\":"
+	    "{\"data\":{}}}");
+	assert_ptr_equal(chan->session, idle);
+	ops->closed(inst, other, other->session, 1000);
+	fake_chan_free(&other);
+}
+
 static void
 without_a_challenge_the_channel_is_closed(void **state)
 {
@@ -825,6 +861,7 @@ main(void)
 		TEST(progress_is_a_number_or_a_text),
 		TEST(drain_names_window_and_servers),
 		TEST(a_session_with_a_request_that_waits_does_not_move),
+		TEST(an_idle_channel_has_no_session_of_its_own),
 		TEST(without_a_challenge_the_channel_is_closed),
 	};
 
