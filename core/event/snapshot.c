@@ -69,8 +69,8 @@ put_endpoint(struct json_out *j, const char *key, const struct view_endpoint *e)
 	if (e->channel != 0)
 		jout_uint(j, "channel", e->channel);
 	jout_uint(j, "revision", e->revision);
-	put_time(j, "since", e->since_ms);
-	put_time(j, "changed", e->changed_ms);
+	put_time(j, "since", (int64_t)e->since_ms);
+	put_time(j, "changed", (int64_t)e->changed_ms);
 	if (e->peer_n != 0)
 		jout_string_n(j, "peer", e->text + e->id_n, e->peer_n);
 	jout_uint(j, "seq", e->seq);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The view.  An endpoint is one packed allocation, reached by its number; the
- * numbers lie in an open-addressing hash of 32-bit slots.  Nothing is ever taken
- * out, so there are no tombstones.  Ids can be chosen by devices that enrol: the
+ * The view.  An endpoint is one packed row, reached by its number; the numbers lie
+ * in an open-addressing hash of 32-bit slots.  Nothing is ever taken out, so there
+ * are no tombstones, and rows are cut one after the other from blocks.  Ids can be chosen by devices that enrol: the
  * hash is keyed (SipHash-1-3 after Aumasson and Bernstein, "SipHash: a fast
  * short-input PRF", 2012).
  */
@@ -15,10 +15,18 @@
 #include "base/mem.h"
 #include "event/record.h"
 
-/* Kept free for a peer that is not known yet ("255.255.255.255:65535"): a fleet
- * that is read from the store comes online one by one, and moving every entry then
- * leaves 40 bytes of holes for each. */
-#define PEER_ROOM 21
+/*
+ * What a peer's text may need: an IPv4 address and port, an IPv6 one, anything.
+ * The first is kept free for who is not online yet, since a row that has to move
+ * leaves its old place unused; with three steps it moves twice at most.
+ */
+static const uint8_t peer_rooms[] = { 21, 47, VIEW_PEER_MAX };
+
+struct view_block {
+	struct view_block *next;
+	uint64_t place[(16 * 1024 - sizeof(struct view_block *)) / 8];
+};
+#define BLOCK sizeof(((struct view_block *)NULL)->place)
 
 int
 view_new(struct view **ret)
@@ -50,16 +58,18 @@ void
 view_free(struct view **vp)
 {
 	struct view *v = *vp;
-	uint32_t i;
+	struct view_block *b;
 
 	*vp = NULL;
 	if (v == NULL)
 		return;
-	for (i = 0; i < v->endpoints; i++)
-		mem_free(v->endpoint[i]);
+	while ((b = v->blocks) != NULL) {
+		v->blocks = b->next;
+		mem_free(b);
+	}
 	mem_free(v->endpoint);
 	mem_free(v->slot);
-	for (i = 0; i < VIEW_KINDS; i++)
+	for (int i = 0; i < VIEW_KINDS; i++)
 		facts_fini(&v->fact[i]);
 	mem_free(v->upgraded.p);
 	mem_free(v);
@@ -195,23 +205,45 @@ peer_length(const struct event *ev)
 	return ev->peer == NULL ? 0 : strnlen(ev->peer, VIEW_PEER_MAX);
 }
 
+/* A row for this id and at least so long a peer, all zero. */
+static struct view_endpoint *
+make_row(struct view *v, const char *id, size_t id_n, size_t peer_n)
+{
+	size_t n = offsetof(struct view_endpoint, text) + id_n, i = 0;
+	struct view_endpoint *e;
+	struct view_block *b = v->blocks;
+
+	while (peer_rooms[i] < peer_n)
+		i++;
+	n = (n + peer_rooms[i] + 7) & ~(size_t)7;
+	if (v->left < n) {
+		if ((b = mem_alloc(sizeof(*b))) == NULL)
+			return NULL;
+		b->next = v->blocks;
+		v->blocks = b;
+		v->left = BLOCK;
+	}
+	e = (void *)&b->place[(BLOCK - v->left) / 8];
+	v->left -= n;
+	memset(e, 0, n);
+	memcpy(e->text, id, id_n);
+	e->id_n = (uint8_t)id_n;
+	e->peer_cap = peer_rooms[i];
+	return e;
+}
+
 static int
 add_endpoint(struct view *v, const struct event *ev, size_t id_n,
     struct view_endpoint **ret)
 {
-	size_t peer_n = peer_length(ev);
 	struct view_endpoint *e;
 	int r;
 
-	if (peer_n < PEER_ROOM)
-		peer_n = PEER_ROOM;
 	if ((r = make_room(v)) != 0)
 		return r;
-	if ((e = mem_calloc(1, sizeof(*e) + id_n + peer_n)) == NULL)
+	e = make_row(v, ev->endpoint, id_n, peer_length(ev));
+	if (e == NULL)
 		return -ENOMEM;
-	memcpy(e->text, ev->endpoint, id_n);
-	e->id_n = (uint8_t)id_n;
-	e->peer_cap = (uint8_t)peer_n;
 	e->state = VIEW_FORGOTTEN;
 	v->slot[find_slot(v, e->text, id_n)] = v->endpoints + 1;
 	v->endpoint[v->endpoints++] = e;
@@ -223,14 +255,19 @@ add_endpoint(struct view *v, const struct event *ev, size_t id_n,
 static int
 widen(struct view *v, uint32_t at, size_t peer_n)
 {
-	struct view_endpoint *e = v->endpoint[at];
+	const struct view_endpoint *old = v->endpoint[at];
+	struct view_endpoint *e;
+	uint8_t cap;
 
-	if (peer_n <= e->peer_cap)
+	if (peer_n <= old->peer_cap)
 		return 0;
-	e = mem_realloc(e, sizeof(*e) + e->id_n + peer_n);
+	e = make_row(v, old->text, old->id_n, peer_n);
 	if (e == NULL)
 		return -ENOMEM;
-	e->peer_cap = (uint8_t)peer_n;
+	cap = e->peer_cap;
+	memcpy(e, old, offsetof(struct view_endpoint, text) + old->id_n +
+	    old->peer_n);
+	e->peer_cap = cap;
 	v->endpoint[at] = e;
 	return 0;
 }
@@ -258,14 +295,14 @@ apply_presence(struct view *v, const struct event *ev, uint64_t seq)
 		count(v, e, UINT32_MAX);
 	}
 	if (ev->since_ms != 0)
-		e->since_ms = ev->since_ms;
+		e->since_ms = (uint64_t)ev->since_ms;
 	else if (e->state != (uint8_t)ev->state)
-		e->since_ms = ev->wall_ms;
+		e->since_ms = (uint64_t)ev->wall_ms;
 	e->state = (uint8_t)ev->state;
 	e->security = (uint8_t)ev->security;
 	e->reason = (uint8_t)ev->reason;
 	e->revision = ev->revision;
-	e->changed_ms = ev->wall_ms;
+	e->changed_ms = (uint64_t)ev->wall_ms;
 	e->seq = seq;
 	if (ev->channel != 0)
 		e->channel = ev->channel;

@@ -16,14 +16,17 @@
 #include "event/event.h"
 
 /* 15,000 of these and their index are in memory: see test_view.c for the limit
- * in bytes. */
+ * in bytes.  Times are wall ms, of 48 bits as in the endpoint table. */
 struct view_endpoint {
-	uint64_t channel, revision, seq;
-	int64_t since_ms;		/* in this state; wall time */
-	int64_t changed_ms;		/* last event */
-	uint8_t state;			/* VIEW_FORGOTTEN: passed over */
-	uint8_t security, reason;
-	uint8_t id_n, peer_n, peer_cap;	/* without NUL; there is none */
+	uint64_t revision, seq;
+	uint64_t since_ms : 48;		/* in this state */
+	uint64_t peer_n : 8, peer_cap : 8;	/* without NUL; there is none */
+	uint64_t changed_ms : 48;	/* last event */
+	uint64_t id_n : 8;		/* as peer_n */
+	uint64_t state : 4;		/* VIEW_FORGOTTEN: passed over */
+	uint64_t security : 4;
+	uint64_t channel : 40;
+	uint64_t reason : 8;
 	char text[];			/* id, then peer */
 };
 
@@ -55,7 +58,11 @@ struct view_facts {
 	uint32_t n, cap;
 };
 
+struct view_block;
+
 struct view {
+	struct view_block *blocks;	/* that endpoints lie in */
+	size_t left;			/* bytes of the first one */
 	struct view_endpoint **endpoint;
 	uint32_t endpoints, endpoint_cap;
 	uint32_t forgotten;		/* of those */
