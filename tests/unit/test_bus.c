@@ -29,6 +29,7 @@
 #include "event/bus.h"
 #include "../lib/sp.h"
 #include "../lib/tmpdir.h"
+#include "../lib/under_valgrind.h"
 
 #define SOON 10000			/* ms; far above what is needed */
 
@@ -495,9 +496,7 @@ memory_is_ours(void)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	return false;
 #else
-	const char *valgrind = getenv("CT_VALGRIND");
-
-	return valgrind == NULL || strcmp(valgrind, "yes") != 0;
+	return !under_valgrind();
 #endif
 }
 

@@ -24,6 +24,7 @@
 #include "cert/check.h"
 
 #include "../lib/modules.h"
+#include "../lib/under_valgrind.h"
 
 #define FIELDS 5
 #define LIMIT_MS 5000
@@ -119,10 +120,9 @@ use(char *files, const char *password, char *why, size_t *ret_n)
 static void
 check_time(clock_t start, const char *name)
 {
-	const char *valgrind = getenv("CT_VALGRIND");
 	long long ms = (long long)(clock() - start) / (CLOCKS_PER_SEC / 1000);
 
-	if (ms > LIMIT_MS && (valgrind == NULL || strcmp(valgrind, "yes") != 0))
+	if (ms > LIMIT_MS && !under_valgrind())
 		fail_msg("%s took %lld ms", name, ms);
 }
 

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "../lib/nettest.h"
+#include "../lib/under_valgrind.h"
 
 static struct nettest t;
 static char reply[64 * 1024], why[256];
@@ -217,9 +218,8 @@ run_out(bool switch_off_and_on)
 	struct rlimit old, few;
 	int fd[40], made = 0, turns = 0, spare;
 	uint64_t begin, failed;
-	const char *valgrind = getenv("CT_VALGRIND");
 	/* Its accept() takes what is over the limit, closes it and says EMFILE. */
-	bool lost = valgrind != NULL && strcmp(valgrind, "yes") == 0;
+	bool lost = under_valgrind();
 
 	start(&plain);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "../lib/control_rig.h"
+#include "../lib/under_valgrind.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "event/bus.h"
@@ -279,14 +280,12 @@ static void
 without_descriptors_it_waits_and_goes_on(void **state)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	const char *valgrind = getenv("CT_VALGRIND");
 	struct control *c = the_control();
 	struct rlimit was, low;
 	int fd, lowest;
 
 	(void)state;
-	/* It has descriptors and limits of its own. */
-	if (valgrind != NULL && strcmp(valgrind, "yes") == 0) {
+	if (under_valgrind()) {
 		skip();
 		return;
 	}

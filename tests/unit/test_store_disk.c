@@ -27,6 +27,7 @@
 #include "../lib/event_tap.h"
 #include "../lib/lossy_vfs.h"
 #include "../lib/store_rig.h"
+#include "../lib/under_valgrind.h"
 
 /* ---- a life of a store ------------------------------------------------------ */
 
@@ -156,13 +157,20 @@ check_afterwards(const struct item *items)
 
 /* ---- power failures ----------------------------------------------------------- */
 
+/* Valgrind looks for leaks, for which some of the points will do. */
+static unsigned long
+stride(unsigned long step)
+{
+	return under_valgrind() ? 8 * step : step;
+}
+
 static void
 every_failure(unsigned seed, unsigned long step)
 {
 	struct item items[ITEMS];
 	bool dead;
 
-	for (unsigned long n = 1;; n += step) {
+	for (unsigned long n = 1;; n += stride(step)) {
 		(void)store_rig_make(NULL);
 		name_items(items);
 		lossy_die_at(n, seed);
@@ -202,7 +210,7 @@ every_error(int code, int error)
 	bool hit;
 	int r;
 
-	for (unsigned long n = 1;; n += 2) {
+	for (unsigned long n = 1;; n += stride(2)) {
 		(void)store_rig_make(NULL);
 		name_items(items);
 		lossy_fail_at(n, 1, code);
@@ -438,7 +446,7 @@ memory_may_run_out_in_sqlite_too(void **state)
 	int r;
 
 	(void)state;
-	for (unsigned long n = 1;; n += 1 + n / 40) {
+	for (unsigned long n = 1;; n += stride(1 + n / 40)) {
 		(void)store_rig_make(NULL);
 		lossy_reset();
 		name_items(items);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../lib/fds.h"
+#include "../lib/under_valgrind.h"
 #include "base/mem.h"
 #include "daemon/upgrade_wire.h"
 
@@ -313,8 +314,7 @@ descriptors_over_the_limit_are_told_and_none_leaks(void **state)
 	int fds[20], highest;
 
 	(void)state;
-	/* It has a limit of its own, which the kernel does not know. */
-	if (getenv("CT_VALGRIND") != NULL)
+	if (under_valgrind())
 		skip();
 	for (int i = 0; i < 20; i++)
 		fds[i] = end[0];
