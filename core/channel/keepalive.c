@@ -99,6 +99,12 @@ suspect(struct channel *c)
 	loop_defer(c->owner->loop, &c->owner->defer);
 }
 
+static uint32_t
+sooner(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Milliseconds from now until something is due again. */
 static uint32_t
 check_alive(struct channel *c)
@@ -128,14 +134,15 @@ check_alive(struct channel *c)
 		channel_probe(c);
 		waited = 0;
 	}
-	if (c->endpoint == NULL || c->suspect)
-		return until_dead;
-	if (waited >= l->suspect_ms) {
-		suspect(c);
-		return until_dead;
+	if (c->endpoint != NULL && !c->suspect) {
+		if (waited >= l->suspect_ms)
+			suspect(c);
+		else
+			until_dead = sooner(until_dead,
+			    l->suspect_ms - waited);
 	}
-	return l->suspect_ms - waited < until_dead ?
-	    l->suspect_ms - waited : until_dead;
+	/* The answer moves no timer, and makes the next ping due. */
+	return sooner(until_dead, l->ping_ms);
 }
 
 #define HELD_MS 2000			/* to be heard, after a hold */

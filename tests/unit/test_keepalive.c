@@ -112,6 +112,39 @@ an_answered_ping_is_followed_by_the_next(void **state)
 	assert_int_equal(rig_channels(&rig), 1);
 }
 
+/* Found in a storm: the look for an answer was the next one at all, so that pings
+ * came as often as suspicions would have. */
+static void
+much_patience_does_not_make_pings_rare(void **state)
+{
+	uint8_t p[8];
+
+	(void)state;
+	rig.limits.ping_ms = 2000;
+	rig.limits.suspect_ms = 5000;
+	rig.limits.dead_ms = 15000;
+	begin();
+	for (int i = 0; i < 5; i++) {
+		rig_advance(&rig, 2000 + TICKS);
+		assert_true(ping_came());
+		take_ping(p);
+		assert_true(rig_send_frame(&client, WS_FIN | WS_OP_PONG, p,
+		    8));
+		rig_settle(&rig);
+	}
+	/* Nor does it make anything sooner. */
+	rig_advance(&rig, 2000 + TICKS);
+	take_ping(p);
+	rig_advance(&rig, 5000 - 2 * TICKS);
+	assert_int_equal(event_tap_sync(&rig.tap), 1);
+	rig_advance(&rig, 3 * TICKS);
+	assert_int_equal(event_tap_sync(&rig.tap), 2);
+	assert_true(rig_send_frame(&client, WS_FIN | WS_OP_PONG, p, 8));
+	rig_settle(&rig);
+	rig_advance(&rig, 2000 + TICKS);
+	assert_true(ping_came());
+}
+
 static void
 any_byte_counts_and_clears_suspicion(void **state)
 {
@@ -249,6 +282,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(silence_is_pinged_suspected_and_ended_in_time),
 		T(an_answered_ping_is_followed_by_the_next),
+		T(much_patience_does_not_make_pings_rare),
 		T(any_byte_counts_and_clears_suspicion),
 		T(the_round_trip_is_measured_and_cannot_be_forged_high),
 		T(hello_must_come_in_time),
