@@ -2,8 +2,10 @@
 /*
  * A fleet of devices that comes back: each connects, says its hello, answers pings,
  * and when its channel ends it connects again at a random time within a window that
- * doubles with each failure, as the protocol asks devices to.  Prints a JSON object when all are there, and one each time all
- * are there again after some had gone; ends with stdin.  For tests of storms.
+ * doubles with each failure, as the protocol asks devices to.  Prints a JSON object
+ * when all are there, and one each time all are there again after some had gone, and
+ * ends with stdin: the last one has the longest time for which anybody who was there
+ * heard no ping.  For tests of storms.
  */
 #include <errno.h>
 #include <poll.h>
@@ -24,6 +26,7 @@ struct device {
 	struct wsc conn;
 	char id[40], token[80];
 	double due;			/* of the next attempt; 0: none */
+	double pinged;			/* the last ping, or when it came */
 	unsigned heard;			/* messages of this channel */
 	unsigned tries;			/* that failed in a row */
 	int there;
@@ -33,8 +36,9 @@ static struct wsc_target target = { .tls = true, .path = "/v1/channel",
 	.subprotocol = "cleat.v1.jsonrpc" };
 static struct device *devices;
 static unsigned devices_n, there, started;
-static unsigned long failures, attempts, refused;
-static double window_s, slowest, gone_since;
+/* Of the failures, nobody: when no server listened. */
+static unsigned long failures, attempts, refused, nobody;
+static double window_s, slowest, gone_since, silence;
 static char last_failure[128];
 
 static double
@@ -77,11 +81,11 @@ static void
 tell(const char *what)
 {
 	(void)printf("{\"%s\": %u, \"attempts\": %lu, \"failures\": %lu, "
-	    "\"refused\": %lu, \"seconds\": %.3f, \"last_failure\": \"%s\"}\n",
-	    what, there, attempts, failures, refused, now() - gone_since,
-	    last_failure);
+	    "\"nobody\": %lu, \"refused\": %lu, \"seconds\": %.3f, "
+	    "\"last_failure\": \"%s\"}\n", what, there, attempts, failures,
+	    nobody, refused, now() - gone_since, last_failure);
 	(void)fflush(stdout);
-	attempts = failures = refused = 0;
+	attempts = failures = refused = nobody = 0;
 	last_failure[0] = '\0';
 }
 
@@ -90,8 +94,27 @@ arrived(struct device *d)
 {
 	d->there = 1;
 	d->tries = 0;
+	d->pinged = now();
 	if (++there == devices_n)
 		tell("all");
+}
+
+static void
+silent(const struct device *d)
+{
+	double t = now() - d->pinged;
+
+	if (d->there && t > silence)
+		silence = t;
+}
+
+static void
+on_pinged(struct wsc *c)
+{
+	struct device *d = (struct device *)c;
+
+	silent(d);
+	d->pinged = now();
 }
 
 static void
@@ -135,6 +158,7 @@ on_failed(struct wsc *c, const char *why)
 	} else {
 		(void)snprintf(last_failure, sizeof(last_failure), "%s", why);
 		failures++;
+		nobody += strcmp(why, strerror(ECONNREFUSED)) == 0;
 		d->tries++;
 	}
 	later(d);
@@ -192,6 +216,7 @@ main(int argc, char **argv)
 	window_s = strtod(argv[4], NULL);
 	target.opened = on_opened;
 	target.message = on_message;
+	target.pinged = on_pinged;
 	target.failed = on_failed;
 	target.epoll = epoll_create1(EPOLL_CLOEXEC);
 	target.ctx = wsc_context(argv[5], 0);
@@ -204,7 +229,9 @@ main(int argc, char **argv)
 	}
 	while (now() < end && poll(&in, 1, 0) == 0)
 		turn();
-	(void)printf("{\"end\": %u, \"failures\": %lu, \"slowest_turn\": %.3f}"
-	    "\n", there, failures, slowest);
+	for (unsigned i = 0; i < devices_n; i++)
+		silent(&devices[i]);
+	(void)printf("{\"end\": %u, \"failures\": %lu, \"slowest_turn\": %.3f, "
+	    "\"silence\": %.3f}\n", there, failures, slowest, silence);
 	return 0;
 }

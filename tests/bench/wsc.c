@@ -380,10 +380,13 @@ take_frame(struct wsc *c, const uint8_t *p, size_t n)
 		fail(c, "close frame");
 		return 0;
 	}
-	if (opcode == 9)
+	if (opcode == 9) {
+		if (c->target->pinged != NULL)
+			c->target->pinged(c);
 		wsc_send(c, 10, p + head, len);
-	else if (opcode != 10)
+	} else if (opcode != 10) {
 		c->target->message(c, opcode, p + head, len);
+	}
 	return head + len;
 }
 

@@ -29,6 +29,7 @@ struct wsc_target {
 	int epoll;
 	void (*opened)(struct wsc *);	/* the 101 came */
 	void (*message)(struct wsc *, int opcode, const uint8_t *, size_t);
+	void (*pinged)(struct wsc *);	/* NULL: nobody cares */
 	/* The connection failed or the server ended it; already closed. */
 	void (*failed)(struct wsc *, const char *why);
 };
