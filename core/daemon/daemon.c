@@ -523,8 +523,8 @@ on_second(struct timer *t)
 		loop_timer_set(d->loop, &d->restate, 0);
 	}
 	daemon_drain_tick(d);
-	if (++d->seconds % ROTATE_SECONDS == 0 && !daemon_drain_near(d))
-		credentials_rotate(d->credentials);
+	if (++d->seconds % ROTATE_SECONDS == 0)
+		daemon_drain_tickets(d);
 	if (d->seconds % EXPIRY_SECONDS == 1)
 		credentials_expiry(d->credentials);
 	if (d->seconds % (conf_ms(d->conf, "tls", "watch") / 1000) == 0)

@@ -136,13 +136,13 @@ void daemon_workers_end_connections(struct daemon *);
  * comma-separated; "" the same).  Not on a worker.  -ENOMEM: not all of them. */
 int daemon_drain(struct daemon *, uint32_t window_ms, const char *servers,
     const char *why);
-/* drain.c: errands of operators, what is to do every second, and whether the
- * ticket master had better stay as it is. */
+/* drain.c: errands of operators, what is to do every second, and a look whether the
+ * ticket master is due, which stays as it is near a drain. */
 void daemon_drain_begin(struct daemon *, struct control_errand *);
 void daemon_drain_abort(struct daemon *, struct control_errand *);
 void daemon_drain_look(struct daemon *, struct control_errand *);
 void daemon_drain_tick(struct daemon *);
-bool daemon_drain_near(const struct daemon *);
+void daemon_drain_tickets(struct daemon *);
 /* Handshakes that wait for an external signature. */
 size_t daemon_workers_suspended(struct daemon *);
 size_t daemon_worker_channels(struct daemon_worker *);

@@ -103,9 +103,10 @@ daemon_drain_tick(struct daemon *d)
 	    d->drain.channels, d->drain.stays_out ? "no" : "yes");
 }
 
-bool
-daemon_drain_near(const struct daemon *d)
+void
+daemon_drain_tickets(struct daemon *d)
 {
-	return d->drain.active || (d->drain.near_ms != 0 &&
-	    clock_mono_ms() < d->drain.near_ms);
+	if (!d->drain.active && (d->drain.near_ms == 0 ||
+	    clock_mono_ms() >= d->drain.near_ms))
+		credentials_rotate(d->credentials);
 }

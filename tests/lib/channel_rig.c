@@ -395,7 +395,6 @@ make_snapshot(struct rig *r)
 static void
 make_tokens(struct rig *r)
 {
-	static const char *const ids[] = { "dev-1", "dev-2", "dev-3" };
 	char path[] = "/tmp/rig-tokens-XXXXXX", hex[65], why[256];
 	uint8_t sha256[32];
 	int fd = mkstemp(path);
@@ -404,8 +403,8 @@ make_tokens(struct rig *r)
 	NEED(fd >= 0 && (f = fdopen(fd, "w")) != NULL);
 	NEED(digest_sha256(RIG_TOKEN, strlen(RIG_TOKEN), sha256) == 0);
 	digest_hex(sha256, 32, hex);
-	for (int i = 0; i < 3; i++)
-		(void)fprintf(f, "%s %s\n", ids[i], hex);
+	for (int i = 1; i <= RIG_DEVICES; i++)
+		(void)fprintf(f, "dev-%d %s\n", i, hex);
 	NEED(fclose(f) == 0);
 	NEED(auth_file_load(path, why, &r->auth) == 0);
 	(void)unlink(path);

@@ -26,6 +26,7 @@
 #include "event_tap.h"
 
 #define RIG_WORKERS 2
+#define RIG_DEVICES 50			/* "dev-1" and so on have a token */
 #define RIG_TLS13 "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 #define RIG_TLS12 "NORMAL:-VERS-ALL:+VERS-TLS1.2"
 #define RIG_TLS12_NO_EMS RIG_TLS12 ":%NO_SESSION_HASH"

@@ -22,6 +22,7 @@
 #include "channel/channel.h"
 #include "conf_dir.h"
 #include "daemon/credentials_priv.h"
+#include "daemon/daemon_priv.h"
 #include "net/impl.h"
 #include "tls/impl.h"
 
@@ -96,6 +97,17 @@ start_net(void)
 
 /* The publisher asks too, so the clock is replaced before it starts. */
 static _Atomic int64_t wall_ms;		/* 0: as it is */
+static _Atomic uint64_t ahead_ms;	/* of the monotonic clock */
+
+static uint64_t
+mono(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 +
+	    ahead_ms;
+}
 
 static int64_t
 wall(void)
@@ -113,8 +125,9 @@ set_up(void **state)
 	char why[512];
 
 	wall_ms = 0;
+	ahead_ms = 0;
 	memset(&counters, 0, sizeof(counters));
-	clock_replace(NULL, wall);
+	clock_replace(mono, wall);
 	if (conf_dir_set_up(state) != 0 || event_tap_start(&tap) != 0)
 		return -1;
 	done = 0;
@@ -695,6 +708,72 @@ a_start_keeps_the_ticket_master_however_old(void **state)
 	credentials_free(&c);
 }
 
+static ino_t
+master(void)
+{
+	char path[128];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/ticket.master", conf_dir);
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_ino;
+}
+
+/* Who is sent away comes back with its ticket: issue 5. */
+static void
+the_ticket_master_is_not_replaced_near_a_drain(void **state)
+{
+	const struct timespec long_ago[2] = { { .tv_sec = 1 },
+	    { .tv_sec = 1 } };
+	struct control_errand e = { .window_ms = 60000, .reason = "restart" };
+	struct daemon d = { .workers_n = 0 };
+	char path[128];
+	ino_t old;
+
+	(void)state;
+	begin();
+	(void)snprintf(path, sizeof(path), "%s/ticket.master", conf_dir);
+	assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+	old = master();
+	d.credentials = creds;
+	daemon_drain_begin(&d, &e);
+	daemon_drain_tickets(&d);
+	assert_int_equal(master(), old);
+	ahead_ms = 61000;		/* over, but they are coming back */
+	daemon_drain_tick(&d);
+	assert_false(d.drain.active);
+	daemon_drain_tickets(&d);
+	assert_int_equal(master(), old);
+	ahead_ms += 3590000;
+	daemon_drain_tickets(&d);
+	assert_int_equal(master(), old);
+	ahead_ms += 10000;		/* an hour after it */
+	daemon_drain_tickets(&d);
+	assert_int_not_equal(master(), old);
+}
+
+static void
+a_drain_that_was_given_up_keeps_the_ticket_master_too(void **state)
+{
+	const struct timespec long_ago[2] = { { .tv_sec = 1 },
+	    { .tv_sec = 1 } };
+	struct control_errand e = { .window_ms = 600000, .reason = "restart" };
+	struct daemon d = { .workers_n = 0 };
+	char path[128];
+	ino_t old;
+
+	(void)state;
+	begin();
+	(void)snprintf(path, sizeof(path), "%s/ticket.master", conf_dir);
+	assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+	old = master();
+	d.credentials = creds;
+	daemon_drain_begin(&d, &e);
+	daemon_drain_abort(&d, &e);
+	daemon_drain_tickets(&d);
+	assert_int_equal(master(), old);
+}
+
 static void
 a_replacement_that_failed_is_made_good_the_next_time(void **state)
 {
@@ -740,6 +819,8 @@ main(void)
 		T(making_it_without_memory_leaks_nothing),
 		T(the_ticket_master_is_replaced_only_when_it_is_due),
 		T(a_start_keeps_the_ticket_master_however_old),
+		T(the_ticket_master_is_not_replaced_near_a_drain),
+		T(a_drain_that_was_given_up_keeps_the_ticket_master_too),
 		T(a_replacement_that_failed_is_made_good_the_next_time),
 	};
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../lib/product_rig.h"
@@ -372,6 +373,71 @@ drain_asks_everybody_and_closes_who_stays(void **state)
 	assert_int_equal(p.rig.closed, 1);
 }
 
+#define CROWD 40
+
+/* How many of CROWD + 1 may be over when `ms` of 10 s are. */
+static void
+is_even(unsigned n, uint32_t ms)
+{
+	unsigned due = (CROWD + 1) * ms / 10000;
+
+	/* Each worker rounds up, and looks every 100 ms. */
+	assert_true(n + 2 >= due && n <= due + 3);
+}
+
+static void
+a_drain_is_even_over_its_window(void **state)
+{
+	static struct rig_client crowd[CROWD];
+	char id[20];
+
+	(void)state;
+	for (int i = 0; i < CROWD; i++) {
+		crowd[i] = (struct rig_client){ .fd = -1, .rig = &p.rig };
+		(void)snprintf(id, sizeof(id), "dev-%d", i + 2);
+		product_connect(&p, &crowd[i], id);
+	}
+	for (int i = 0; i < RIG_WORKERS; i++)
+		assert_int_equal(channel_worker_drain(p.rig.cw[i], 20000,
+		    "wss://b", "restart"), 0);
+	/* The first half to ask, the second to close who did not go. */
+	for (uint32_t ms = 500; ms <= 10000; ms += 500) {
+		rig_advance(&p.rig, 500);
+		is_even(p.asked_n, ms);
+		assert_int_equal(p.rig.closed, 0);
+	}
+	assert_int_equal(p.asked_n, CROWD + 1);
+	for (uint32_t ms = 500; ms <= 10000; ms += 500) {
+		rig_advance(&p.rig, 500);
+		rig_settle(&p.rig);
+		is_even(p.rig.closed, ms);
+	}
+	rig_advance(&p.rig, 500);
+	rig_wait_empty(&p.rig);
+	assert_int_equal(p.rig.closed, CROWD + 1);
+	assert_int_equal(p.rig.close_code, 1012);
+	for (int i = 0; i < CROWD; i++)
+		rig_hang_up(&crowd[i]);
+}
+
+static void
+a_drain_that_is_given_up_lets_the_others_stay(void **state)
+{
+	(void)state;
+	product_connect(&p, &p.other, "dev-2");
+	for (int i = 0; i < RIG_WORKERS; i++)
+		assert_int_equal(channel_worker_drain(p.rig.cw[i], 20000, "",
+		    "restart"), 0);
+	rig_advance(&p.rig, 9000);
+	for (int i = 0; i < RIG_WORKERS; i++)
+		channel_worker_drain_abort(p.rig.cw[i]);
+	for (int i = 0; i < RIG_WORKERS; i++)
+		assert_int_equal(channel_worker_drain_left(p.rig.cw[i]), 0);
+	rig_advance(&p.rig, 15000);
+	assert_int_equal(p.asked_n, 2);
+	assert_int_equal(rig_channels(&p.rig), 2);
+}
+
 static void
 a_drain_leaves_those_alone_who_came_back(void **state)
 {
@@ -457,6 +523,8 @@ main(void)
 		TEST(short_memory_is_told),
 		TEST(the_first_report_in_short_memory_ends_the_channel),
 		TEST(drain_asks_everybody_and_closes_who_stays),
+		TEST(a_drain_is_even_over_its_window),
+		TEST(a_drain_that_is_given_up_lets_the_others_stay),
 		TEST(a_drain_leaves_those_alone_who_came_back),
 		TEST(a_channel_that_moves_is_drained_where_it_is),
 		TEST(a_channel_that_comes_after_the_drain_is_closed),
