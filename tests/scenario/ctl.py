@@ -20,8 +20,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
-from harness import (BUILDDIR, PATIENCE, SRCDIR, Device, Failure,  # noqa: E402
-                     Skip, check, equal, main, wait_until)
+from harness import (BUILDDIR, PATIENCE, SRCDIR, Closed, Device,  # noqa: E402
+                     Failure, Skip, check, connect, equal, main, wait_until)
 from control import SPEC, Control  # noqa: E402
 
 PROGRAM = os.path.join(BUILDDIR, 'cleatctl')
@@ -195,6 +195,80 @@ def test_status(scene):
     equal((said['params']['why'], said['params']['servers']),
           ('moved', ['wss://x.example/v1/channel']))
     a.close()
+    d.control.close()
+    d.stop()
+
+
+def is_ready(d):
+    s = connect(d.address())
+    context = d.scene.client_context()
+    with context.wrap_socket(s, server_hostname='localhost') as s:
+        s.sendall(b'GET /readyz HTTP/1.1\r\nHost: h\r\nConnection: close'
+                  b'\r\n\r\n')
+        return s.recv(4096).split()[1] == b'200'
+
+
+class Sent(threading.Thread):
+    """A device that stays until it is closed: what it was told, and when."""
+
+    def __init__(self, d, name):
+        super().__init__(daemon=True)
+        self.d, self.device = d, Device(d, name)
+        self.told = self.asked = self.ready = self.code = self.gone = None
+
+    def run(self):
+        try:
+            while True:
+                said = json.loads(self.device.recv())
+                if said.get('method') == 'drain':
+                    self.asked, self.told = time.monotonic(), said['params']
+                    self.ready = is_ready(self.d)
+        except Closed as e:
+            self.code, self.gone = e.code, time.monotonic()
+            self.device.abort()
+
+
+def test_drain_to(scene):
+    """drain --to: not ready any more before the first is asked; each is told
+    where to go and within which time, who stays is let go (1012), some now and
+    some then; --wait shows how far it is, --abort makes it ready again"""
+    names = [f'd-{n}' for n in range(12)]
+    d = start(scene, names)
+    devices = [Sent(d, name) for name in names]
+    for device in devices:
+        device.start()
+    check(is_ready(d), 'not ready at first')
+    drain = Follower(scene, d, 'drain', '--window', '4s', '--to',
+                     'wss://other.example/v1/channel', '--why', 'restart',
+                     '--wait')
+    for device in devices:
+        device.join(PATIENCE)
+        equal(device.code, 1012, 'its end')
+        equal((device.ready, device.told['why'], device.told['servers']),
+              (False, 'restart', ['wss://other.example/v1/channel']))
+        check(0 < device.told['window_ms'] <= 4000, f'{device.told}')
+        check(device.gone - device.asked > 1.5, 'it had no time to go')
+    for when in ('asked', 'gone'):
+        all_of = sorted(getattr(device, when) for device in devices)
+        check(all_of[-1] - all_of[0] > 1, f'{when} all at once: {all_of}')
+    said = drain.process.communicate(timeout=PATIENCE)[1].splitlines()
+    equal(drain.process.returncode, 0, f'{said}')
+    left = [int(m.group(1)) for line in said for m in [re.search(
+        r'(\d+) of 12 channels are left, for ', line)] if m]
+    check(left and left == sorted(left, reverse=True), f'{said}')
+    check('not ready: drain --abort ends that' in said[-1], f'{said}')
+    check(not is_ready(d), 'ready after it')
+    Run(d, 'drain', '--abort')
+    check(is_ready(d), 'not ready again')
+    # Given up before anybody was closed: they stay.
+    stay = [Device(d, name) for name in names[:4]]
+    Run(d, 'drain', '--window', '1h', '--to', 'wss://other.example/v1/channel')
+    said = Run(d, 'drain', '--abort').err
+    # Those who were closed may not have answered yet.
+    check(re.search(r'given up: 4 of \d+ channels stay, ready', said), said)
+    for device in stay:
+        device.call('state', {'power': 'on'})
+        device.close()
     d.control.close()
     d.stop()
 

@@ -190,19 +190,45 @@ def test_ticket_master_shared(scene):
 
 
 def test_ticket_master_of_the_service(scene):
-    """a ticket master can be a credential of the service"""
-    master(scene)
-    d = scene.daemon('d', conf={'tls': {
+    """a ticket master can be a credential of the service, of several nodes"""
+    directory = os.path.dirname(master(scene))
+    nodes = [scene.daemon(name, conf={'tls': {
         'ticket_master_file': 'credential:shared.master'}},
-        env={'CREDENTIALS_DIRECTORY': os.path.dirname(
-            scene.path('shared.master'))})
-    d.token('dev-1')
-    d.start()
+        env={'CREDENTIALS_DIRECTORY': directory}) for name in 'ab']
+    for d in nodes:
+        d.token('dev-1')
+        d.start()
     session_of.context = scene.client_context()
-    ticket, _ = session_of(d, 'dev-1')
-    d.stop()
-    d.start()
-    check(session_of(d, 'dev-1', ticket)[1], 'the ticket was refused')
+    ticket, _ = session_of(nodes[0], 'dev-1')
+    check(session_of(nodes[1], 'dev-1', ticket)[1], 'b refused it')
+    for d in nodes:
+        d.stop()
+        d.start()
+        check(session_of(d, 'dev-1', ticket)[1], 'the ticket was refused')
+
+
+def test_psk_ke(scene):
+    """psk_ke is off, and on by its switch: openssl resumes without a key
+    exchange then, and who does not offer it has one"""
+    d = start(scene)
+    for on in (False, True):
+        if on:
+            d.configure({'tls': {'psk_ke': 'yes'}})
+            check(d.reload(), 'psk_ke = yes was refused')
+        for offers in (False, True):
+            kept = scene.path('session')
+            options = ('-tls1_3',) + ('-allow_no_dhe_kex',) * offers
+            first = SClient(scene, d.address(), *options, '-sess_out', kept)
+            first.expect(rb'Server Temp Key: X25519')
+            first.healthy()
+            first.finish()
+            again = SClient(scene, d.address(), *options, '-sess_in', kept)
+            again.expect(rb'Reused, TLS')
+            equal(b'Server Temp Key' in again.output, not (on and offers),
+                  f'a key exchange, psk_ke {on}, offered {offers}')
+            again.upgrade()
+            again.echo()
+            again.finish()
 
 
 def test_ticket_master_is_private(scene):
