@@ -20,6 +20,7 @@
 #include "wsc.h"
 
 #define RETRY_MAX_S 60			/* the largest window */
+#define SLICE 64			/* in one turn */
 #define LIFE_S 900			/* at most, whatever happens */
 
 struct device {
@@ -164,19 +165,26 @@ on_failed(struct wsc *c, const char *why)
 	later(d);
 }
 
+/* A few of each: who has begun is not to wait for all others to begin. */
 static void
 turn(void)
 {
-	struct epoll_event ev[256];
+	static unsigned next;
+	struct epoll_event ev[SLICE];
 	double t, last = now();
-	int n = epoll_wait(target.epoll, ev, 256, 10);
+	int n = epoll_wait(target.epoll, ev, SLICE, 10), begun = 0;
 
 	for (int i = 0; i < n; i++)
 		wsc_event(ev[i].data.ptr, ev[i].events);
 	t = now();
-	for (unsigned i = 0; i < devices_n; i++)
-		if (devices[i].due != 0 && devices[i].due <= t)
-			connect_one(&devices[i]);
+	for (unsigned i = 0; i < devices_n && begun < SLICE; i++) {
+		struct device *d = &devices[next++ % devices_n];
+
+		if (d->due != 0 && d->due <= t) {
+			connect_one(d);
+			begun++;
+		}
+	}
 	if (now() - last > slowest)
 		slowest = now() - last;
 }
