@@ -22,7 +22,7 @@ def test_upgrades_under_load(scene):
         if not os.path.exists(os.path.join(BUILDDIR, 'tests/bench', program)):
             raise Skip(f'tests/bench/{program} is not built: libssl-dev')
     result = upgrade.run(scene, 4, channels=240, tls12=40, agents=10,
-                         rate=300 if SLOW else 1000, visits=5 if SLOW else 20,
+                         rate=200 if SLOW else 1000, visits=5 if SLOW else 20,
                          quiet=1.2)
     equal(upgrade.judge(result), [])
 
