@@ -6,6 +6,7 @@
  */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,12 @@ void
 mem_free(void *p)
 {
 	free(p);
+}
+
+void
+mem_give_back(void)
+{
+	(void)malloc_trim(0);		/* whether there was anything */
 }
 
 void

@@ -525,6 +525,7 @@ on_second(struct timer *t)
 	daemon_drain_tick(d);
 	if (++d->seconds % ROTATE_SECONDS == 0)
 		daemon_drain_tickets(d);
+	daemon_give_back(d);
 	if (d->seconds % EXPIRY_SECONDS == 1)
 		credentials_expiry(d->credentials);
 	if (d->seconds % (conf_ms(d->conf, "tls", "watch") / 1000) == 0)

@@ -44,6 +44,10 @@ struct daemon {
 	struct watch signals;
 	struct timer second, watchdog, restate, recovery;
 	uint32_t watchdog_ms, seconds;
+	struct {
+		uint64_t accepted;	/* a second ago */
+		uint64_t given_back;	/* of those */
+	} heap;				/* heap.c */
 	_Atomic bool bus_lost;		/* events: the view may be behind */
 	struct endpoint_cursor restated;
 	_Atomic bool stopping;		/* written by the main thread */
@@ -107,6 +111,9 @@ void daemon_control_hold(struct daemon *, bool on);
 void daemon_control_stop(struct daemon *);
 /* After the bus. */
 void daemon_control_free(struct daemon *);
+
+/* heap.c: once a second; frees what handshakes have left, when they are over. */
+void daemon_give_back(struct daemon *);
 
 /* balance.c: moves channels from the fullest worker to the emptiest. */
 void daemon_balance(struct daemon *);
