@@ -509,10 +509,10 @@ def there(*paths):
 def test_remove(_scene):
     """removing ends the service and leaves configuration and state"""
     m = need_machine()
-    m.out('systemctl', 'stop', 'cleatd.socket')
     m.out('dpkg', '--remove', *INSTALLED)
-    _, code = m.run('systemctl', 'is-active', 'cleatd', ok=False)
-    check(code != 0, 'it is active')
+    for unit in ('cleatd.service', 'cleatd.socket'):
+        _, code = m.run('systemctl', 'is-active', unit, ok=False)
+        check(code != 0, f'{unit} is active')
     equal(m.run('pidof', 'cleatd', ok=False)[0], '')
     equal(there('usr/sbin/cleatd', 'usr/bin/cleatctl',
                 'lib/systemd/system/cleatd.service', 'run/cleat'), [])
