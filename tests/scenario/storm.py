@@ -31,6 +31,9 @@ WINDOW = max(0.2, N / 30000)    # all come within so many seconds
 PING = {'ping': '2s', 'suspect': '5s', 'dead': '15s',
         'retry_min': '1s', 'retry_max': '60s', 'recovery': f'{PATIENCE}s'}
 PING_S = {'ping': 2, 'suspect': 5, 'dead': 15}
+# For which a channel that is live all the time may hear no ping.
+SLOW = SANITIZER != 'no' or VALGRIND
+SILENCE = PING_S['dead'] if SLOW else PING_S['ping'] + PING_S['suspect']
 # Ends of connections that nobody has come in by, each by its counter.
 ENDS = ('shed', 'refused_rate', 'refused_limit', 'refused_address',
         'handshake_timeouts', 'handshakes_failed', 'http_timeouts',
@@ -260,11 +263,11 @@ def storm(scene, limits):
     print(f'# waited {counted["waited"]}, paced {counted["paced"]}, '
           f'ended {ended}; {lost} events not heard')
     # What is freed stays in a sanitizer's quarantine.
-    if SANITIZER == 'no' and not VALGRIND:
+    if not SLOW:
         check(most < bound, f'{most} bytes, the cap is {bound}')
     last = witnesses.end()
     print(f'# the witnesses: {last}; the fleet: {fleet.end()}')
-    check(last['silence'] < PING_S['suspect'],
+    check(last['silence'] < SILENCE,
           f'a live channel was not pinged for {last["silence"]} s')
     d.stop()
     return counted
@@ -284,9 +287,10 @@ def test_storm_beyond_the_limits(scene):
         'handshakes': str(max(8, N // 200)),
         'waiting': str(max(16, N // 60)),
         'address_rate': str(rate), 'address_burst': str(rate),
-        'listener_rate': str(max(20, N // 8)),
-        'listener_burst': str(max(5, N // 32))})
-    for what in ('waited', 'paced', 'shed', 'refused_rate'):
+        'listener_rate': str(max(20, N // 16)),
+        'listener_burst': str(max(5, N // 64))})
+    # Who is slow does not even reach the listener's rate.
+    for what in ('waited', 'shed', 'refused_rate') + (() if SLOW else ('paced',)):
         check(counted[what] > 0, f'none was {what}')
 
 
