@@ -107,14 +107,14 @@ struct channel {
 	uint8_t phase : 2;
 	uint8_t security : 2;		/* before authentication */
 	uint8_t deflate_bits : 4;	/* 0: not negotiated */
-	uint8_t todo;
+	uint8_t todo : 7;
+	bool leaving : 1;		/* once nothing of it is under way */
 	uint8_t completions;		/* that are under way (completion.h) */
 	bool ping_out : 1, suspect : 1, ended : 1, want_drained : 1;
 	bool has_exporter : 1;
 	bool eof : 1;			/* the peer's end was seen */
 	bool probed : 1;		/* a newcomer waits for its answer */
 	bool draining : 1;		/* it was there when a drain began */
-	bool leaving : 1;		/* once nothing of it is under way */
 };
 
 struct channel_worker {
