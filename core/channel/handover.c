@@ -16,7 +16,7 @@
 #include "channel/telemetry.h"
 
 #define CLOSE_RESTART 1012
-#define LAYOUT 1			/* of a batch */
+#define LAYOUT 2			/* of a batch, and of START */
 
 /* ---- nobody becomes known --------------------------------------------------------- */
 
@@ -209,17 +209,22 @@ add(struct handover_batch *b, struct channel *c)
 	return 0;
 }
 
-/* A device that sends without a pause would never be at rest. */
+/* Sooner or later. */
 static bool
-can_go(struct channel *c)
+may_go(const struct channel *c)
 {
-	if (channel_exportable(c))
-		return true;
-	if (c->owner->holding && !c->ended && !c->leaving) {
+	return c->phase == PHASE_OPEN && !c->ended &&
+	    c->protocol->export != NULL;
+}
+
+/* A device that sends without a pause would never be at rest. */
+static void
+keep_quiet(struct channel *c)
+{
+	if (c->owner->holding && may_go(c) && !c->leaving) {
 		c->leaving = true;
 		channel_settle(c);
 	}
-	return false;
 }
 
 /* One that parts closes the gap with others that come behind it, so its place is
@@ -235,7 +240,9 @@ fill(struct handover_batch *b, unsigned max)
 	while (i < t->cap && b->n < max && b->bytes.out.n < HANDOVER_BYTES &&
 	    r != -ENOMEM) {
 		c = t->place[i];
-		r = c == NULL || !can_go(c) ? -EBUSY : add(b, c);
+		r = c != NULL && channel_exportable(c) ? add(b, c) : -EBUSY;
+		if (c != NULL && r == -EBUSY)
+			keep_quiet(c);
 		i += r != 0;
 	}
 	return b->n == 0 && r == -ENOMEM ? r : 0;
@@ -258,6 +265,16 @@ handover_take(struct channel_worker *cw, unsigned max,
 	else
 		handover_back(&b);
 	return r;
+}
+
+size_t
+handover_left(const struct channel_worker *cw)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < cw->table.cap; i++)
+		n += cw->table.place[i] != NULL && may_go(cw->table.place[i]);
+	return n;
 }
 
 unsigned

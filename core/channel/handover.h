@@ -34,10 +34,12 @@ void handover_hold(struct channel_worker *, bool on);
 /* ---- from here ------------------------------------------------------------------ */
 
 /* Takes up to `max` channels that can go just now.  0 with *ret NULL: there are
- * none (channel_worker_count() says whether some are left).  -ENOMEM.  While hold is
+ * none (handover_left() says whether some are worth waiting for).  -ENOMEM.  While hold is
  * on, the input of those that cannot waits until they have gone, or until its end. */
 int handover_take(struct channel_worker *, unsigned max,
     struct handover_batch **ret);
+/* Those that are here and may still become able to go. */
+size_t handover_left(const struct channel_worker *);
 unsigned handover_count(const struct handover_batch *);
 /* Live as long as the batch. */
 const uint8_t *handover_bytes(const struct handover_batch *, size_t *ret_n);

@@ -131,8 +131,8 @@ parse(struct channel *c, struct ws_input in)
 static bool
 must_wait(const struct channel *c)
 {
-	return c->leaving || (c->owner->holding && c->pre != NULL &&
-	    !c->protocol->anonymous);
+	return c->phase == PHASE_OPEN && (c->leaving || (c->owner->holding &&
+	    c->pre != NULL && !c->protocol->anonymous));
 }
 
 void

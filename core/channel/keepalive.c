@@ -112,6 +112,11 @@ check_alive(struct channel *c)
 	const struct channel_limits *l = &c->owner->limits;
 	uint32_t now = channel_now(c->owner), idle, waited, until_dead;
 
+	if (c->leaving) {		/* its silence is ours */
+		c->last_rx = now;
+		c->ping_out = false;
+		return l->ping_ms;
+	}
 	if (!c->stream.reading && c->ping_out &&
 	    channel_unsent(c) < c->unsent)
 		channel_heard(c);

@@ -205,11 +205,14 @@ channel_close(struct channel *c, uint16_t code, const char *why)
 {
 	if (c->phase != PHASE_OPEN)
 		return;
+	/* From now on it is read again, if it was not, for the peer's answer. */
+	c->phase = PHASE_CLOSING;
 	send_close(c, code, why);
 	if (c->phase == PHASE_DEAD)
 		return;
 	channel_end(c, code, reason_of(code));
-	c->phase = PHASE_CLOSING;
 	c->want_drained = false;
+	if (c->held != NULL)
+		channel_todo_add(c, TODO_DRAINED);
 	loop_timer_set(c->owner->loop, &c->timer, CLOSE_WAIT_MS);
 }

@@ -235,6 +235,8 @@ take_on(void *arg)
 	struct errand *e = arg;
 
 	e->error = handover_take(e->w->channels, HANDOVER_MAX, &e->batch);
+	if (e->batch == NULL)
+		e->n = handover_left(e->w->channels);
 }
 
 static void
@@ -328,31 +330,47 @@ pass_batch(struct daemon *d, struct errand *e)
 	return r;
 }
 
-/* What cannot go just now is asked again until then (mono ms). */
+/* All that can go just now; *ret_left of it may a little later. */
 static int
-pass_worker(struct daemon *d, struct daemon_worker *w, uint64_t until)
+pass_worker(struct daemon *d, struct daemon_worker *w, size_t *ret_left)
 {
 	const struct upgrade *u = &d->upgrade;
 	struct errand e = { .w = w };
-	int r = 0;
+	bool more;
+	int r;
 
-	while (r == 0) {
+	do {
+		alive(d);
 		e.batch = NULL;
 		worker_call(&w->worker, take_on, &e);
 		/* Short memory ends it only while there is a way back. */
 		r = u->committed && e.error == -ENOMEM ? 0 : e.error;
-		if (r != 0)
-			break;
-		if (e.batch != NULL) {
+		more = r == 0 && e.batch != NULL;
+		if (more)
 			r = pass_batch(d, &e);
-			alive(d);
-			continue;
+	} while (more && r == 0);
+	*ret_left = e.n;
+	return r;
+}
+
+/* Round by round, so that nobody's delay is at the cost of another worker's. */
+static int
+pass_all(struct daemon *d)
+{
+	uint64_t until = clock_mono_ms() + BUSY_MS;
+	size_t left, n;
+	int r = 0;
+
+	for (;;) {
+		left = 0;
+		for (unsigned i = 0; r == 0 && i < d->workers_n; i++) {
+			r = pass_worker(d, &d->workers[i], &n);
+			left += n;
 		}
-		if (daemon_worker_channels(w) == 0 || clock_mono_ms() >= until)
-			break;
+		if (r != 0 || left == 0 || clock_mono_ms() >= until)
+			return r;
 		nap(d);
 	}
-	return r;
 }
 
 static void
@@ -408,8 +426,7 @@ move(struct daemon *d)
 {
 	struct upgrade *u = &d->upgrade;
 	struct event_bus_stats bus;
-	uint64_t until;
-	int r = 0;
+	int r;
 
 	log_notice("channels move to the next process pid=%ld",
 	    (long)u->next_pid);
@@ -420,9 +437,7 @@ move(struct daemon *d)
 	daemon_workers_accept(d, false);
 	wait_for_connections(d);
 	upgrade_hold(d, true);
-	until = clock_mono_ms() + BUSY_MS;
-	for (unsigned i = 0; r == 0 && i < d->workers_n; i++)
-		r = pass_worker(d, &d->workers[i], until);
+	r = pass_all(d);
 	if (r == 0 && upgrade_ended(u->next, 0))
 		r = -EPIPE;
 	if (r != 0) {

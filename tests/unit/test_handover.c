@@ -1328,6 +1328,75 @@ who_has_work_under_way_begins_no_more_and_goes_then(void **state)
 }
 
 static void
+who_was_made_quiet(void)
+{
+	struct crossing x;
+
+	hold(&former, true);
+	product_hold(&former);
+	report(&former, 5);
+	assert_int_equal(take(&former, &x), 0);
+	assert_int_equal(handover_left(former.rig.cw[0]), 1);
+}
+
+/* What it does not say is not its silence. */
+static void
+who_is_not_read_is_not_suspected(void **state)
+{
+	size_t events;
+
+	(void)state;
+	who_was_made_quiet();
+	events = event_tap_sync(&former.rig.tap);
+	for (int i = 0; i < 5; i++)
+		rig_advance(&former.rig, former.rig.limits.dead_ms / 2);
+	assert_int_equal(rig_channels(&former.rig), 1);
+	assert_int_equal(event_tap_sync(&former.rig.tap), events);
+	product_release(&former, false);
+	hold(&former, false);
+	settle();
+}
+
+static void
+who_is_closed_while_it_waits_is_heard_out(void **state)
+{
+	static const uint8_t restart[] = { 0x03, 0xf4 };	/* 1012 */
+
+	(void)state;
+	who_was_made_quiet();
+	assert_true(rig_send_text(&former.client, "too late"));
+	settle();
+	channel_worker_close_all(former.rig.cw[0], 1012, "");
+	rig_expect_close(&former.client, 1012);
+	assert_int_equal(handover_left(former.rig.cw[0]), 0);
+	assert_true(rig_send_frame(&former.client, WS_FIN | WS_OP_CLOSE,
+	    restart, sizeof(restart)));
+	/* No clock is needed for it. */
+	rig_settle(&former.rig);
+	rig_hang_up(&former.client);
+	rig_wait_empty(&former.rig);
+	product_release(&former, false);
+	hold(&former, false);
+}
+
+static void
+who_can_never_go_is_not_waited_for(void **state)
+{
+	int (*export)(struct channel *, struct outbuf *) =
+	    former.rig.protocol[0].base.export;
+	struct crossing x;
+
+	(void)state;
+	hold(&former, true);
+	former.rig.protocol[0].base.export = NULL;
+	assert_int_equal(take(&former, &x), 0);
+	assert_int_equal(handover_left(former.rig.cw[0]), 0);
+	expect_echo(&former.client, "goes on until it is closed");
+	former.rig.protocol[0].base.export = export;
+	hold(&former, false);
+}
+
+static void
 who_needs_no_hello_is_heard_but_not_let_in(void **state)
 {
 	(void)state;
@@ -1375,6 +1444,9 @@ main(void)
 		T(a_hello_on_its_way_to_a_verdict_is_not_torn_away),
 		T(whose_credential_was_taken_back_on_the_way_is_closed),
 		T(who_has_work_under_way_begins_no_more_and_goes_then),
+		T(who_is_not_read_is_not_suspected),
+		T(who_is_closed_while_it_waits_is_heard_out),
+		T(who_can_never_go_is_not_waited_for),
 		T(who_needs_no_hello_is_heard_but_not_let_in),
 	};
 
