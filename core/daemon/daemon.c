@@ -396,8 +396,8 @@ follow(struct daemon *d, char *why)
 	if ((r = daemon_state_load(d, why)) != 0 ||
 	    (r = daemon_state_start(d, why)) != 0)
 		return r;
-	/* Not even a required one is worth all channels. */
-	if (plugs_start_status(d->plugs, why) != 0)
+	/* Not even a required one is worth all channels, nor those behind it. */
+	while (plugs_start_status(d->plugs, why) != 0)
 		log_error("%s; the upgrade goes on without", why);
 	net_lend(d->net, false);
 	return event_bus_open(d->bus, tell_known, d, d->upgrade.subscribers,

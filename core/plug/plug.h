@@ -110,7 +110,8 @@ int plugs_check(const char *plugin_dir, struct conf *,
 int plugs_start(struct plugs *, char *why);
 /* The same in two steps, for a process that takes over from another: protocols and
  * certificate sources; and the statuses, which may want addresses that the former
- * process has until then. */
+ * process has until then.  The second may be called again, for those that are behind
+ * a required one that failed. */
 int plugs_start_core(struct plugs *, char *why);
 int plugs_start_status(struct plugs *, char *why);
 /* life.stop and life.close of each, in the opposite order; the threads of
