@@ -15,6 +15,23 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+/* AddressSanitizer knows nothing of places: whoever uses one that is free, all but
+ * its link, is told of only so. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SLAB_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define SLAB_ASAN 1
+#endif
+#ifdef SLAB_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
 #define CHUNK ((size_t)64 * 1024)
 #define CHUNK_MAGIC 0x51ab51abu
 #define HEADER ((sizeof(struct slab_chunk) + 15) & ~(size_t)15)
@@ -70,6 +87,8 @@ map(size_t n)
 static void
 unmap(void *p, size_t n)
 {
+	/* Something else may be mapped there. */
+	ASAN_UNPOISON_MEMORY_REGION(p, n);
 	if (n > 0)
 		CT_ASSERT(munmap(p, n) == 0);
 }
@@ -114,6 +133,7 @@ slab_get(struct slab *s)
 		c->magic = CHUNK_MAGIC;
 		c->slab = s;
 		c->fresh = HEADER;
+		ASAN_POISON_MEMORY_REGION((char *)c + HEADER, CHUNK - HEADER);
 		link_partial(s, c);
 	}
 	if (c->free != NULL) {
@@ -124,6 +144,7 @@ slab_get(struct slab *s)
 		place = (void **)(void *)((char *)c + c->fresh);
 		c->fresh += s->size;
 	}
+	ASAN_UNPOISON_MEMORY_REGION(place, s->size);
 	c->used++;
 	s->used++;
 	if (!has_room(s, c))
@@ -147,6 +168,7 @@ slab_put(struct slab *s, void *p)
 	mem_wipe(p, s->size);
 	*place = c->free;
 	c->free = place;
+	ASAN_POISON_MEMORY_REGION(place + 1, s->size - sizeof(*place));
 	c->used--;
 	s->used--;
 	if (was_full)

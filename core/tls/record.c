@@ -261,6 +261,18 @@ rec_retire(struct transport *t, struct stage *st)
 	aead_cache_drop(st->aead, r->key_id[WR]);
 }
 
+size_t
+tls_record_test_count(void)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&pool.lock);
+	for (int i = 0; i < REC_CIPHERS; i++)
+		n += pool.slab[0][i].used + pool.slab[1][i].used;
+	pthread_mutex_unlock(&pool.lock);
+	return n;
+}
+
 const struct transport_ops tls_record_ops = {
 	.name = "tls",
 	.tag = 'T',

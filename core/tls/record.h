@@ -101,5 +101,7 @@ int tls_record_rekey(struct transport *, bool ask_peer);
 /* Tests only: KeyUpdate after so many records (1.3), and used up after so many
  * (1.2); 0 restores the real bounds. */
 void tls_record_test_bounds(uint64_t rekey_after, uint64_t tls12_max);
+/* Tests only: how many there are.  No checker of leaks sees them. */
+size_t tls_record_test_count(void);
 
 #endif

@@ -17,6 +17,7 @@
 #include "channel/auth.h"
 #include "channel/identity.h"
 #include "tls/digest.h"
+#include "tls/record.h"
 #include "tls/snapshot.h"
 #include "tls/trust.h"
 #include "store_rig.h"
@@ -526,8 +527,10 @@ rig_stop(struct rig *r)
 	test_cert_free(&r->device);
 	test_cert_free(&r->server);
 	test_cert_free(&r->ca);
-	if (--running == 0)
+	if (--running == 0) {
+		NEED(tls_record_test_count() == 0);
 		clock_replace(NULL, NULL);
+	}
 }
 
 void

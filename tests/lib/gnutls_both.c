@@ -12,7 +12,9 @@
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 
+#include "base/check.h"
 #include "tls/aead.h"
+#include "tls/record.h"
 
 const char *const both_suites[BOTH_SUITES] = {
 	"NORMAL:-VERS-ALL:"
@@ -264,6 +266,7 @@ both_init(struct both *b)
 void
 both_fini(struct both *b)
 {
+	CT_ASSERT(tls_record_test_count() == 0);
 	aead_cache_free(&b->st.aead);
 	stage_fini(&b->st);
 	gnutls_free(ticket_key.data);
