@@ -498,6 +498,10 @@ def test_socket_unit(_scene):
         'cleatctl', 'upgrade', '--wait', ok=False)[1] == 0)
     talk()
     equal(endpoint('till-1')['channel'], number)
+    m.install(debs('new'))
+    m.out('systemctl', 'is-active', 'cleatd.socket')
+    m.out('systemctl', 'restart', 'cleatd')
+    come_back()
 
 
 # ---- the end ----------------------------------------------------------------
