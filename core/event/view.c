@@ -22,6 +22,9 @@
  */
 static const uint8_t peer_rooms[] = { 21, 47, VIEW_PEER_MAX };
 
+_Static_assert(VIEW_FORGOTTEN < 1 << 4 && VIEW_PEER_MAX < 1 << 8,
+    "they fit the bits of struct view_endpoint");
+
 struct view_block {
 	struct view_block *next;
 	uint64_t place[(16 * 1024 - sizeof(struct view_block *)) / 8];

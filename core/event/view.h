@@ -25,7 +25,7 @@ struct view_endpoint {
 	uint64_t id_n : 8;		/* as peer_n */
 	uint64_t state : 4;		/* VIEW_FORGOTTEN: passed over */
 	uint64_t security : 4;
-	uint64_t channel : 40;
+	uint64_t channel : 40;		/* number of 40 bits, as there */
 	uint64_t reason : 8;
 	char text[];			/* id, then peer */
 };
