@@ -356,7 +356,9 @@ def test_story_zombie(scene):
 def test_story_restart(scene):
     """MeshCentral#275: after a restart the fleet is unknown, and progress shows"""
     names = [f'n{i}' for i in range(40)]
-    with scenery(scene, names, recovery='30s') as d:
+    # Nobody here answers a ping.
+    with scenery(scene, names, recovery='30s', ping='1m', suspect='1m',
+                 dead='3m') as d:
         live = [Device(d, n) for n in names]
         with d.request() as req:
             equal(req.ask('summary')['endpoints']['online'], 40)

@@ -16,8 +16,9 @@ sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
 from control import Control  # noqa: E402
 from spbus import BusTimeout  # noqa: E402
-from harness import (BUILDDIR, PATIENCE, Device, Follower,  # noqa: E402
-                     WebSocket, check, connect, equal, main, wait_until)
+from harness import (BUILDDIR, PATIENCE, SANITIZER, VALGRIND,  # noqa: E402
+                     Device, Follower, WebSocket, check, connect, equal,
+                     main, wait_until)
 
 ROUNDS = 5
 CHANNELS = 60
@@ -278,7 +279,7 @@ class Manager(threading.Thread):
     """What a service manager does with Type=notify and NotifyAccess=main: it hears
     the main process only, and kills what shows no sign of life."""
 
-    LIMIT = 6.0
+    LIMIT = 30.0 if VALGRIND or SANITIZER != 'no' else 6.0
 
     def __init__(self, scene):
         super().__init__(daemon=True)

@@ -182,7 +182,7 @@ a_gate_opens_when_the_other_worker_has_room_again(void **state)
 			struct timeval soon = { .tv_usec = 20000 };
 			bool done = false;
 
-			for (int i = 0; i < 400 && !done; i++) {
+			for (int i = 0; i < 4000 && !done; i++) {
 				int f = fd[i % 4];
 				char c;
 
