@@ -2,9 +2,9 @@
 /*
  * The view.  An endpoint is one packed row, reached by its number; the numbers lie
  * in an open-addressing hash of 32-bit slots.  Nothing is ever taken out, so there
- * are no tombstones, and rows are cut one after the other from blocks.  Ids can be chosen by devices that enrol: the
- * hash is keyed (SipHash-1-3 after Aumasson and Bernstein, "SipHash: a fast
- * short-input PRF", 2012).
+ * are no tombstones, and rows are cut one after the other from blocks.  Ids can be
+ * chosen by devices that enrol: the hash is keyed (SipHash-1-3 after Aumasson and
+ * Bernstein, "SipHash: a fast short-input PRF", 2012).
  */
 #include "event/view.h"
 
