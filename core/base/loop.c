@@ -243,7 +243,10 @@ loop_turn(struct loop *l, int max_wait_ms)
 		return err;
 	l->in_turn = true;
 	l->now_ms = clock_mono_ms();
-	for (l->batch_at = 0; l->batch_at < l->batch_n;) {
+	l->batch_at = 0;
+	if (l->hook != NULL)
+		l->hook->awake(l->hook);
+	while (l->batch_at < l->batch_n) {
 		struct epoll_event *ev = &l->batch[l->batch_at++];
 
 		w = ev->data.ptr;
@@ -251,8 +254,6 @@ loop_turn(struct loop *l, int max_wait_ms)
 			w->fn(w, ev->events);
 	}
 	l->batch_at = l->batch_n = 0;
-	if (l->hook != NULL)
-		l->hook->awake(l->hook);
 	timer_wheel_run(&l->wheel, l->now_ms);
 	run_deferred(l);
 	l->in_turn = false;

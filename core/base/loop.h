@@ -4,7 +4,7 @@
  * work put off to the end of the turn.  All calls from the loop's own thread.
  * A watch, timer or defer is embedded in its owner.
  *
- * A turn: wait, deliver descriptor events, deliver mail (the hook), fire due
+ * A turn: wait, deliver mail (the hook), deliver descriptor events, fire due
  * timers, run deferred work.
  */
 #ifndef CT_LOOP_H
@@ -57,7 +57,8 @@ void loop_defer_cancel(struct loop *, struct defer *);
 /*
  * What a mailbox needs to save its senders a system call; one a loop.
  * may_sleep() runs before a wait that could block: false = there is work, only
- * look.  awake() runs in every turn after the descriptor events.
+ * look.  awake() runs in every turn before the descriptor events: what
+ * was sent before something happened out there is known when that is looked at.
  */
 struct loop_hook {
 	bool (*may_sleep)(struct loop_hook *);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -189,6 +190,45 @@ mail_that_posts_itself_does_not_starve_the_loop(void **state)
 	assert_int_equal(counted, 3 * MAILBOX_TURN);
 }
 
+static bool delivered, looked;
+
+static void
+on_news(struct mail *m)
+{
+	(void)m;
+	delivered = true;
+}
+
+static void
+on_readable(struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	assert_true(delivered);
+	looked = true;
+}
+
+/* Who connects after a certificate was sent to the workers must see it. */
+static void
+mail_is_there_before_what_happened_after_it(void **state)
+{
+	struct mail news = { .fn = on_news };
+	struct watch w = { .fn = on_readable };
+	int end[2];
+
+	(void)state;
+	assert_int_equal(pipe(end), 0);
+	w.fd = end[0];
+	assert_int_equal(loop_add(loop, &w, EPOLLIN), 0);
+	mailbox_post(&box, &news);
+	assert_int_equal(write(end[1], "x", 1), 1);
+	assert_int_equal(loop_turn(loop, 0), 0);
+	assert_true(looked);
+	loop_del(loop, &w);
+	(void)close(end[0]);
+	(void)close(end[1]);
+}
+
 static void
 what_is_left_at_the_end_is_delivered(void **state)
 {
@@ -211,6 +251,7 @@ main(void)
 		T(a_post_to_a_receiver_that_is_awake_costs_no_system_call),
 		T(a_sleeping_receiver_is_woken_by_one_write),
 		T(mail_that_posts_itself_does_not_starve_the_loop),
+		T(mail_is_there_before_what_happened_after_it),
 		T(what_is_left_at_the_end_is_delivered),
 	};
 
