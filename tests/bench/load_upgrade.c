@@ -242,23 +242,18 @@ tell_outcomes(double t)
 	}
 }
 
-static unsigned long
-ended(void)
-{
-	unsigned long n = 0;
-
-	for (unsigned i = 0; i < opt.agents; i++)
-		n += agents[i].ended;
-	return n;
+/* Commands that came, and those that were answered, of all agents. */
+static struct commands {
+	unsigned long given, ended;
 }
-
-static unsigned long
-given(void)
+commands(void)
 {
-	unsigned long n = 0;
+	struct commands n = { 0, 0 };
 
-	for (unsigned i = 0; i < opt.agents; i++)
-		n += agents[i].given;
+	for (unsigned i = 0; i < opt.agents; i++) {
+		n.given += agents[i].given;
+		n.ended += agents[i].ended;
+	}
 	return n;
 }
 
@@ -339,6 +334,7 @@ within(const struct window *w, unsigned long of_1000)
 static void
 print_window(const char *name, const struct window *w)
 {
+	struct commands n = commands();
 	unsigned long late = 0;
 
 	for (unsigned ms = LATE_MS; ms < MS_MAX; ms++)
@@ -353,7 +349,7 @@ print_window(const char *name, const struct window *w)
 	    now(CLOCK_MONOTONIC) - w->begun, w->sent, w->echoed, w->worst * 1e3,
 	    w->worst_at, within(w, 500), within(w, 999), late, w->connects,
 	    w->slowest_connect * 1e3, bad.lost, bad.doubled, bad.reordered,
-	    bad.wrong, bad.closed, bad.refused, given(), ended(),
+	    bad.wrong, bad.closed, bad.refused, n.given, n.ended,
 	    first_failure);
 	(void)fflush(stdout);
 }
@@ -457,8 +453,10 @@ go_on(double t, double begin, unsigned long *turns)
 static bool
 all_answered(void)
 {
+	struct commands n = commands();
+
 	return visiting == 0 && whole.echoed >= whole.sent &&
-	    given() == ended();
+	    n.given == n.ended;
 }
 
 static void

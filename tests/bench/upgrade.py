@@ -227,14 +227,12 @@ class Trial:
 
     def order(self, binary):
         """Again if it is only not the time for it (a slow machine)."""
-        end = time.monotonic() + self.h.PATIENCE
-        while True:
+        def done():
             code, said = self.d.upgrade("--binary", binary)
-            if code == 0:
-                return
-            if " wait" not in said or time.monotonic() > end:
-                raise RuntimeError(f"an upgrade was refused: {said}")
-            time.sleep(0.1)
+            self.h.check(code == 0 or " wait" in said,
+                         f"an upgrade was refused: {said}")
+            return code == 0
+        self.h.wait_until("it upgrades", done)
 
     def upgrade(self, binary):
         """One, with the quiet time before it; its figures."""
@@ -282,10 +280,8 @@ class Trial:
         """What became of everything."""
         whole = self.load.end()
         there = self.channels + self.agents
-        end = time.monotonic() + self.h.PATIENCE
-        while self.status()["channels"]["open"] != there and \
-                time.monotonic() < end:
-            time.sleep(0.1)             # the last visitors are leaving
+        self.h.wait_until("the last visitors have left", lambda:
+                          self.status()["channels"]["open"] == there)
         done = self.outcomes.done()
         self.outcomes.end()
         status = self.status()

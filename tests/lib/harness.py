@@ -75,6 +75,31 @@ def wait_until(what, condition, timeout=None, step=0.02):
         time.sleep(step)
 
 
+class Beside(threading.Thread):
+    """Does something over and over until it is told to stop or says False; what
+    went wrong is raised by end()."""
+
+    def __init__(self, step):
+        super().__init__(daemon=True)
+        self.step, self.error, self.turns = step, None, 0
+        self.over = threading.Event()
+        self.start()
+
+    def run(self):
+        try:
+            while not self.over.is_set() and self.step() is not False:
+                self.turns += 1
+        except Exception as e:      # pylint: disable=broad-except
+            self.error = e
+
+    def end(self):
+        self.over.set()
+        self.join(PATIENCE)
+        if self.error is not None:
+            raise self.error
+        check(not self.is_alive(), 'it did not end')
+
+
 # ---- certificates -----------------------------------------------------------
 
 class Pki:

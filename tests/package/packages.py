@@ -16,13 +16,12 @@ import shutil
 import ssl
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from machine import Machine, base, run, unpack  # noqa: E402
-from harness import (PATIENCE, Closed, Device, Failure, Skip,  # noqa: E402
-                     check, equal, main, need, wait_until)
+from harness import (PATIENCE, Beside, Closed, Device,  # noqa: E402
+                     Failure, Skip, check, equal, main, need, wait_until)
 
 TARBALL, WORK = (os.path.abspath(p) for p in sys.argv[1:3])
 WATCHDOG_S = 4
@@ -325,31 +324,21 @@ def talk():
     device.call('event', {'type': 'still-here', 'data': {}})
 
 
-class Talker(threading.Thread):
+class Talker(Beside):
     """Talks all the time; end() says how often, and the longest wait for an
-    answer in seconds."""
+    answer."""
 
     def __init__(self):
-        super().__init__(daemon=True)
-        self.turns, self.longest, self.error = 0, 0.0, None
-        self.over = threading.Event()
-        self.start()
+        self.longest = 0.0
+        super().__init__(self.timed)
 
-    def run(self):
-        try:
-            while not self.over.is_set():
-                began = time.monotonic()
-                talk()
-                self.longest = max(self.longest, time.monotonic() - began)
-                self.turns += 1
-        except Exception as e:      # pylint: disable=broad-except
-            self.error = e
+    def timed(self):
+        began = time.monotonic()
+        talk()
+        self.longest = max(self.longest, time.monotonic() - began)
 
     def end(self):
-        self.over.set()
-        self.join(PATIENCE)
-        if self.error is not None:
-            raise self.error
+        super().end()
         check(self.turns > 0, 'nothing was said')
         print(f'# {self.turns} messages, longest wait for an answer '
               f'{self.longest * 1000:.0f} ms')

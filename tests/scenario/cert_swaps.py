@@ -8,11 +8,11 @@ import hashlib
 import os
 import ssl
 import sys
-import threading
 
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
-from harness import WebSocket, check, connect, equal, main  # noqa: E402
+from harness import (Beside, WebSocket, check, connect,  # noqa: E402
+                     equal, main)
 from control import Control  # noqa: E402
 from generations import Generations, sums  # noqa: E402
 
@@ -30,31 +30,6 @@ def dial(d, context):
     ws = WebSocket(sock, 'localhost', '/echo')
     equal(ws.status, 101, 'upgrade')
     return ws, shown
-
-
-class Beside(threading.Thread):
-    """Does something over and over until it is told to stop; what went wrong is
-    raised by end()."""
-
-    def __init__(self, step):
-        super().__init__(daemon=True)
-        self.step, self.error = step, None
-        self.stop = threading.Event()
-        self.start()
-
-    def run(self):
-        try:
-            while not self.stop.is_set() and self.step():
-                pass
-        except Exception as e:      # pylint: disable=broad-except
-            self.error = e
-
-    def end(self):
-        self.stop.set()
-        self.join(60)
-        if self.error is not None:
-            raise self.error
-        check(not self.is_alive(), 'it did not end')
 
 
 def test_swaps(scene):

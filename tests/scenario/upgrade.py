@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
 from control import Control  # noqa: E402
 from spbus import BusTimeout  # noqa: E402
 from harness import (BUILDDIR, PATIENCE, SANITIZER, VALGRIND,  # noqa: E402
-                     Device, Follower, WebSocket, check, connect, equal,
+                     Beside, Device, Follower, WebSocket, check, connect, equal,
                      main, wait_until)
 
 ROUNDS = 5
@@ -64,32 +64,6 @@ def status(d):
     answer = control.get('/v1/status')
     control.close()
     return answer
-
-
-class Beside(threading.Thread):
-    """Does something over and over until it is told to stop; what went wrong is
-    raised by end()."""
-
-    def __init__(self, step):
-        super().__init__(daemon=True)
-        self.step, self.error, self.turns = step, None, 0
-        self.over = threading.Event()
-        self.start()
-
-    def run(self):
-        try:
-            while not self.over.is_set():
-                self.step()
-                self.turns += 1
-        except Exception as e:      # pylint: disable=broad-except
-            self.error = e
-
-    def end(self):
-        self.over.set()
-        self.join(PATIENCE)
-        if self.error is not None:
-            raise self.error
-        check(not self.is_alive(), 'it did not end')
 
 
 # ---- what stays -----------------------------------------------------------------------

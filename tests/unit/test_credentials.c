@@ -719,22 +719,30 @@ master(void)
 	return st.st_ino;
 }
 
+/* Due for long. */
+static ino_t
+old_master(void)
+{
+	const struct timespec long_ago[2] = { { .tv_sec = 1 },
+	    { .tv_sec = 1 } };
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/ticket.master", conf_dir);
+	assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+	return master();
+}
+
 /* Who is sent away comes back with its ticket: issue 5. */
 static void
 the_ticket_master_is_not_replaced_near_a_drain(void **state)
 {
-	const struct timespec long_ago[2] = { { .tv_sec = 1 },
-	    { .tv_sec = 1 } };
 	struct control_errand e = { .window_ms = 60000, .reason = "restart" };
 	struct daemon d = { .workers_n = 0 };
-	char path[128];
 	ino_t old;
 
 	(void)state;
 	begin();
-	(void)snprintf(path, sizeof(path), "%s/ticket.master", conf_dir);
-	assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
-	old = master();
+	old = old_master();
 	d.credentials = creds;
 	daemon_drain_begin(&d, &e);
 	daemon_drain_tickets(&d);
@@ -755,18 +763,13 @@ the_ticket_master_is_not_replaced_near_a_drain(void **state)
 static void
 a_drain_that_was_given_up_keeps_the_ticket_master_too(void **state)
 {
-	const struct timespec long_ago[2] = { { .tv_sec = 1 },
-	    { .tv_sec = 1 } };
 	struct control_errand e = { .window_ms = 600000, .reason = "restart" };
 	struct daemon d = { .workers_n = 0 };
-	char path[128];
 	ino_t old;
 
 	(void)state;
 	begin();
-	(void)snprintf(path, sizeof(path), "%s/ticket.master", conf_dir);
-	assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
-	old = master();
+	old = old_master();
 	d.credentials = creds;
 	daemon_drain_begin(&d, &e);
 	daemon_drain_abort(&d, &e);
