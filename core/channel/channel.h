@@ -113,6 +113,10 @@ size_t channel_worker_count(const struct channel_worker *);
 /* net's `upgraded` hook: makes a channel of the stream. */
 int channel_adopt(struct channel_worker *, struct net_upgrade *,
     struct channel_protocol *);
+/* The endpoint table's closer, by mail to the channel's worker.  workers: the array
+ * of all (struct channel_worker **), which outlives the table's use. */
+struct endpoint_closing;
+void channel_pass_closing(void *workers, struct endpoint_closing *);
 
 /* Moves a live channel to another worker by export and import (decision 0003).
  * On the worker that has it.  -ENOENT no such channel, -EBUSY just now not. */

@@ -30,7 +30,7 @@
 
 /* Close codes of ours (doc/protocol.md). */
 #define CLOSE_SUPERSEDED ENDPOINT_KICK_SUPERSEDED
-#define CLOSE_REVOKED 4005
+#define CLOSE_REVOKED ENDPOINT_KICK_REVOKED
 #define CLOSE_PROTOCOL_ERROR 4006
 
 #define CLOSE_WAIT_MS 5000		/* for the peer's close frame */

@@ -100,16 +100,11 @@ endpoint_table_free(struct endpoint_table **pt)
 }
 
 void
-endpoint_table_set_workers(struct endpoint_table *t,
-    struct channel_worker **workers)
+endpoint_table_set_closer(struct endpoint_table *t,
+    void (*fn)(void *ctx, struct endpoint_closing *), void *ctx)
 {
-	t->workers = workers;
-}
-
-struct channel_worker **
-endpoint_table_workers(struct endpoint_table *t)
-{
-	return t->workers;
+	t->close = fn;
+	t->close_ctx = ctx;
 }
 
 static struct endpoint **

@@ -16,10 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/mailbox.h"
 #include "channel/presence.h"
 #include "event/event.h"
 
-struct channel_worker;
 struct endpoint;
 struct endpoint_table;
 
@@ -33,15 +33,26 @@ bool endpoint_id_valid(const char *id);
 /* bus may be NULL.  -ENOMEM. */
 int endpoint_table_new(struct event_bus *bus, struct endpoint_table **ret);
 void endpoint_table_free(struct endpoint_table **);
-/* Where kicks are sent to: an array by index that outlives it. */
-void endpoint_table_set_workers(struct endpoint_table *,
-    struct channel_worker **);
 
 /* Where a live channel is. */
 struct endpoint_place {
 	uint64_t channel_id;		/* 0: none */
 	unsigned worker;
 };
+
+/* A channel that has to close. */
+#define ENDPOINT_WHY_MAX 123		/* RFC 6455 5.5.1 */
+struct endpoint_closing {
+	struct mail mail;		/* for who passes it on, as is `to` */
+	void *to;
+	struct endpoint_place place;
+	uint16_t code;
+	char why[ENDPOINT_WHY_MAX + 1];
+};
+/* How the layer above is told; before there are channels.  fn, from any thread
+ * and without a lock held, takes the closing over (mem_free()) and cannot fail. */
+void endpoint_table_set_closer(struct endpoint_table *,
+    void (*fn)(void *ctx, struct endpoint_closing *), void *ctx);
 
 struct endpoint_claim {
 	const char *id;
@@ -152,12 +163,13 @@ int endpoint_known(struct endpoint_table *, const char *id);
  */
 #define ENDPOINT_KICK_SUPERSEDED 4003
 #define ENDPOINT_KICK_FORGOTTEN 4004
+#define ENDPOINT_KICK_REVOKED 4005
 int endpoint_forget_begin(struct endpoint_table *, const char *id);
 void endpoint_forget_cancel(struct endpoint_table *, const char *id);
 int endpoint_forget(struct endpoint_table *, const char *id);	/* -ENOENT */
 /*
- * Closes the live channel with `code`, by mail to its worker; wherever it is on
- * the way to.  4005 ends as `revoked`, 1012 as `drain`, others as `kicked`.
+ * Closes the live channel with `code`, by its closer; wherever it is on the way
+ * to.  4005 ends as `revoked`, 1012 as `drain`, others as `kicked`.
  * -ENOENT: there is none, -ENOMEM.
  */
 int endpoint_kick(struct endpoint_table *, const char *id, uint16_t code,
@@ -165,10 +177,6 @@ int endpoint_kick(struct endpoint_table *, const char *id, uint16_t code,
 /* The same with 4005, if the credential of that number let it in. */
 int endpoint_kick_credential(struct endpoint_table *, const char *id,
     uint64_t number);
-struct channel_worker **endpoint_table_workers(struct endpoint_table *);
-/* takeover.c's: notes the code, says where to.  credential NULL: any. */
-int endpoint_mark_kick(struct endpoint_table *, const char *id,
-    const uint64_t *credential, uint16_t code, struct endpoint_place *ret);
 /* The code with which this channel has to close (4003: another one is live), or
  * 0. */
 uint16_t endpoint_kick_code(struct endpoint_table *, struct endpoint *,

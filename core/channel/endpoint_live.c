@@ -6,8 +6,10 @@
 #include "channel/endpoint_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 
 /* Under the lock: the channel of `c` becomes the live one. */
 static void
@@ -199,8 +201,9 @@ endpoint_publish(struct endpoint_table *t, struct endpoint *e,
 	return r;
 }
 
-int
-endpoint_mark_kick(struct endpoint_table *t, const char *id,
+/* Notes the code.  credential NULL: any. */
+static int
+mark_kick(struct endpoint_table *t, const char *id,
     const uint64_t *credential, uint16_t code, struct endpoint_place *ret)
 {
 	uint32_t hash = endpoint_hash(id);
@@ -218,6 +221,44 @@ endpoint_mark_kick(struct endpoint_table *t, const char *id,
 	}
 	pthread_mutex_unlock(&s->lock);
 	return r;
+}
+
+static int
+kick(struct endpoint_table *t, const char *id, const uint64_t *credential,
+    uint16_t code, const char *why)
+{
+	struct endpoint_closing *c;
+	int r;
+
+	if (t->close == NULL)		/* there are no channels */
+		return -ENOENT;
+	c = mem_alloc(sizeof(*c));
+	if (c == NULL)
+		return -ENOMEM;
+	r = mark_kick(t, id, credential, code, &c->place);
+	if (r != 0) {
+		mem_free(c);
+		return r;
+	}
+	c->code = code;
+	(void)snprintf(c->why, sizeof(c->why), "%s", why);
+	t->close(t->close_ctx, c);
+	return 0;
+}
+
+int
+endpoint_kick(struct endpoint_table *t, const char *id, uint16_t code,
+    const char *why)
+{
+	return kick(t, id, NULL, code, why);
+}
+
+int
+endpoint_kick_credential(struct endpoint_table *t, const char *id,
+    uint64_t number)
+{
+	return kick(t, id, &number, ENDPOINT_KICK_REVOKED,
+	    "the credential was revoked");
 }
 
 uint16_t

@@ -71,7 +71,8 @@ struct endpoint_shard {
 
 struct endpoint_table {
 	struct event_bus *bus;
-	struct channel_worker **workers;	/* by index; for kicks */
+	void (*close)(void *ctx, struct endpoint_closing *);	/* or NULL */
+	void *close_ctx;
 	struct endpoint_keeper keeper;	/* nudge NULL: nothing is stored */
 	uint64_t first_number, first_revision;	/* of who is new */
 	_Atomic size_t count;		/* in all shards, with forgotten ones */

@@ -416,7 +416,7 @@ channel_admitted(struct channel *c, int error, uint64_t number)
 	 * channel to close. */
 	if (error == 0 && !c->ended && !identity_holds(
 	    c->owner->shared.identity, endpoint_id(c->endpoint), credential))
-		channel_close(c, 4005, "revoked");
+		channel_close(c, CLOSE_REVOKED, "revoked");
 }
 
 /* ---- what a known device announces ---------------------------------------- */

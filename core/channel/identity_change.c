@@ -108,8 +108,8 @@ change_done(struct store_job *j)
 		c->undo(c);
 	/* An approval that crossed it may have let somebody in. */
 	if (error == 0 && c->status == STORE_DENIED)
-		(void)endpoint_kick(c->in->deps.endpoints, c->endpoint, 4005,
-		    "denied");
+		(void)endpoint_kick(c->in->deps.endpoints, c->endpoint,
+		    ENDPOINT_KICK_REVOKED, "denied");
 	if (error == 0 && c->event != EVENT_TYPES)
 		tell(c->in, c->event, c->endpoint, NULL);
 	if (error == 0 && c->status == STORE_PENDING)

@@ -105,7 +105,8 @@ identity_deny(struct identity *in, const char *endpoint,
 	(void)pthread_mutex_unlock(&in->lock);
 	if (m == NULL)
 		return -ENOMEM;
-	(void)endpoint_kick(in->deps.endpoints, endpoint, 4005, "denied");
+	(void)endpoint_kick(in->deps.endpoints, endpoint,
+	    ENDPOINT_KICK_REVOKED, "denied");
 	return set_status(in, endpoint, STORE_DENIED, EVENT_ENDPOINT_DENIED,
 	    op);
 }

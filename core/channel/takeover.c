@@ -17,79 +17,32 @@
 #include "channel/clone.h"
 
 #define PROBE_MS 2000
-#define WHY_MAX 123			/* RFC 6455 5.5.1 */
 
-/* Sent to the worker that has a channel which is to close. */
-struct closing {
-	struct mail mail;
-	struct channel_worker *to;
-	uint64_t id;
-	uint16_t code;
-	char why[WHY_MAX + 1];
-};
+/* ---- closed by others ------------------------------------------------------- */
 
 static void
 close_it(struct mail *m)
 {
-	struct closing *s = CT_CONTAINER(m, struct closing, mail);
+	struct endpoint_closing *s = CT_CONTAINER(m, struct endpoint_closing,
+	    mail);
 	/* Not there: it ended by itself, or is on its way to another worker,
 	 * which asks when it arrives whether it may live on. */
-	struct channel *c = channel_find(s->to, s->id);
+	struct channel *c = channel_find(s->to, s->place.channel_id);
 
 	if (c != NULL)
 		channel_close(c, s->code, s->why);
 	mem_free(s);
 }
 
-static void
-post_closing(struct closing *s, struct channel_worker *to, uint64_t id,
-    uint16_t code, const char *why)
+void
+channel_pass_closing(void *workers, struct endpoint_closing *s)
 {
+	struct channel_worker *const *cw = workers;
+	struct channel_worker *to = cw[s->place.worker];
+
 	s->mail.fn = close_it;
 	s->to = to;
-	s->id = id;
-	s->code = code;
-	(void)snprintf(s->why, sizeof(s->why), "%s", why);
 	mailbox_post(&to->worker->mailbox, &s->mail);
-}
-
-/* ---- closed by others ------------------------------------------------------- */
-
-static int
-kick(struct endpoint_table *t, const char *id, const uint64_t *credential,
-    uint16_t code, const char *why)
-{
-	struct channel_worker **workers = endpoint_table_workers(t);
-	struct endpoint_place place;
-	struct closing *s;
-	int r;
-
-	if (workers == NULL)		/* there are no channels */
-		return -ENOENT;
-	s = mem_alloc(sizeof(*s));
-	if (s == NULL)
-		return -ENOMEM;
-	r = endpoint_mark_kick(t, id, credential, code, &place);
-	if (r != 0) {
-		mem_free(s);
-		return r;
-	}
-	post_closing(s, workers[place.worker], place.channel_id, code, why);
-	return 0;
-}
-
-int
-endpoint_kick(struct endpoint_table *t, const char *id, uint16_t code,
-    const char *why)
-{
-	return kick(t, id, NULL, code, why);
-}
-
-int
-endpoint_kick_credential(struct endpoint_table *t, const char *id,
-    uint64_t number)
-{
-	return kick(t, id, &number, CLOSE_REVOKED, "the credential was revoked");
 }
 
 /* ---- first in wins ---------------------------------------------------------- */
@@ -232,7 +185,7 @@ static int
 claim(struct channel *c, uint64_t *ret_number, struct endpoint_place *ret_old)
 {
 	struct channel_worker *cw = c->owner;
-	struct closing *s = mem_alloc(sizeof(*s));
+	struct endpoint_closing *s = mem_alloc(sizeof(*s));
 	struct endpoint_claim what = {
 		.id = c->pre->endpoint,
 		.place = { .channel_id = c->id, .worker = cw->index },
@@ -252,9 +205,10 @@ claim(struct channel *c, uint64_t *ret_number, struct endpoint_place *ret_old)
 		mem_free(s);
 		return r;
 	}
-	post_closing(s, cw->shared.workers[ret_old->worker],
-	    ret_old->channel_id, CLOSE_SUPERSEDED,
-	    "another channel took over");
+	s->place = *ret_old;
+	s->code = CLOSE_SUPERSEDED;
+	(void)snprintf(s->why, sizeof(s->why), "another channel took over");
+	channel_pass_closing(cw->shared.workers, s);
 	replaced(c);
 	return 0;
 }

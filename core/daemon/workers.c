@@ -84,7 +84,8 @@ daemon_workers_open(struct daemon *d, const struct channel_limits *limits,
 		d->net_of[i] = w->net;
 		d->channels_of[i] = w->channels;
 	}
-	endpoint_table_set_workers(d->endpoints, d->channels_of);
+	endpoint_table_set_closer(d->endpoints, channel_pass_closing,
+	    d->channels_of);
 	if (r != 0)
 		(void)snprintf(why, DAEMON_WHY_SIZE, "workers: %s",
 		    strerror(-r));

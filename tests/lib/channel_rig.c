@@ -499,7 +499,7 @@ rig_start(struct rig *r)
 		    &r->limits, &r->cw[i]) == 0);
 		net_worker_set_snapshot(r->nw[i], s);
 	}
-	endpoint_table_set_workers(r->endpoints, r->cw);
+	endpoint_table_set_closer(r->endpoints, channel_pass_closing, r->cw);
 	tls_snapshot_unref(&s);
 	NEED(net_worker_accept(r->nw[0], true) == 0);
 }
