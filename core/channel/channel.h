@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "channel/clone.h"
-#include "channel/protocol.h"
 #include "event/event.h"
 #include "store/commands.h"
+#include "endpoint/clone.h"
+#include "channel/protocol.h"
 
 struct channel;
 struct channel_worker;

@@ -17,14 +17,14 @@
 #include "base/check.h"
 #include "base/mailbox.h"
 #include "base/slab.h"
-#include "channel/channel.h"
-#include "channel/endpoint.h"
-#include "channel/table.h"
-#include "net/net.h"
-#include "tls/trust.h"
 #include "wire/deflate.h"
 #include "wire/ws_close.h"
 #include "wire/ws_frame.h"
+#include "tls/trust.h"
+#include "net/net.h"
+#include "endpoint/endpoint.h"
+#include "channel/channel.h"
+#include "channel/table.h"
 
 #define CHANNEL_MAGIC 0xc4a22e10u
 

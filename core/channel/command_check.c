@@ -9,7 +9,7 @@
 #include "base/addr.h"
 #include "base/json_check.h"
 #include "base/json_find.h"
-#include "channel/endpoint.h"
+#include "endpoint/endpoint.h"
 
 #define WHY_SIZE 256
 #define BY_MAX 256

@@ -10,9 +10,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pack.h"
+#include "endpoint/identity.h"
 #include "channel/channel_priv.h"
 #include "channel/command.h"
-#include "channel/identity.h"
 #include "channel/telemetry.h"
 
 #define CLOSE_RESTART 1012

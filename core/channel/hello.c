@@ -11,11 +11,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
-#include "channel/auth.h"
-#include "channel/identity.h"
-#include "channel/telemetry.h"
 #include "tls/digest.h"
 #include "tls/ed25519.h"
+#include "endpoint/auth.h"
+#include "endpoint/identity.h"
+#include "channel/telemetry.h"
 
 #define AGENT_MAX 128
 #define BOOT_ID_MAX 128

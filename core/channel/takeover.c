@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
-#include "channel/clone.h"
+#include "endpoint/clone.h"
 
 #define PROBE_MS 2000
 

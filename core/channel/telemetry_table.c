@@ -8,10 +8,10 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "channel/endpoint.h"
 #include "store/endpoints.h"
 #include "store/store.h"
 #include "store/telemetry.h"
+#include "endpoint/endpoint.h"
 
 static struct report *
 report_of(struct strtab_node *n)

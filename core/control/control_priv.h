@@ -14,11 +14,11 @@
 #include "base/json_out.h"
 #include "base/list.h"
 #include "base/worker.h"
-#include "channel/command.h"
-#include "channel/endpoint.h"
-#include "channel/identity.h"
-#include "control/control.h"
 #include "store/store.h"
+#include "endpoint/endpoint.h"
+#include "endpoint/identity.h"
+#include "channel/command.h"
+#include "control/control.h"
 
 struct exchange;
 struct route;
@@ -239,7 +239,7 @@ void exchange_store(struct exchange *,
 /* One thing is out, or back. */
 void exchange_out(struct exchange *);
 void exchange_back(struct control *);
-/* An operation of channel/identity; then() when it is durable. */
+/* An operation of endpoint/identity; then() when it is durable. */
 struct identity_op *exchange_op(struct exchange *,
     void (*then)(struct exchange *));
 /* What the call that got it returned. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may be which endpoint: decided and stored by channel/identity, listed from
+ * Who may be which endpoint: decided and stored by endpoint/identity, listed from
  * the store.  A token that is made goes into one answer and is wiped.
  */
 #include <errno.h>
@@ -23,7 +23,7 @@ static const char *const kinds[] = {
 	[STORE_CRED_CERT] = "certificate"
 };
 
-/* ---- operations of channel/identity ------------------------------------------------ */
+/* ---- operations of endpoint/identity ------------------------------------------------ */
 
 static void credential_made(struct exchange *x);
 

@@ -8,13 +8,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cert/describe.h"
-#include "channel/channel.h"
-#include "channel/recovery.h"
-#include "control/exchange.h"
-#include "event/bus.h"
-#include "plug/plug.h"
 #include "tls/digest.h"
 #include "tls/trust.h"
+#include "event/bus.h"
+#include "endpoint/recovery.h"
+#include "channel/channel.h"
+#include "plug/plug.h"
+#include "control/exchange.h"
 
 /* ---- GET /v1/status --------------------------------------------------------------- */
 

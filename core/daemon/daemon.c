@@ -19,15 +19,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "channel/auth.h"
-#include "channel/command.h"
-#include "channel/recovery.h"
 #include "conf/conf.h"
+#include "tls/snapshot.h"
+#include "endpoint/auth.h"
+#include "endpoint/recovery.h"
+#include "channel/command.h"
 #include "daemon/daemon_priv.h"
 #include "daemon/sys.h"
 #include "daemon/upgrade_start.h"
 #include "daemon/version.h"
-#include "tls/snapshot.h"
 
 #define STOP_SECONDS 8			/* for channels to close */
 #define ROTATE_SECONDS 3600

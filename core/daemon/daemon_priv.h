@@ -11,17 +11,17 @@
 #include "base/loop.h"
 #include "base/mailbox.h"
 #include "base/worker.h"
+#include "event/bus.h"
+#include "store/store.h"
+#include "net/net.h"
+#include "endpoint/endpoint.h"
+#include "endpoint/identity.h"
 #include "channel/channel.h"
-#include "channel/endpoint.h"
-#include "channel/identity.h"
+#include "plug/plug.h"
 #include "control/control.h"
 #include "daemon/credentials.h"
 #include "daemon/options.h"
 #include "daemon/upgrade.h"
-#include "event/bus.h"
-#include "net/net.h"
-#include "plug/plug.h"
-#include "store/store.h"
 
 #define DAEMON_WHY_SIZE 512
 

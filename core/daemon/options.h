@@ -9,12 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "event/bus.h"
+#include "store/store.h"
+#include "net/net.h"
+#include "endpoint/identity.h"
 #include "channel/channel.h"
 #include "channel/command.h"
-#include "channel/identity.h"
-#include "event/bus.h"
-#include "net/net.h"
-#include "store/store.h"
 
 struct conf;
 

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "channel/auth.h"
 #include "conf/conf.h"
+#include "endpoint/auth.h"
 #include "daemon/sys.h"
 
 struct next {

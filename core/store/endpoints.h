@@ -13,7 +13,7 @@ struct store_db;
 
 enum store_status { STORE_ACTIVE, STORE_PENDING, STORE_DENIED };
 
-/* Presence: what channel/endpoint keeps in memory. */
+/* Presence: what endpoint/endpoint keeps in memory. */
 struct store_presence {
 	const char *id;
 	uint8_t state, reason, intent;	/* enum presence_state, …_reason, …_intent */

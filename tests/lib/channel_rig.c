@@ -14,12 +14,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "channel/auth.h"
-#include "channel/identity.h"
 #include "tls/digest.h"
 #include "tls/record.h"
 #include "tls/snapshot.h"
 #include "tls/trust.h"
+#include "endpoint/auth.h"
+#include "endpoint/identity.h"
 #include "store_rig.h"
 
 #define NEED(c) ((c) ? (void)0 : need(#c, __LINE__))

@@ -12,8 +12,8 @@ import tempfile
 
 import csource
 
-ORDER = ('base conf wire cert tls event store net channel plug control '
-         'daemon').split()
+ORDER = ('base conf wire cert tls event store net endpoint channel plug '
+         'control daemon').split()
 
 # Header pattern -> the files that may include it.  The first match counts.
 VENDOR = [

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The token file (core/channel/auth.c). */
+/* The token file (core/endpoint/auth.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "channel/auth.h"
 #include "tls/digest.h"
+#include "endpoint/auth.h"
 
 #define TOKEN_A "token-a-0123456789"
 #define TOKEN_B "token-b-0123456789"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The endpoint table (core/channel/endpoint.c), seen through the bus. */
+/* The endpoint table (core/endpoint/endpoint.c), seen through the bus. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "channel/endpoint.h"
+#include "endpoint/endpoint.h"
 #include "../lib/event_tap.h"
 
 static struct event_tap tap;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of the endpoint table is stored, and what comes back after a start
- * (core/channel/endpoint_keep.c), with a keeper that is an array. */
+ * (core/endpoint/endpoint_keep.c), with a keeper that is an array. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "channel/endpoint_priv.h"
-#include "channel/recovery.h"
+#include "endpoint/endpoint_priv.h"
+#include "endpoint/recovery.h"
 #include "../lib/event_tap.h"
 
 #define ROWS 4000

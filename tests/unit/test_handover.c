@@ -22,10 +22,10 @@
 #include "../lib/product_rig.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "channel/auth.h"
+#include "endpoint/auth.h"
+#include "endpoint/identity.h"
 #include "channel/command_priv.h"
 #include "channel/handover.h"
-#include "channel/identity.h"
 
 #define HELLO "hello dev-1 " RIG_TOKEN
 

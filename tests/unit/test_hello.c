@@ -12,9 +12,9 @@
 #include <sys/socket.h>
 
 #include "../lib/channel_rig.h"
-#include "channel/auth.h"
-#include "channel/identity.h"
 #include "tls/digest.h"
+#include "endpoint/auth.h"
+#include "endpoint/identity.h"
 
 static struct rig rig;
 static struct rig_client client, other;

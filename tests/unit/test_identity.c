@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/channel/identity.c, identity_op.c and throttle.c, through real channels:
+ * core/endpoint/identity.c, identity_op.c and throttle.c, through real channels:
  * keys bound to their TLS connection, enrolment, revocation, and what failing
  * often leads to.
  */
@@ -18,11 +18,11 @@
 
 #include "../lib/channel_rig.h"
 #include "base/mem.h"
-#include "channel/identity.h"
-#include "channel/throttle.h"
-#include "store/db.h"
 #include "tls/digest.h"
 #include "tls/ed25519.h"
+#include "store/db.h"
+#include "endpoint/identity.h"
+#include "endpoint/throttle.h"
 
 static struct rig rig;
 static struct rig_client client, other;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The presence machine (core/channel/presence.c), decision 0007. */
+/* The presence machine (core/endpoint/presence.c), decision 0007. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "channel/presence.h"
+#include "endpoint/presence.h"
 
 static struct presence
 in(enum presence_state state, enum presence_reason reason,

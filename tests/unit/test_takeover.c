@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which of two channels stays (core/channel/takeover.c), who is kicked, and the
- * clone alarm (core/channel/clone.c). */
+ * clone alarm (core/endpoint/clone.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
  * shows is one of them.  The comparison takes the same steps for an id that is
  * not there.
  */
-#include "channel/identity_priv.h"
+#include "endpoint/identity_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,8 +13,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "channel/auth.h"
 #include "tls/digest.h"
+#include "endpoint/auth.h"
 
 #define FIRST_BUCKETS 64
 #define USED_EVERY_MS 600000		/* the last use is stored that often */

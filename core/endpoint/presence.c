@@ -3,7 +3,7 @@
  * The presence machine.  Only the live channel of an endpoint feeds it; whether
  * a channel is the live one is decided before (endpoint.c).
  */
-#include "channel/presence.h"
+#include "endpoint/presence.h"
 
 static bool
 become(struct presence *p, enum presence_state state,

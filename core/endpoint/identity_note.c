@@ -3,7 +3,7 @@
  * What devices say of themselves when they are let in, and from where: stored when
  * it is not what is stored, so that a fleet that comes back costs no writes.
  */
-#include "channel/identity_priv.h"
+#include "endpoint/identity_priv.h"
 
 #include <errno.h>
 #include <stdio.h>

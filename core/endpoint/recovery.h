@@ -3,8 +3,8 @@
  * The time after a start (decision 0012): who was there when the last run ended is
  * unknown until heard, or until the window is over.  Main thread.
  */
-#ifndef CT_CHANNEL_RECOVERY_H
-#define CT_CHANNEL_RECOVERY_H
+#ifndef CT_ENDPOINT_RECOVERY_H
+#define CT_ENDPOINT_RECOVERY_H
 
 #include <stdbool.h>
 #include <stddef.h>

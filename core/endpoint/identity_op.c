@@ -3,7 +3,7 @@
  * What operators change of identities.  Only taking away (revoke, deny) is in force
  * at once; who is to be forgotten is out of the way until that is stored.
  */
-#include "channel/identity_change.h"
+#include "endpoint/identity_change.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Going through all endpoints: who overslept, everything once more, who was not
  * heard after a start, and how many are what. */
-#include "channel/endpoint_priv.h"
+#include "endpoint/endpoint_priv.h"
 
 #include "base/clock.h"
 

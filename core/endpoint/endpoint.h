@@ -9,16 +9,16 @@
  *
  * Thread: any.  An endpoint is never freed while the table lives.
  */
-#ifndef CT_CHANNEL_ENDPOINT_H
-#define CT_CHANNEL_ENDPOINT_H
+#ifndef CT_ENDPOINT_ENDPOINT_H
+#define CT_ENDPOINT_ENDPOINT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/mailbox.h"
-#include "channel/presence.h"
 #include "event/event.h"
+#include "endpoint/presence.h"
 
 struct endpoint;
 struct endpoint_table;

@@ -3,14 +3,14 @@
  * How devices become endpoints: by a key, a token or a certificate that they bring.
  * Who may is decided when it is asked, and once more where it is stored.
  */
-#include "channel/identity_change.h"
+#include "endpoint/identity_change.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "channel/auth.h"
+#include "endpoint/auth.h"
 
 /* Who has it by now: what was true when it was asked may have changed, and
  * nothing else is written meanwhile.  0: it may be given away; -EALREADY: this

@@ -4,11 +4,11 @@
  * the store's thread and so in the order of the store, before anybody is told.
  * Private to the identity_*.c files.
  */
-#ifndef CT_CHANNEL_IDENTITY_CHANGE_H
-#define CT_CHANNEL_IDENTITY_CHANGE_H
+#ifndef CT_ENDPOINT_IDENTITY_CHANGE_H
+#define CT_ENDPOINT_IDENTITY_CHANGE_H
 
-#include "channel/identity_priv.h"
 #include "event/event.h"
+#include "endpoint/identity_priv.h"
 
 struct change {
 	struct store_job job;

@@ -5,14 +5,14 @@
  * it), endpoint_keep.c (what has to be stored), recovery.c (the time after a
  * start).  There are a million endpoints at most, so one is packed to 104 bytes.
  */
-#ifndef CT_CHANNEL_ENDPOINT_PRIV_H
-#define CT_CHANNEL_ENDPOINT_PRIV_H
+#ifndef CT_ENDPOINT_ENDPOINT_PRIV_H
+#define CT_ENDPOINT_ENDPOINT_PRIV_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/slab.h"
-#include "channel/endpoint.h"
+#include "endpoint/endpoint.h"
 
 #define ENDPOINT_SHARDS 16		/* a power of two */
 #define ENDPOINT_SHORT_ID 24

@@ -3,7 +3,7 @@
  * The endpoint table itself.  A shard is a chained hash table whose nodes come
  * from a slab; ids of up to 22 bytes live in the node.
  */
-#include "channel/endpoint_priv.h"
+#include "endpoint/endpoint_priv.h"
 
 #include <errno.h>
 #include <string.h>

@@ -7,17 +7,17 @@
  *
  * Thread: any; one mutex, held for a look-up, never across a callback.
  */
-#ifndef CT_CHANNEL_IDENTITY_H
-#define CT_CHANNEL_IDENTITY_H
+#ifndef CT_ENDPOINT_IDENTITY_H
+#define CT_ENDPOINT_IDENTITY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/mailbox.h"
-#include "channel/endpoint.h"
 #include "store/credentials.h"
 #include "store/endpoints.h"
+#include "endpoint/endpoint.h"
 
 struct auth_file;
 struct event_bus;

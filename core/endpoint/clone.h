@@ -4,8 +4,8 @@
  * two devices with one identity (a copied disk, a restored image).  Says so once
  * in a window, by endpoint.clone with both peers and in the log.  Thread: any.
  */
-#ifndef CT_CHANNEL_CLONE_H
-#define CT_CHANNEL_CLONE_H
+#ifndef CT_ENDPOINT_CLONE_H
+#define CT_ENDPOINT_CLONE_H
 
 #include <stdint.h>
 

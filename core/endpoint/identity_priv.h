@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What identity.c (the working copy, the decision), identity_op.c (what is changed
  * and stored) and identity_note.c share. */
-#ifndef CT_CHANNEL_IDENTITY_PRIV_H
-#define CT_CHANNEL_IDENTITY_PRIV_H
+#ifndef CT_ENDPOINT_IDENTITY_PRIV_H
+#define CT_ENDPOINT_IDENTITY_PRIV_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "channel/identity.h"
-#include "channel/throttle.h"
 #include "store/store.h"
+#include "endpoint/identity.h"
+#include "endpoint/throttle.h"
 
 struct credential {
 	struct credential *next;

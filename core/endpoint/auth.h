@@ -7,8 +7,8 @@
  *
  * An auth_file is immutable and reference-counted.  Thread: any.
  */
-#ifndef CT_CHANNEL_AUTH_H
-#define CT_CHANNEL_AUTH_H
+#ifndef CT_ENDPOINT_AUTH_H
+#define CT_ENDPOINT_AUTH_H
 
 #include <stdbool.h>
 #include <stddef.h>

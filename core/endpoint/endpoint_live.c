@@ -3,7 +3,7 @@
  * What channels say to the endpoint table.  Only the live one is listened to,
  * except by endpoint_claim(), which makes another one live.
  */
-#include "channel/endpoint_priv.h"
+#include "endpoint/endpoint_priv.h"
 
 #include <errno.h>
 #include <stdio.h>

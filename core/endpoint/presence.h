@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The presence machine (decision 0007): what an endpoint's state becomes, as a
- * pure function.  No clock, no lock, no event: core/channel/endpoint calls it
+ * pure function.  No clock, no lock, no event: core/endpoint/endpoint calls it
  * under the shard's lock and publishes what changed.
  */
-#ifndef CT_CHANNEL_PRESENCE_H
-#define CT_CHANNEL_PRESENCE_H
+#ifndef CT_ENDPOINT_PRESENCE_H
+#define CT_ENDPOINT_PRESENCE_H
 
 #include <stdbool.h>
 #include <stdint.h>

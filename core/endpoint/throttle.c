@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Buckets that leak: see throttle.h. */
-#include "channel/throttle.h"
+#include "endpoint/throttle.h"
 
 #define TRY 1024u
 #define MINUTE 60000u			/* ms */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See clone.h.  What is watched hangs in a short list at the endpoint table,
  * newest first: an identity is in it only while it is being fought over. */
-#include "channel/clone.h"
+#include "endpoint/clone.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "base/json_out.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "channel/endpoint_priv.h"
+#include "endpoint/endpoint_priv.h"
 
 #define BOOT_MAX 64			/* a longer one is cut */
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See recovery.h.  Nothing is said when nobody was waited for. */
-#include "channel/recovery.h"
+#include "endpoint/recovery.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json_out.h"
 #include "base/log.h"
-#include "channel/endpoint_priv.h"
+#include "endpoint/endpoint_priv.h"
 
 #define LOOK_MS 250			/* whether all have come */
 #define SLICE_MS 50			/* between slices of who has not */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See identity_change.h. */
-#include "channel/identity_change.h"
+#include "endpoint/identity_change.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * with it, and what is left of it here.  States do not change by that, so there
  * is no event.
  */
-#include "channel/endpoint_priv.h"
+#include "endpoint/endpoint_priv.h"
 
 #include <errno.h>
 #include <string.h>

@@ -6,8 +6,8 @@
  * more strictly, and nobody more laxly.  Begins as zeroes and a salt.
  * Thread: the owner's lock.
  */
-#ifndef CT_CHANNEL_THROTTLE_H
-#define CT_CHANNEL_THROTTLE_H
+#ifndef CT_ENDPOINT_THROTTLE_H
+#define CT_ENDPOINT_THROTTLE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The token file: parsed once into a sorted array, searched by id. */
-#include "channel/auth.h"
+#include "endpoint/auth.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -10,8 +10,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "channel/endpoint.h"
 #include "tls/digest.h"
+#include "endpoint/endpoint.h"
 
 struct entry {
 	const char *id;			/* in auth_file.text */

@@ -5,7 +5,7 @@
  * says how that ended.  What has changed again meanwhile, or was not committed, is
  * on the list once more.
  */
-#include "channel/endpoint_priv.h"
+#include "endpoint/endpoint_priv.h"
 
 #include <errno.h>
 
