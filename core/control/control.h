@@ -128,6 +128,10 @@ struct control_hooks {
 	    const struct tls_trust *, const char *error), void *arg);
 	enum control_phase (*phase)(void *ctx);
 	void (*upgrade)(void *ctx, struct control_upgrade *ret);
+	/* Calls fn with each file that the process runs from and that is not on
+	 * the disk any more. */
+	void (*replaced)(void *ctx, void (*fn)(void *arg, const char *path),
+	    void *arg);
 };
 
 /* All of it outlives control_stop(). */

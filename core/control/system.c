@@ -16,6 +16,9 @@
 #include "plug/plug.h"
 #include "control/exchange.h"
 
+/* Of the files that were replaced, so many are named. */
+#define REPLACED_MAX 16
+
 /* ---- GET /v1/status --------------------------------------------------------------- */
 
 static void
@@ -259,6 +262,43 @@ write_recovery(struct json_out *j, const struct control *c)
 	jout_object_end(j);
 }
 
+struct replaced {
+	struct text *text;
+	unsigned n;
+};
+
+static void
+write_replaced_path(void *arg, const char *path)
+{
+	struct replaced *r = arg;
+	struct json_out *j = &r->text->j;
+
+	if (r->n++ >= REPLACED_MAX)
+		return;
+	/* Each byte may be escaped to six. */
+	if (text_room(r->text, 6 * strlen(path) + 64) != 0)
+		j->failed = true;
+	else
+		jout_string(j, NULL, path);
+}
+
+static void
+write_replaced(struct text *t, const struct control *c)
+{
+	struct replaced r = { .text = t };
+
+	if (text_room(t, 256) != 0) {
+		t->j.failed = true;
+		return;
+	}
+	jout_object(&t->j, "restart");
+	jout_array(&t->j, "replaced");
+	c->deps.hooks.replaced(c->deps.hooks.ctx, write_replaced_path, &r);
+	jout_array_end(&t->j);
+	put_bool(&t->j, "pending", r.n > 0);
+	jout_object_end(&t->j);
+}
+
 static void
 write_control(struct json_out *j, const struct control *c)
 {
@@ -295,6 +335,7 @@ system_status(struct exchange *x)
 	c->deps.hooks.trusts(c->deps.hooks.ctx, write_trust, &x->text);
 	jout_array_end(j);
 	write_plugins(&x->text, c);
+	write_replaced(&x->text, c);
 	if (text_room(&x->text, 4096) != 0)
 		j->failed = true;
 	write_store(j, c);

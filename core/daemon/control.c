@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "daemon/replaced.h"
 #include "daemon/upgrade_start.h"
 #include "daemon/version.h"
 #include "tls/cred_check.h"
@@ -151,6 +152,14 @@ tell_upgrade(void *ctx, struct control_upgrade *ret)
 	upgrade_tell(&d->upgrade, ret);
 }
 
+static void
+replaced(void *ctx, void (*fn)(void *, const char *), void *arg)
+{
+	(void)ctx;
+	/* Without /proc nothing is known, and nothing is said. */
+	(void)replaced_each(REPLACED_MAPS, fn, arg);
+}
+
 /* ---- life: main thread ---------------------------------------------------------------- */
 
 void
@@ -178,7 +187,7 @@ daemon_control_open(struct daemon *d, char *why)
 		.channels = &d->channel_counters,
 		.hooks = { .ctx = d, .ask = ask, .certificates = certificates,
 		    .trusts = trusts, .phase = phase,
-		    .upgrade = tell_upgrade }
+		    .upgrade = tell_upgrade, .replaced = replaced }
 	};
 	const struct upgrade_start *former = d->upgrade.start;
 	struct control_rules rules;

@@ -118,6 +118,15 @@ upgrade(void *ctx, struct control_upgrade *ret)
 	*ret = ((struct control_rig *)ctx)->upgrade;
 }
 
+static void
+replaced(void *ctx, void (*fn)(void *, const char *), void *arg)
+{
+	const struct control_rig *r = ctx;
+
+	for (unsigned i = 0; i < r->replaced; i++)
+		fn(arg, "/usr/sbin/cleatd");
+}
+
 /* ---- life -------------------------------------------------------------------------- */
 
 void
@@ -194,7 +203,7 @@ control_rig_start(struct control_rig *r)
 		.channels = &r->channels,
 		.hooks = { .ctx = r, .ask = ask, .certificates = certificates,
 		    .trusts = trusts, .phase = phase,
-		    .upgrade = upgrade }
+		    .upgrade = upgrade, .replaced = replaced }
 	};
 	NEED(control_new(&r->deps, &r->rules, why, &c) == 0);
 	atomic_store(&r->control, c);

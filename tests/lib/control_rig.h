@@ -38,6 +38,7 @@ struct control_rig {
 	uint32_t window_ms;
 	char binary[200];		/* of the last upgrade */
 	struct control_upgrade upgrade;	/* what is told of it */
+	unsigned replaced;		/* files on the disk */
 	enum control_phase phase;
 };
 

@@ -326,6 +326,27 @@ def test_service_manager(scene):
     equal(manager.said[-1].split('\n')[0], 'STOPPING=1')
 
 
+def test_replaced(scene):
+    """status says that a restart is pending when the program on the disk is
+    another one, until an upgrade"""
+    d = start(scene)
+    own, new = scene.path('cleatd'), scene.path('cleatd.new')
+    for path in (own, new):
+        shutil.copy(os.path.join(BUILDDIR, 'cleatd'), path)
+    upgraded(d, '--binary', own)
+    equal(status(d)['restart'], {'replaced': [], 'pending': False})
+    os.rename(new, own)         # as dpkg does
+    equal(status(d)['restart'], {'replaced': [own], 'pending': True})
+    said = subprocess.run(
+        [os.path.join(BUILDDIR, 'cleatctl'), '--socket',
+         os.path.join(d.runtime, 'control.sock'), 'status'],
+        capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    check('restart:        pending' in said and own in said, said)
+    upgraded(d, '--binary', own)
+    equal(status(d)['restart'], {'replaced': [], 'pending': False})
+    d.stop()
+
+
 # ---- what is refused ------------------------------------------------------------------
 
 def test_refused(scene):

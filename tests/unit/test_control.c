@@ -124,6 +124,27 @@ a_socket_that_was_left_is_replaced(void **state)
 }
 
 static void
+files_that_were_replaced_are_named_but_not_all(void **state)
+{
+	struct control_answer a;
+	json_t *restart;
+
+	(void)state;
+	for (rig.replaced = 0; rig.replaced <= 40; rig.replaced += 20) {
+		unsigned named = rig.replaced == 0 ? 0 : 16;
+
+		control_rig_ask(&rig, "GET", "/v1/status", NULL, &a);
+		assert_int_equal(a.status, 200);
+		restart = json_object_get(a.json, "restart");
+		assert_int_equal(json_is_true(json_object_get(restart,
+		    "pending")), rig.replaced > 0);
+		assert_int_equal(json_array_size(json_object_get(restart,
+		    "replaced")), named);
+		control_answer_free(&a);
+	}
+}
+
+static void
 a_path_where_no_socket_can_be_is_an_error(void **state)
 {
 	struct control *c = NULL;
@@ -583,6 +604,7 @@ main(void)
 		TEST(only_its_owner_and_group_can_connect),
 		TEST(a_socket_that_is_in_use_is_left_alone),
 		TEST(a_socket_that_was_left_is_replaced),
+		TEST(files_that_were_replaced_are_named_but_not_all),
 		TEST(a_path_where_no_socket_can_be_is_an_error),
 		TEST(short_memory_at_the_start_leaves_nothing),
 		TEST_OWN(more_connections_than_allowed_are_told),

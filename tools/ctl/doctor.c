@@ -188,9 +188,15 @@ static void
 look_inside(struct doctor *d)
 {
 	const json_t *store = json_object_get(d->status, "store");
+	const json_t *restart = json_object_get(d->status, "restart");
 	json_t *p;
 	size_t i;
 
+	if (json_is_true(json_object_get(restart, "pending")))
+		found(d, WARNING, "restart", "cleatctl upgrade --wait",
+		    "what the daemon runs from was replaced on the disk, such "
+		    "as %s", json_string_value(json_array_get(
+		    json_object_get(restart, "replaced"), 0)));
 	if (!json_is_true(json_object_get(store, "healthy")))
 		found(d, WRONG, "store", "see the log of cleatd; a full disk "
 		    "is the usual reason", "changes cannot be stored");
@@ -228,7 +234,7 @@ look_at_daemon(struct doctor *d)
 	}
 	version = member(d->status, "version");
 	if (strcmp(version, PACKAGE_VERSION) != 0)
-		found(d, WARNING, "daemon", "systemctl restart cleatd",
+		found(d, WARNING, "daemon", "cleatctl upgrade --wait",
 		    "version %s runs, but %s is installed", version,
 		    PACKAGE_VERSION);
 	else

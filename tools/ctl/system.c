@@ -54,6 +54,27 @@ put_daemon(struct ctl *x, struct text *out, const json_t *o)
 	put_field(x, out, "started", started, NULL);
 }
 
+/* Bug fixes that are on the disk and not in force. */
+static void
+put_restart(struct ctl *x, struct text *out, const json_t *o)
+{
+	const json_t *restart = json_object_get(o, "restart"), *path;
+	char line[4200];
+	size_t i;
+
+	if (!json_is_true(json_object_get(restart, "pending")))
+		return;
+	put_field(x, out, "restart", "pending: 'cleatctl upgrade --wait' "
+	    "loads what was replaced on the disk", "33");
+	json_array_foreach(json_object_get(restart, "replaced"), i, path) {
+		const char *text = json_string_value(path);
+
+		(void)snprintf(line, sizeof(line), "%.4096s",
+		    text == NULL ? "" : text);
+		put_field(x, out, "replaced", line, "33");
+	}
+}
+
 static void
 put_endpoints(struct ctl *x, struct text *out, const json_t *o)
 {
@@ -174,6 +195,7 @@ show_status(struct ctl *x, const json_t *o)
 	struct text out = { 0 };
 
 	put_daemon(x, &out, o);
+	put_restart(x, &out, o);
 	put_endpoints(x, &out, o);
 	put_inside(x, &out, o);
 	put_parts(x, &out, o);
