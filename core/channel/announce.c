@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When what a device announced is durable (decision 0012), its protocol is told. */
+/* When what a device announced is durable (decision 0012), its protocol
+ * is told. */
 #include "channel_priv.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client certificate by which a channel was let in, while it lives: when a CA
- * is removed or a revocation list comes, the channels that it concerns end (4005)
- * and no other.
+ * The client certificate by which a channel was let in, while it lives: when a
+ * CA is removed or a revocation list comes, the channels that it concerns end
+ * (4005) and no other.
  */
 #include "channel_priv.h"
 

@@ -63,7 +63,8 @@ destroy(struct channel *c)
 
 /* ---- the worker's half -------------------------------------------------- */
 
-/* What is added meanwhile waits for the next turn: nobody holds up the others. */
+/* What is added meanwhile waits for the next turn: nobody holds up
+ * the others. */
 static void
 run_todo(struct defer *d)
 {
@@ -389,7 +390,7 @@ channel_linger(struct channel *c)
 		channel_kill(c, c->close_code, REASON_RESET);
 }
 
-/* ---- what others ask ------------------------------------------------------ */
+/* ---- what others ask --------------------------------------------------- */
 
 bool
 channel_is_live(const struct channel *c)

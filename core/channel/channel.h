@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One WebSocket connection after its upgrade: stream, frames, messages,
- * keepalive, and the endpoint it was authenticated as.  A channel belongs to one
- * worker and is only touched on its thread; other threads name it by
+ * keepalive, and the endpoint it was authenticated as.  A channel belongs to
+ * one worker and is only touched on its thread; other threads name it by
  * (worker, id).  What protocols call is in the second half.
  */
 #ifndef CT_CHANNEL_H
@@ -51,8 +51,8 @@ struct channel_counters {
 	_Atomic uint64_t queue_overflows, too_big, moved;
 	_Atomic uint64_t handed_over, received;	/* by upgrades */
 	_Atomic uint64_t replaced, refused_busy;
-	/* Open now, by the certificate that the server showed them (the number of
-	 * tls_slot_spec); [0]: by none that has a number. */
+	/* Open now, by the certificate that the server showed them (the number
+	 * of tls_slot_spec); [0]: by none that has a number. */
 	_Atomic uint32_t began[CHANNEL_BEGAN_MAX];
 };
 /* Open now, in this process.  Any thread. */
@@ -72,8 +72,8 @@ struct channel_shared {
 	struct channel_worker **workers;	/* by index */
 	unsigned workers_n;
 	uint64_t epoch;
-	/* A worker's protocol by instance name, for channels that move in; NULL:
-	 * none.  That worker's thread. */
+	/* A worker's protocol by instance name, for channels that move in;
+	 * NULL: none.  That worker's thread. */
 	struct channel_protocol *(*find_protocol)(void *ctx, unsigned worker,
 	    const char *name);
 	void *find_ctx;
@@ -83,9 +83,9 @@ int channel_worker_new(const struct channel_shared *, unsigned index,
     struct worker *, struct net_worker *, const struct channel_limits *,
     struct channel_worker **ret);
 /* Asks every channel that is there to connect again within window_ms, at
- * `servers` (comma-separated; "" the same), spread over its first half, and closes
- * (1012) who has not gone half a window after he was asked.  A later call takes the place of one that is under way.  On its thread.
- * -ENOMEM. */
+ * `servers` (comma-separated; "" the same), spread over its first half, and
+ * closes (1012) who has not gone half a window after he was asked.  A later
+ * call takes the place of one that is under way.  On its thread.  -ENOMEM. */
 int channel_worker_drain(struct channel_worker *, uint32_t window_ms,
     const char *servers, const char *why);
 /* Who was asked may still go, but nobody is asked or closed any more.  On its
@@ -113,8 +113,8 @@ size_t channel_worker_count(const struct channel_worker *);
 /* net's `upgraded` hook: makes a channel of the stream. */
 int channel_adopt(struct channel_worker *, struct net_upgrade *,
     struct channel_protocol *);
-/* The endpoint table's closer, by mail to the channel's worker.  workers: the array
- * of all (struct channel_worker **), which outlives the table's use. */
+/* The endpoint table's closer, by mail to the channel's worker.  workers: the
+ * array of all (struct channel_worker **), which outlives the table's use. */
 struct endpoint_closing;
 void channel_pass_closing(void *workers, struct endpoint_closing *);
 
@@ -122,8 +122,8 @@ void channel_pass_closing(void *workers, struct endpoint_closing *);
  * On the worker that has it.  -ENOENT no such channel, -EBUSY just now not. */
 int channel_migrate(struct channel_worker *from, uint64_t id,
     unsigned to_worker);
-/* Moves up to `count` (at most CHANNEL_SHED_MAX) channels that can be moved just
- * now; returns how many.  On the worker that has them. */
+/* Moves up to `count` (at most CHANNEL_SHED_MAX) channels that can be moved
+ * just now; returns how many.  On the worker that has them. */
 #define CHANNEL_SHED_MAX 256		/* takes a few ms */
 unsigned channel_worker_shed(struct channel_worker *from, unsigned to_worker,
     unsigned count);
@@ -156,8 +156,8 @@ int channel_challenge(struct channel *, uint8_t ret[32]);
 struct channel_hello {
 	const char *endpoint;		/* claimed id */
 	enum channel_auth_method method;
-	const char *token;		/* AUTH_TOKEN, AUTH_ENROL (NULL none); wiped
-					 * by the caller */
+	const char *token;		/* AUTH_TOKEN, AUTH_ENROL (NULL none);
+					 * wiped by the caller */
 	/* AUTH_KEY; AUTH_ENROL (NULL: a token is wanted): 32 and 64 bytes. */
 	const uint8_t *public_key, *signature;
 	bool bound;			/* the exporter value was signed, too */
@@ -203,9 +203,9 @@ int channel_command_outcome(struct channel *, uint64_t request,
 int channel_command_accepted(struct channel *, const char *id);
 int channel_command_progress(struct channel *, const char *id, int percent,
     const char *text);
-/* The device has no room for it now: it is sent again on this channel after some
- * seconds, and nothing new before.  -EPERM; -ENOENT not an open one of this
- * endpoint, or not sent on this channel; -EAGAIN. */
+/* The device has no room for it now: it is sent again on this channel after
+ * some seconds, and nothing new before.  -EPERM; -ENOENT not an open one of
+ * this endpoint, or not sent on this channel; -EAGAIN. */
 int channel_command_later(struct channel *, const char *id);
 
 /* An event endpoint.message about this endpoint. detail: a JSON object. */

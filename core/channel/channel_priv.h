@@ -6,8 +6,8 @@
  * Phases:  OPEN  -> CLOSING (our close frame is out)  -> LINGER -> gone
  *               \-> LINGER  (both close frames are out, or it failed)
  *               \-> gone    (the descriptor is dead)
- * LINGER only waits until the peer has read our last bytes and closes, so that a
- * reset does not destroy them.
+ * LINGER only waits until the peer has read our last bytes and closes, so that
+ * a reset does not destroy them.
  */
 #ifndef CT_CHANNEL_PRIV_H
 #define CT_CHANNEL_PRIV_H
@@ -95,7 +95,8 @@ struct channel {
 	struct channel_cert *cert;
 	struct assembly *message;	/* data frames so far */
 	struct assembly *control;	/* payload of a control frame so far */
-	struct buf *held;		/* input that waits for room to answer */
+	struct buf *held;		/* input that waits for room
+					 * to answer */
 	struct channel *next_todo;
 	uint64_t id;
 	struct addr admitted;		/* its place under net's limits */
@@ -148,8 +149,8 @@ struct channel_worker {
 	atomic_fetch_add_explicit(&(cw)->shared.counters->what, (n), \
 	    memory_order_relaxed)
 
-/* Tells the counters, which all workers share, of cw->traffic: once a wake-up, or
- * they would fight over one cache line for every message. */
+/* Tells the counters, which all workers share, of cw->traffic: once a wake-up,
+ * or they would fight over one cache line for every message. */
 void channel_tell_traffic(struct channel_worker *);
 
 /* The staging areas for a channel: the worker's own in its wake-up, the side
@@ -168,8 +169,8 @@ void channel_cert_check(struct channel *);
 /* One that was open is no more. */
 void channel_count_closed(struct channel_worker *, uint16_t began);
 uint32_t channel_now(const struct channel_worker *);
-/* Whether the endpoint's table holds this one for its live channel: one that was
- * replaced learns of it a little later. */
+/* Whether the endpoint's table holds this one for its live channel: one that
+ * was replaced learns of it a little later. */
 bool channel_is_live(const struct channel *);
 int channel_make(struct channel_worker *, struct channel **ret);
 void channel_todo_add(struct channel *, enum channel_todo);
@@ -232,8 +233,8 @@ void channel_timer(struct timer *);
 bool channel_exportable(const struct channel *);
 /* Out of the loop and the worker's table: nothing happens to it. */
 void channel_part(struct channel *);
-/* Everything of a channel that has parted but its descriptor, as bytes (versioned,
- * length-checked).  -ENOBUFS, or the protocol's. */
+/* Everything of a channel that has parted but its descriptor, as bytes
+ * (versioned, length-checked).  -ENOBUFS, or the protocol's. */
 int channel_export(struct channel *, struct outbuf *out);
 /* The room that channel_export() may need. */
 size_t channel_export_size(const struct channel *);
@@ -241,11 +242,12 @@ size_t channel_export_size(const struct channel *);
 uint32_t channel_export_layout(void);
 /* One that has parted goes on here. */
 void channel_stay(struct channel *);
-/* One that has parted is forgotten without an end; the descriptor stays open. */
+/* One that has parted is forgotten without an end; the descriptor
+ * stays open. */
 void channel_disown(struct channel *);
-/* Makes a channel of the bytes that has not joined the loop yet.  -EINVAL, -ENOENT
- * no such protocol or endpoint here, -ENOMEM; the descriptor is the caller's
- * then. */
+/* Makes a channel of the bytes that has not joined the loop yet.  -EINVAL,
+ * -ENOENT no such protocol or endpoint here, -ENOMEM; the descriptor is the
+ * caller's then. */
 int channel_rebuild(struct channel_worker *, int fd, const uint8_t *p, size_t n,
     struct channel **ret);
 /* The opposite. */
@@ -257,7 +259,8 @@ int channel_join(struct channel *);
 int channel_import(struct channel_worker *, int fd, const uint8_t *p, size_t n,
     struct channel **ret);
 
-/* command_deliver.c: offers its endpoint's commands, as far as there is room. */
+/* command_deliver.c: offers its endpoint's commands, as far as there
+ * is room. */
 void command_deliver(struct channel *);
 
 /* drain.c */
@@ -272,8 +275,8 @@ void channel_answer_hello(struct channel *);
 void channel_admitted(struct channel *, int error, uint64_t number);
 
 /* takeover.c */
-/* Its hello was accepted; channel_admitted() tells what came of it, in this call
- * or later, unless it ends meanwhile. */
+/* Its hello was accepted; channel_admitted() tells what came of it, in this
+ * call or later, unless it ends meanwhile. */
 void takeover_begin(struct channel *);
 /* A probed channel was heard, or has ended. */
 void takeover_decided(struct channel *, bool heard);

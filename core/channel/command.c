@@ -4,8 +4,8 @@
  * (decision 0014).  What decides an outcome is in command_end.c, what a worker
  * does in command_deliver.c, what the clock does in command_sweep.c.
  *
- * Jobs about commands complete on the store's thread (home NULL), in the order of
- * the commits: that is the order of queues and of events.
+ * Jobs about commands complete on the store's thread (home NULL), in the order
+ * of the commits: that is the order of queues and of events.
  */
 #include "channel/command_priv.h"
 
@@ -22,7 +22,7 @@
 
 #define MESSAGE_SHOWN 1000		/* bytes of it in an event */
 
-/* ---- jobs ------------------------------------------------------------------ */
+/* ---- jobs -------------------------------------------------------------- */
 
 struct command_job *
 command_job_new(struct command_table *t, const char *id, const char *message,
@@ -77,7 +77,7 @@ submit(struct command_job *j)
 	return r == -ESHUTDOWN ? -EAGAIN : r;
 }
 
-/* ---- events ---------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------ */
 
 void
 command_publish(struct command_table *t, enum event_type type,
@@ -108,7 +108,7 @@ command_publish(struct command_table *t, enum event_type type,
 	event_kick(t->deps.bus);
 }
 
-/* ---- adding ---------------------------------------------------------------- */
+/* ---- adding ------------------------------------------------------------ */
 
 static int
 run_add(struct store_job *job, struct store_db *db)
@@ -279,7 +279,7 @@ command_add(struct command_table *t, const struct command_request *r,
 	    COMMAND_FOR_DEVICE, why, a);
 }
 
-/* ---- cancelling ------------------------------------------------------------ */
+/* ---- cancelling -------------------------------------------------------- */
 
 static void
 found(void *ctx, const struct store_command *row)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Commands that have no outcome yet, a queue for each endpoint (decision 0014):
- * accepted when stored, delivered in their order to the endpoint's live channel,
- * again after every reconnect until an outcome is stored, expired by the clock.
+ * accepted when stored, delivered in their order to the endpoint's live
+ * channel, again after every reconnect until an outcome is stored, expired by
+ * the clock.
  * Thread: any; one mutex, held briefly, never across a callback.
  */
 #ifndef CT_CHANNEL_COMMAND_H
@@ -44,10 +45,10 @@ struct command_deps {
 int command_table_new(const struct command_deps *,
     const struct command_rules *, struct command_table **ret);
 /*
- * Reads those that are open, before store_start().  Of those that are known already
- * (command_receive()) only what became of them since is taken.  What the live
- * channel of its endpoint has not been told yet is looked at by the next sweep.
- * why[256] on failure: -ENOMEM, the store's.
+ * Reads those that are open, before store_start().  Of those that are known
+ * already (command_receive()) only what became of them since is taken.  What
+ * the live channel of its endpoint has not been told yet is looked at by the
+ * next sweep.  why[256] on failure: -ENOMEM, the store's.
  */
 int command_table_load(struct command_table *, char *why);
 void command_table_free(struct command_table **);

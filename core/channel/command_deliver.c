@@ -20,9 +20,10 @@
 #define PROGRESS_TEXT 256
 #define MESSAGE_MAX 4096		/* bytes that are stored */
 
-/* ---- to the device ----------------------------------------------------------- */
+/* ---- to the device ----------------------------------------------------- */
 
-/* What is next for a channel: a copy, because nobody is called under the lock. */
+/* What is next for a channel: a copy, because nobody is called under
+ * the lock. */
 struct step {
 	struct command_queue *queue;
 	bool cancel, again;
@@ -197,7 +198,7 @@ command_look(struct command_job *j)
 	mailbox_post(&j->worker->worker->mailbox, &j->mail);
 }
 
-/* ---- from the device ----------------------------------------------------------- */
+/* ---- from the device --------------------------------------------------- */
 
 static int
 run_accepted(struct store_job *job, struct store_db *db)

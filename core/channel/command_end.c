@@ -129,8 +129,8 @@ done(struct store_job *job)
 }
 
 /* Under the lock, with which a worker also takes it to send it.  A device may
- * speak of one that has ended: the store knows.  For all others there is nothing
- * to end, or somebody is at it. */
+ * speak of one that has ended: the store knows.  For all others there is
+ * nothing to end, or somebody is at it. */
 static int
 may_end(const struct command_job *j, const struct command *c)
 {

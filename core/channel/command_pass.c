@@ -14,7 +14,9 @@
 #define PASSED_MAX 100000		/* of one endpoint */
 
 /* Whether somebody is at a wake is no part of it: there, nobody is. */
-enum { ACCEPTED = 1, SENT = 2, CANCELLING = 4, SENT_HERE = 8, CANCEL_HERE = 16 };
+enum {
+	ACCEPTED = 1, SENT = 2, CANCELLING = 4, SENT_HERE = 8, CANCEL_HERE = 16
+};
 
 static void
 pack_one(struct pack *w, const struct command *c, uint64_t channel_id)

@@ -79,7 +79,8 @@ struct command_job {
 	uint64_t channel;
 	bool has_completion;
 	bool from_device;		/* endpoint and deadline are checked */
-	bool unsent_only;		/* ends nothing that a device may have */
+	bool unsent_only;		/* ends nothing that a device
+					 * may have */
 	bool decided;			/* this job wrote the outcome */
 	enum store_command_state to, final;
 	uint64_t order;			/* of a new one */
@@ -122,7 +123,8 @@ int command_put(struct command_table *, const struct command_request *,
 
 /* command_end.c: decides the outcome by a job.  Not under the lock; from_device
  * and completion as set in the job, which is taken over in any case.
- * 0, -EAGAIN, -ENOENT it is not open (in memory), or not for this job to end. */
+ * 0, -EAGAIN, -ENOENT it is not open (in memory), or not for this job
+ * to end. */
 int command_end(struct command_job *, enum store_command_state);
 /* The same without a job at hand. */
 int command_end_with(struct command_table *, const char *id,

@@ -139,7 +139,7 @@ command_enqueue(struct command *c, uint64_t order)
 	list_append(&c->queue->commands, &c->link);
 }
 
-/* ---- life ---------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------- */
 
 struct loading {
 	struct command_table *table;
@@ -200,8 +200,8 @@ load(void *ctx, const struct store_command *row)
 	return l->error == 0;
 }
 
-/* Under the lock: of those that came with a channel, what has ended since is not
- * among the open ones of the store. */
+/* Under the lock: of those that came with a channel, what has ended since is
+ * not among the open ones of the store. */
 static void
 drop_ended(struct command_table *t)
 {
@@ -215,7 +215,8 @@ drop_ended(struct command_table *t)
 	}
 }
 
-/* Under the lock: a wake whose relay was asked before the start waits for that. */
+/* Under the lock: a wake whose relay was asked before the start waits
+ * for that. */
 static void
 join_relays(struct command_table *t)
 {

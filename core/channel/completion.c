@@ -7,8 +7,8 @@
 #include "base/worker.h"
 #include "channel/channel_priv.h"
 
-/* What the protocol may be told, see <cleat/protocol.h>: whatever ails the store,
- * the device may try later. */
+/* What the protocol may be told, see <cleat/protocol.h>: whatever ails the
+ * store, the device may try later. */
 static int
 told(int error)
 {
@@ -31,7 +31,9 @@ arrive(struct mail *m)
 {
 	struct completion *d = CT_CONTAINER(m, struct completion, mail);
 	struct channel_completion what = {
-		.error = told(d->error), .request = d->request, .value = d->value
+		.error = told(d->error),
+		.request = d->request,
+		.value = d->value
 	};
 	/* Also one that has ended: it counts what is under way. */
 	struct channel *c = channel_table_find(&d->worker->table, d->channel);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drain: every channel of a worker is asked to connect again, elsewhere or later,
- * within a window.  The asking is spread evenly over the first half of it, and each
- * has the other half's length to go at a random time; who is still there then is
- * closed (1012), as evenly over the second half.  Who has to go is marked, because
- * channels move between workers meanwhile.
+ * Drain: every channel of a worker is asked to connect again, elsewhere or
+ * later, within a window.  The asking is spread evenly over the first half of
+ * it, and each has the other half's length to go at a random time; who is still
+ * there then is closed (1012), as evenly over the second half.  Who has to go
+ * is marked, because channels move between workers meanwhile.
  */
 #include "channel_priv.h"
 
@@ -59,8 +59,8 @@ end_one(struct channel *c)
 	channel_close(c, WS_CLOSE_RESTART, "drain");
 }
 
-/* A slice of those who are still there at the end: they came from another worker
- * meanwhile.  true: these were all. */
+/* A slice of those who are still there at the end: they came from another
+ * worker meanwhile.  true: these were all. */
 static bool
 close_some(struct channel_worker *cw)
 {
@@ -160,7 +160,8 @@ channel_worker_drain(struct channel_worker *cw, uint32_t window_ms,
     const char *servers, const char *why)
 {
 	const struct channel_table *t = &cw->table;
-	struct drain *d = mem_calloc(1, sizeof(*d) + t->count * sizeof(d->id[0]));
+	struct drain *d = mem_calloc(1,
+	    sizeof(*d) + t->count * sizeof(d->id[0]));
 
 	if (d == NULL)
 		return -ENOMEM;

@@ -32,7 +32,8 @@ struct export_head {
 
 /* Of a channel whose device has not said hello yet. */
 struct export_pre {
-	uint32_t left_ms, bytes;	/* until the hello is too late; received */
+	uint32_t left_ms, bytes;	/* until the hello is too
+					 * late; received */
 	uint8_t challenged, trusted;
 	uint8_t challenge[32], exporter[32];
 	char peer[ADDR_TEXT_SIZE];
@@ -66,7 +67,8 @@ _Static_assert(EXPORT_VERSION < 1 << 8 &&
 uint32_t
 channel_export_layout(void)
 {
-	return EXPORT_VERSION << 24 | (uint32_t)sizeof(struct export_head) << 12 |
+	return EXPORT_VERSION << 24 |
+	    (uint32_t)sizeof(struct export_head) << 12 |
 	    (uint32_t)sizeof(struct export_pre);
 }
 

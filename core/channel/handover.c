@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See handover.h.  A batch is, for each channel: its length, then the endpoint's
- * half (empty before hello), then the channel's. */
+/* See handover.h.  A batch is, for each channel: its length, then the
+ * endpoint's half (empty before hello), then the channel's. */
 #include "channel/handover.h"
 
 #include <errno.h>
@@ -18,10 +18,10 @@
 #define CLOSE_RESTART 1012
 #define LAYOUT 2			/* of a batch, and of START */
 
-/* ---- nobody becomes known --------------------------------------------------------- */
+/* ---- nobody becomes known ---------------------------------------------- */
 
-/* What let it in may have been taken back since: of a channel that was under way
- * nobody could be told (endpoint_kick()). */
+/* What let it in may have been taken back since: of a channel that was under
+ * way nobody could be told (endpoint_kick()). */
 static void
 check_credential(struct channel *c)
 {
@@ -53,13 +53,14 @@ void
 handover_hold(struct channel_worker *cw, bool on)
 {
 	cw->holding = on;
-	/* Settling may end one, which leaves the table at the end of the turn. */
+	/* Settling may end one, which leaves the table at the end of
+	 * the turn. */
 	for (size_t i = 0; i < cw->table.cap; i++)
 		if (cw->table.place[i] != NULL)
 			listen_again(cw->table.place[i]);
 }
 
-/* ---- the endpoint's half ------------------------------------------------------- */
+/* ---- the endpoint's half ----------------------------------------------- */
 
 static int
 write_endpoint(struct channel *c, struct pack *w)
@@ -158,7 +159,7 @@ read_endpoint(struct channel_worker *cw, struct unpack *r,
 	return err;
 }
 
-/* ---- from here --------------------------------------------------------------------- */
+/* ---- from here --------------------------------------------------------- */
 
 struct handover_batch {
 	struct channel_worker *worker;
@@ -227,8 +228,8 @@ keep_quiet(struct channel *c)
 	}
 }
 
-/* One that parts closes the gap with others that come behind it, so its place is
- * looked at again.  One that cannot go now is asked the next time. */
+/* One that parts closes the gap with others that come behind it, so its place
+ * is looked at again.  One that cannot go now is asked the next time. */
 static int
 fill(struct handover_batch *b, unsigned max)
 {
@@ -350,7 +351,7 @@ handover_back(struct handover_batch **pb)
 	batch_free(pb);
 }
 
-/* ---- there ------------------------------------------------------------------------- */
+/* ---- there ------------------------------------------------------------- */
 
 struct handover_arrivals {
 	struct channel_worker *worker;
@@ -494,7 +495,7 @@ handover_abandon(struct handover_arrivals **pa)
 	*pa = NULL;
 }
 
-/* ---- both -------------------------------------------------------------------------- */
+/* ---- both -------------------------------------------------------------- */
 
 uint64_t
 handover_last_id(const struct channel_worker *cw)

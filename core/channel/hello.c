@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who a channel is: challenge, hello and verdict.  The protocol learns it at the
- * end of the turn, or when takeover.c has decided between two channels.
+ * Who a channel is: challenge, hello and verdict.  The protocol learns it at
+ * the end of the turn, or when takeover.c has decided between two channels.
  */
 #include "channel_priv.h"
 
@@ -89,7 +89,8 @@ waits(struct channel *c, struct hello_wait *w, int r)
 	return r == -EALREADY ? 0 : r;
 }
 
-/* Who is to blame for failures: an IPv6 host has a whole /64 (RFC 4291 2.5.4). */
+/* Who is to blame for failures: an IPv6 host has a whole /64 (RFC
+ * 4291 2.5.4). */
 static void
 channel_address(const struct channel *c, char text[ADDR_TEXT_SIZE])
 {
@@ -419,7 +420,7 @@ channel_admitted(struct channel *c, int error, uint64_t number)
 		channel_close(c, CLOSE_REVOKED, "revoked");
 }
 
-/* ---- what a known device announces ---------------------------------------- */
+/* ---- what a known device announces ------------------------------------- */
 
 static int
 intend(struct channel *c, enum presence_intent intent)

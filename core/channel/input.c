@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A channel's wake-up: one read, frames out of it, messages to the protocol, one
- * flush.  While more than the send queue waits for the peer, its input is held
- * and its socket not read: who does not read our answers gets no more of them.
+ * A channel's wake-up: one read, frames out of it, messages to the protocol,
+ * one flush.  While more than the send queue waits for the peer, its input
+ * is held and its socket not read: who does not read our answers gets no
+ * more of them.
  */
 #include "channel_priv.h"
 
@@ -126,8 +127,9 @@ parse(struct channel *c, struct ws_input in)
 	channel_messages_end(c);
 }
 
-/* Who nobody knows yet has to wait, while this process knows not everybody.  Who
- * is to go to the next one, but for what is under way, begins nothing new. */
+/* Who nobody knows yet has to wait, while this process knows not
+ * everybody.  Who is to go to the next one, but for what is under way,
+ * begins nothing new. */
 static bool
 must_wait(const struct channel *c)
 {

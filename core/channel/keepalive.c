@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether the peer is there: a ping when it was silent for ping_ms, suspect when
- * that is unanswered for suspect_ms, dead dead_ms after its last byte.  Any byte
- * counts; of a peer that is not read, because it is slow to read us, the bytes
- * that it takes count.  The timer is not moved by traffic: when it fires it looks
- * at the time of the last byte and goes on from there.
+ * Whether the peer is there: a ping when it was silent for ping_ms, suspect
+ * when that is unanswered for suspect_ms, dead dead_ms after its last byte.
+ * Any byte counts; of a peer that is not read, because it is slow to read us,
+ * the bytes that it takes count.  The timer is not moved by traffic: when it
+ * fires it looks at the time of the last byte and goes on from there.
  */
 #include "channel_priv.h"
 

@@ -2,7 +2,8 @@
 /*
  * Pieces become messages.  A message that lies whole in the input goes to the
  * protocol where it lies; only what comes in parts is copied, into an assembly
- * that doubles, so that 65,536 fragments cost what one costs.  RFC 6455 5.4, 5.5.
+ * that doubles, so that 65,536 fragments cost what one costs.  RFC 6455
+ * 5.4, 5.5.
  */
 #include "channel_priv.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Frames to the peer.  In the channel's own wake-up they gather in the worker's
- * staging area and leave in one record; from outside they go out at once through
- * the side area.
+ * staging area and leave in one record; from outside they go out at once
+ * through the side area.
  */
 #include "channel_priv.h"
 
@@ -205,7 +205,8 @@ channel_close(struct channel *c, uint16_t code, const char *why)
 {
 	if (c->phase != PHASE_OPEN)
 		return;
-	/* From now on it is read again, if it was not, for the peer's answer. */
+	/* From now on it is read again, if it was not, for the
+	 * peer's answer. */
 	c->phase = PHASE_CLOSING;
 	send_close(c, code, why);
 	if (c->phase == PHASE_DEAD)

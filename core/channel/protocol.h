@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a channel calls: the protocol that translates its messages.  One per
- * protocol plugin instance and worker; plug/proto_host fills it from the plugin's
- * ops.  Every call is on the worker's thread and never re-entrant: what a call
- * causes (a send that fails, a close) is delivered after it has returned.
+ * protocol plugin instance and worker; plug/proto_host fills it from the
+ * plugin's ops.  Every call is on the worker's thread and never
+ * re-entrant: what a call causes (a send that fails, a close) is delivered
+ * after it has returned.
  */
 #ifndef CT_CHANNEL_PROTOCOL_H
 #define CT_CHANNEL_PROTOCOL_H
@@ -21,8 +22,9 @@ enum channel_auth_method {
 };
 
 struct channel_auth_result {
-	int error;			/* 0; -EACCES refused, -EAGAIN try later,
-					 * -EINPROGRESS, -EBUSY, -EDQUOT */
+	int error;			/* 0; -EACCES refused, -EAGAIN try
+					 * later, -EINPROGRESS, -EBUSY,
+					 * -EDQUOT */
 	const char *endpoint;		/* the identity that was proven */
 	uint64_t channel_number;	/* of this endpoint */
 	uint64_t epoch;
@@ -32,7 +34,8 @@ struct channel_auth_result {
 	const char *fingerprint;	/* -EINPROGRESS: of the key; "" none */
 };
 
-/* What a call with a request number led to, once it is durable or has failed. */
+/* What a call with a request number led to, once it is durable or
+ * has failed. */
 struct channel_completion {
 	int error;			/* 0, or negative errno */
 	uint64_t request, value;
@@ -57,7 +60,8 @@ struct channel_protocol {
 	const char *const *paths;		/* NULL ends */
 	size_t max_message;		/* bytes, after inflating */
 	bool compression;
-	bool anonymous;			/* no authentication, no auth deadline */
+	bool anonymous;			/* no authentication, no
+					 * auth deadline */
 
 	/* The channel is open.  `request` is valid during the call. */
 	void (*open)(struct channel_protocol *, struct channel *,
@@ -80,8 +84,8 @@ struct channel_protocol {
 	int (*import)(struct channel_protocol *, struct channel *,
 	    const uint8_t *p, size_t n);
 	void (*forget)(struct channel *);
-	/* Optional, each by itself; only after authentication.  command: 0 it is
-	 * on its way, -EAGAIN offer it again after drained(), -ENOTSUP. */
+	/* Optional, each by itself; only after authentication.  command: 0 it
+	 * is on its way, -EAGAIN offer it again after drained(), -ENOTSUP. */
 	void (*completed)(struct channel *, const struct channel_completion *);
 	int (*command)(struct channel *, const struct channel_command *);
 	void (*command_cancel)(struct channel *, const char *id);

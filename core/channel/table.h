@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker's channels by id: open addressing, 8 bytes a place.  Ids are never 0.
- * Belongs to one worker's thread.
+ * A worker's channels by id: open addressing, 8 bytes a place.  Ids are never
+ * 0.  Belongs to one worker's thread.
  */
 #ifndef CT_CHANNEL_TABLE_H
 #define CT_CHANNEL_TABLE_H

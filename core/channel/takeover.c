@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An accepted hello becomes the endpoint's live channel (decision 0007).  Where
- * another is live, the last wins and the old one is closed by mail to its worker;
- * or the first: the old one is pinged, and only if it is not heard within
- * PROBE_MS it ends and makes room.  The question is one allocation that goes to
- * the old channel's worker and back.
+ * another is live, the last wins and the old one is closed by mail to its
+ * worker; or the first: the old one is pinged, and only if it is not heard
+ * within PROBE_MS it ends and makes room.  The question is one allocation that
+ * goes to the old channel's worker and back.
  */
 #include "channel_priv.h"
 
@@ -18,7 +18,7 @@
 
 #define PROBE_MS 2000
 
-/* ---- closed by others ------------------------------------------------------- */
+/* ---- closed by others -------------------------------------------------- */
 
 static void
 close_it(struct mail *m)
@@ -45,13 +45,14 @@ channel_pass_closing(void *workers, struct endpoint_closing *s)
 	mailbox_post(&to->worker->mailbox, &s->mail);
 }
 
-/* ---- first in wins ---------------------------------------------------------- */
+/* ---- first in wins ----------------------------------------------------- */
 
 struct contest {
 	struct mail mail;
 	struct contest *next;		/* in theirs->contests */
 	struct timer timer;
-	struct channel_worker *mine, *theirs;	/* the newcomer's, the holder's */
+	struct channel_worker *mine, *theirs;	/* the newcomer's,
+						 * the holder's */
 	uint64_t newcomer, holder;	/* channel ids */
 	uint32_t unsent;		/* bytes, when the probe was sent */
 	bool heard;
@@ -165,7 +166,7 @@ contest(struct channel *c, const struct endpoint_place *holder)
 	return 0;
 }
 
-/* ---- the hello ---------------------------------------------------------------- */
+/* ---- the hello --------------------------------------------------------- */
 
 /* Two devices with one identity do this to each other again and again. */
 static void
@@ -226,7 +227,7 @@ takeover_begin(struct channel *c)
 		channel_admitted(c, r, number);
 }
 
-/* ---- the end -------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------- */
 
 void
 takeover_stop(struct channel_worker *cw)

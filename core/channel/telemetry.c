@@ -197,9 +197,9 @@ make(const struct channel *c, const char *json, size_t n,
 }
 
 /*
- * What the channel brought before has to be stored first: the highest seq that is
- * stored tells what is known, and one that was refused for now would be passed
- * over when it comes again.  Who sends an earlier one begins anew.
+ * What the channel brought before has to be stored first: the highest seq that
+ * is stored tells what is known, and one that was refused for now would be
+ * passed over when it comes again.  Who sends an earlier one begins anew.
  */
 static int
 put_in_order(struct channel *c, uint64_t seq, uint64_t *ret_after)

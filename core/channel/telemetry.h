@@ -6,8 +6,8 @@
  *
  * The last number is told in the result of hello.  It is kept here and not read
  * by a job at hello, because a stalled disk must not keep a fleet out, and 0
- * would be a lie; it follows the commits, so that it never promises more than is
- * durable.  Only endpoints that have reported something cost anything.
+ * would be a lie; it follows the commits, so that it never promises more than
+ * is durable.  Only endpoints that have reported something cost anything.
  *
  * Thread: any; one mutex, held for a look-up.
  */
@@ -48,9 +48,9 @@ void telemetry_table_free(struct telemetry_table **);
 /* false: nothing is known of it (all zero). */
 bool telemetry_facts(struct telemetry_table *, const char *endpoint,
     struct telemetry_facts *ret);
-/* An endpoint that shares one of these networks, other than `endpoint`, for which
- * usable() is true.  usable is called with the table locked: it only looks.
- * -ENOENT. */
+/* An endpoint that shares one of these networks, other than `endpoint`, for
+ * which usable() is true.  usable is called with the table locked: it only
+ * looks.  -ENOENT. */
 int telemetry_neighbour(struct telemetry_table *, const char *endpoint,
     const struct telemetry_facts *of,
     bool (*usable)(void *ctx, const char *endpoint), void *ctx,
@@ -73,7 +73,8 @@ void telemetry_forget(struct telemetry_table *, const char *endpoint);
 /* What is known goes with a live channel to the next process (handover.h). */
 struct telemetry_passed {
 	struct telemetry_facts facts;
-	uint64_t asked;			/* last number that the channel brought */
+	uint64_t asked;			/* last number that the
+					 * channel brought */
 };
 /* false: nothing is known. */
 bool telemetry_pass(struct telemetry_table *, const char *endpoint,

@@ -20,7 +20,8 @@ report_of(struct strtab_node *n)
 }
 
 int
-telemetry_report(struct telemetry_table *t, const char *endpoint, struct report **ret)
+telemetry_report(struct telemetry_table *t, const char *endpoint,
+    struct report **ret)
 {
 	struct report *r = report_of(strtab_find(&t->report, endpoint));
 	size_t n = strlen(endpoint) + 1;
@@ -58,8 +59,8 @@ read_inventory(void *ctx, const char *json, uint64_t revision, int64_t ms)
 	telemetry_read_inventory(json, strlen(json), &r->facts);
 }
 
-/* What is stored holds, also for one that came with its channel: nobody has written
- * since. */
+/* What is stored holds, also for one that came with its channel: nobody has
+ * written since. */
 static int
 take_stored(struct telemetry_table *t, const char *endpoint,
     const struct telemetry_facts *facts)

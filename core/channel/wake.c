@@ -15,7 +15,7 @@
 #include "base/json_find.h"
 #include "channel/command_priv.h"
 
-/* ---- packets --------------------------------------------------------------- */
+/* ---- packets ----------------------------------------------------------- */
 
 void
 wake_packet(const uint8_t mac[6], uint8_t ret[WAKE_PACKET_SIZE])
@@ -142,7 +142,7 @@ wake_send(const struct wake_net *net, const uint8_t mac[6],
 	return sent > 0 ? sent : err;
 }
 
-/* ---- the command ------------------------------------------------------------ */
+/* ---- the command ------------------------------------------------------- */
 
 struct sleeper {
 	struct telemetry_facts facts;

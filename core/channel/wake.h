@@ -2,9 +2,9 @@
 /*
  * Wake-on-LAN: the verb that the daemon carries out itself.  A magic packet (6
  * bytes ff, 16 times the MAC address; UDP port 9) goes to the networks of the
- * sleeper's inventory that the daemon is in, or, where it knows of none, to all of
- * its own; a sleeper in a network that the daemon is not in is woken by an online
- * neighbour, as a command of its own.
+ * sleeper's inventory that the daemon is in, or, where it knows of none, to all
+ * of its own; a sleeper in a network that the daemon is not in is woken by an
+ * online neighbour, as a command of its own.
  *
  * Thread: any but a worker.  Nothing here waits.
  */
@@ -39,9 +39,9 @@ extern const struct wake_net wake_real;
 
 void wake_packet(const uint8_t mac[6], uint8_t ret[WAKE_PACKET_SIZE]);
 
-/* Sends to every link that shares one of the networks; with none (networks 0) to
- * every link (255.255.255.255).  How many packets left, or -errno; -ENETUNREACH:
- * no link is in any of them. */
+/* Sends to every link that shares one of the networks; with none (networks 0)
+ * to every link (255.255.255.255).  How many packets left, or -errno;
+ * -ENETUNREACH: no link is in any of them. */
 int wake_send(const struct wake_net *, const uint8_t mac[6],
     const struct telemetry_facts *);
 

@@ -18,7 +18,7 @@ static const char *const states[] = {
 	[COMMAND_INTERRUPTED] = "interrupted"
 };
 
-/* ---- one command as JSON --------------------------------------------------------- */
+/* ---- one command as JSON ----------------------------------------------- */
 
 static size_t
 row_size(const struct store_command *c)
@@ -79,7 +79,7 @@ write_progress(struct json_out *j, const struct progress *p)
 	jout_object_end(j);
 }
 
-/* ---- GET /v1/commands/{id} ----------------------------------------------------------- */
+/* ---- GET /v1/commands/{id} --------------------------------------------- */
 
 static void
 on_one(void *ctx, const struct store_command *c)
@@ -156,7 +156,7 @@ command_show(struct exchange *x)
 	look(x);
 }
 
-/* ---- GET /v1/commands -------------------------------------------------------------------- */
+/* ---- GET /v1/commands -------------------------------------------------- */
 
 static bool
 on_row(void *ctx, const struct store_command *c)
@@ -232,7 +232,7 @@ commands_list(struct exchange *x)
 		exchange_store(x, list_run, list_then, true);
 }
 
-/* ---- POST --------------------------------------------------------------------------------- */
+/* ---- POST -------------------------------------------------------------- */
 
 /* On the control thread, when it is durable. */
 static void

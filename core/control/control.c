@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control thread: socket, connections, libmicrohttpd.  One timer a connection
- * holds all that a peer may take long for: to send a request whole (also the next
- * one of a connection that is kept), and to take an answer; streams have a look at
- * themselves.  Requests that wait for somebody else have no timer.
+ * The control thread: socket, connections, libmicrohttpd.  One timer a
+ * connection holds all that a peer may take long for: to send a request whole
+ * (also the next one of a connection that is kept), and to take an answer;
+ * streams have a look at themselves.  Requests that wait for somebody else have
+ * no timer.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1			/* accept4, struct ucred */
@@ -33,9 +34,10 @@
 #define ACCEPT_QUOTA 16
 #define PAUSE_MS 200			/* after running out of descriptors */
 #define RUNS_MAX 96
-#define POOL (64 * 1024)		/* of a connection: header, read buffer */
+#define POOL (64 * 1024)		/* of a connection: header,
+					 * read buffer */
 
-/* ---- libmicrohttpd ------------------------------------------------------------- */
+/* ---- libmicrohttpd ----------------------------------------------------- */
 
 static void
 run(struct control *c)
@@ -100,7 +102,7 @@ on_log(void *cls, const char *fmt, va_list ap)
 	    sizeof(quoted), text, strlen(text)));
 }
 
-/* ---- connections ----------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------- */
 
 static void
 client_free(struct client *cl)
@@ -282,7 +284,7 @@ on_pause_over(struct timer *t)
 	}
 }
 
-/* ---- the socket -------------------------------------------------------------------- */
+/* ---- the socket -------------------------------------------------------- */
 
 /* Removes what a daemon that was killed left. */
 static int
@@ -416,7 +418,7 @@ start_mhd(struct control *c)
 	return error;
 }
 
-/* ---- life ---------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------- */
 
 int
 control_new(const struct control_deps *deps, const struct control_rules *rules,

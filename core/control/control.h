@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket (decision 16 of the architecture, doc/openapi.json): HTTP and
- * JSON for operators over a unix socket, on a thread and a libmicrohttpd daemon of
- * its own.  Who connects is known by SO_PEERCRED.  Nothing of it is reachable on a
- * device's listener, and no handler blocks its loop: what needs the store or the
- * main thread suspends the request until the answer is in the mailbox.
+ * The control socket (decision 16 of the architecture, doc/openapi.json):
+ * HTTP and JSON for operators over a unix socket, on a thread and a
+ * libmicrohttpd daemon of its own.  Who connects is known by SO_PEERCRED.
+ * Nothing of it is reachable on a device's listener, and no handler blocks
+ * its loop: what needs the store or the main thread suspends the request
+ * until the answer is in the mailbox.
  *
  * Functions are for the main thread unless they say otherwise.
  */
@@ -50,7 +51,8 @@ struct control_rules {
 	uint32_t connections, streams;	/* at a time */
 	uint32_t request_max;		/* bytes of a body */
 	uint32_t stream_max;		/* bytes that wait for a slow reader */
-	uint32_t timeout_ms;		/* to send a request, to take an answer */
+	uint32_t timeout_ms;		/* to send a request, to take
+					 * an answer */
 };
 /* Looks up the names: blocking.  -EINVAL with why[CONTROL_WHY_SIZE]. */
 int control_rules_read(const struct conf *, char *why,
@@ -67,7 +69,8 @@ struct control_certificate {
 	bool self_signed;
 	const char *source;		/* the plugin's instance */
 	int64_t live_ms;		/* wall; since when; 0 unknown */
-	/* Open channels that began on it, and on one that the slot served before. */
+	/* Open channels that began on it, and on one that the slot
+	 * served before. */
 	uint64_t channels, channels_before;
 	const struct cert_facts *chain;	/* as it is sent; NULL unknown */
 	size_t chain_n;
@@ -179,7 +182,8 @@ void control_free(struct control **);
 
 void control_set_rules(struct control *, const struct control_rules *);
 
-/* The bus' tap: any thread, one at a time; never waits for the control thread. */
+/* The bus' tap: any thread, one at a time; never waits for the
+ * control thread. */
 void control_event(struct control *, uint64_t seq, const struct event *,
     const char *json, size_t n);
 

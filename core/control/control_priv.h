@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of control/ share.  Control thread, if nothing else is said. */
+/* What the files of control/ share.  Control thread, if nothing else
+ * is said. */
 #ifndef CT_CONTROL_PRIV_H
 #define CT_CONTROL_PRIV_H
 
@@ -24,7 +25,7 @@ struct exchange;
 struct route;
 struct sse;
 
-/* ---- text.c: an answer that grows -------------------------------------------- */
+/* ---- text.c: an answer that grows -------------------------------------- */
 
 struct text {
 	struct outbuf out;
@@ -42,7 +43,7 @@ void put_number(struct json_out *, const char *key, uint64_t);
 void put_text(struct json_out *, const char *key, const char *);
 void put_hex(struct json_out *, const char *key, const uint8_t bytes[32]);
 
-/* ---- request.c: what was asked ------------------------------------------------- */
+/* ---- request.c: what was asked ----------------------------------------- */
 
 #define PARAMS_MAX 8
 struct param {
@@ -70,18 +71,19 @@ struct member {
 	json_type type;
 	bool required;
 };
-/* The members of the body by their place in the table (ends with name NULL); one
- * that is not there is NULL.  false: the problem is told. */
+/* The members of the body by their place in the table (ends with name NULL);
+ * one that is not there is NULL.  false: the problem is told. */
 bool body_members(struct exchange *, const struct member *, json_t **ret);
 /* Parameters of the request; NULL: not there. */
 const char *param_of(const struct exchange *, const char *name);
-/* An endpoint's id, or the beginning of one; not there is fine.  false: told. */
+/* An endpoint's id, or the beginning of one; not there is fine.
+ * false: told. */
 bool id_param_valid(struct exchange *, const char *name);
 /* false: the problem is told. */
 bool param_number(struct exchange *, const char *name, uint64_t otherwise,
     uint64_t min, uint64_t max, uint64_t *ret);
 
-/* ---- problem.c ------------------------------------------------------------------ */
+/* ---- problem.c --------------------------------------------------------- */
 
 enum problem {
 	PROBLEM_MALFORMED, PROBLEM_UNKNOWN_MEMBER, PROBLEM_INVALID,
@@ -106,7 +108,7 @@ void problem_write(struct json_out *, enum problem, const char *member,
 size_t problem_raw(enum problem, const char *detail,
     char to[PROBLEM_RAW_MAX]);
 
-/* ---- control.c: connections ------------------------------------------------------ */
+/* ---- control.c: connections -------------------------------------------- */
 
 struct client {
 	struct list link;		/* c->clients */
@@ -162,7 +164,7 @@ struct control {
 /* MHD has to run before the loop sleeps. */
 void control_kick(struct control *);
 
-/* ---- routes.c: an exchange is one request and its answer ------------------------- */
+/* ---- routes.c: an exchange is one request and its answer --------------- */
 
 struct route {
 	const char *method, *path;	/* {} stands for one segment */
@@ -251,11 +253,11 @@ bool exchange_text(struct exchange *);
  * told. */
 struct control_errand *errand_of(struct exchange *);
 void errand_send(struct exchange *);
-/* It was done, and the text is begun.  Else the exchange has ended as refused, with
- * `why`; stopping and short memory are told as of `what`. */
+/* It was done, and the text is begun.  Else the exchange has ended as refused,
+ * with `why`; stopping and short memory are told as of `what`. */
 bool errand_went(struct control_errand *, const char *what);
 
-/* ---- system.c, endpoints.c, …: the handlers --------------------------------------- */
+/* ---- system.c, endpoints.c, …: the handlers ---------------------------- */
 
 void system_status(struct exchange *);
 void system_reload(struct exchange *);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may be which endpoint: decided and stored by endpoint/identity, listed from
- * the store.  A token that is made goes into one answer and is wiped.
+ * Who may be which endpoint: decided and stored by endpoint/identity, listed
+ * from the store.  A token that is made goes into one answer and is wiped.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static const char *const kinds[] = {
 	[STORE_CRED_CERT] = "certificate"
 };
 
-/* ---- operations of endpoint/identity ------------------------------------------------ */
+/* ---- operations of endpoint/identity ----------------------------------- */
 
 static void credential_made(struct exchange *x);
 
@@ -92,7 +92,7 @@ endpoint_deny(struct exchange *x)
 	    exchange_op(x, show_endpoint)));
 }
 
-/* ---- credentials as JSON --------------------------------------------------------------- */
+/* ---- credentials as JSON ----------------------------------------------- */
 
 static void
 on_credential(void *ctx, const struct store_credential *cr)
@@ -222,7 +222,7 @@ enrolment_tokens_list(struct exchange *x)
 		exchange_store(x, enrolments_run, read_then, true);
 }
 
-/* ---- POST -------------------------------------------------------------------------------- */
+/* ---- POST -------------------------------------------------------------- */
 
 static void
 credential_made(struct exchange *x)
@@ -365,7 +365,7 @@ enrolment_token_post(struct exchange *x)
 	    exchange_op(x, enrolment_made)));
 }
 
-/* ---- DELETE -------------------------------------------------------------------------------- */
+/* ---- DELETE ------------------------------------------------------------ */
 
 static bool
 number_of(struct exchange *x, uint64_t *ret)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /v1/endpoints: what the store knows of each, under what the endpoint table knows
- * now.  Rows are read by jobs; the table is asked in the job, row by row.
+ * /v1/endpoints: what the store knows of each, under what the endpoint table
+ * knows now.  Rows are read by jobs; the table is asked in the job, row by row.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static const char *const statuses[] = {
 	[STORE_DENIED] = "denied"
 };
 
-/* ---- one endpoint as JSON ------------------------------------------------------------ */
+/* ---- one endpoint as JSON ---------------------------------------------- */
 
 /* What is live counts; the store is a little behind. */
 static void
@@ -127,7 +127,7 @@ write_endpoint(struct reading *rd, const struct store_endpoint *e,
 		    on_pending_key, rd);
 }
 
-/* ---- GET /v1/endpoints ----------------------------------------------------------------- */
+/* ---- GET /v1/endpoints ------------------------------------------------- */
 
 static bool
 on_row(void *ctx, const struct store_endpoint *e)
@@ -251,7 +251,7 @@ endpoints_list(struct exchange *x)
 		exchange_store(x, list_run, list_then, true);
 }
 
-/* ---- GET /v1/endpoints/{id} -------------------------------------------------------------- */
+/* ---- GET /v1/endpoints/{id} -------------------------------------------- */
 
 static void
 on_one(void *ctx, const struct store_endpoint *e)
@@ -300,7 +300,7 @@ endpoint_show(struct exchange *x)
 	endpoint_answer(x, 200);
 }
 
-/* ---- POST /v1/endpoints/{id}/kick ------------------------------------------------------------ */
+/* ---- POST /v1/endpoints/{id}/kick -------------------------------------- */
 
 void
 endpoint_kick_it(struct exchange *x)

@@ -63,7 +63,7 @@ endpoint_patch(struct exchange *x)
 	exchange_store(x, describe_run, described, false);
 }
 
-/* ---- DELETE ------------------------------------------------------------------------- */
+/* ---- DELETE ------------------------------------------------------------ */
 
 static void
 forgotten(struct exchange *x)
@@ -81,7 +81,7 @@ endpoint_delete(struct exchange *x)
 	    exchange_op(x, forgotten)));
 }
 
-/* ---- POST --------------------------------------------------------------------------- */
+/* ---- POST -------------------------------------------------------------- */
 
 static void
 admitted(struct exchange *x)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request and its answer.  libmicrohttpd calls for the header, for pieces of
- * the body, and at their end; an answer given before that end is the last of the
- * connection.  Whoever waits is suspended, and resumed exactly when the answer is
- * there, so an exchange never goes away while something of it is out.
+ * One request and its answer.  libmicrohttpd calls for the header, for pieces
+ * of the body, and at their end; an answer given before that end is the last of
+ * the connection.  Whoever waits is suspended, and resumed exactly when the
+ * answer is there, so an exchange never goes away while something of it is out.
  */
 #include "control/exchange.h"
 
@@ -20,7 +20,7 @@
 #define HEADER_MAX (16 * 1024)
 #define HELD_RETRY_S 1			/* RFC 9110 10.2.3 */
 
-/* ---- answering ------------------------------------------------------------------ */
+/* ---- answering --------------------------------------------------------- */
 
 void
 exchange_ready(struct exchange *x)
@@ -164,7 +164,7 @@ queue(struct exchange *x)
 	return queued;
 }
 
-/* ---- the store ----------------------------------------------------------------------- */
+/* ---- the store --------------------------------------------------------- */
 
 void
 exchange_out(struct exchange *x)
@@ -221,7 +221,7 @@ exchange_store(struct exchange *x,
 	exchange_error(x, r, "store");
 }
 
-/* ---- from the target to the handler --------------------------------------------------- */
+/* ---- from the target to the handler ------------------------------------ */
 
 /* Whether path is what the pattern says; the segment for {} is from *ret_arg to
  * *ret_end. */
@@ -416,7 +416,7 @@ dispatch(struct exchange *x, const char *method)
 		x->route->fn(x);
 }
 
-/* ---- libmicrohttpd's callbacks ---------------------------------------------------------- */
+/* ---- libmicrohttpd's callbacks ----------------------------------------- */
 
 static struct client *
 client_of(struct MHD_Connection *mhd)

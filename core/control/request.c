@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a request says: target (RFC 3986), parameters, members of the body.  The
- * target is taken apart here and not by libmicrohttpd, which ends a path at "%00".
+ * target is taken apart here and not by libmicrohttpd, which ends a path
+ * at "%00".
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1			/* timegm */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Roles.  root and the daemon's own user are always operators: they could change
- * the daemon's files anyway.  Names are looked up when the configuration is read,
- * never by the control thread: a directory service may be slow.
+ * Roles.  root and the daemon's own user are always operators: they could
+ * change the daemon's files anyway.  Names are looked up when the configuration
+ * is read, never by the control thread: a directory service may be slow.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1			/* struct ucred */
@@ -74,7 +74,7 @@ roles_of_peer(const struct control_rules *r, int fd, uint32_t *ret_uid)
 	return roles_of(r, getuid(), peer.uid, groups, n);
 }
 
-/* ---- names ------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------- */
 
 static bool
 find_user(const char *name, uint32_t *ret)

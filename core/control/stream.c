@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Events as they happen (server-sent events, WHATWG HTML 9.2).  The tap copies
- * what somebody wants onto a bounded list; the control thread divides it among the
- * streams, each of which has a bounded queue of text.  Who does not read loses
- * events, hears of it by `gap`, and is let go when it reads nothing at all; the
- * bus and the other streams never wait for it.
+ * what somebody wants onto a bounded list; the control thread divides it among
+ * the streams, each of which has a bounded queue of text.  Who does not read
+ * loses events, hears of it by `gap`, and is let go when it reads nothing at
+ * all; the bus and the other streams never wait for it.
  */
 #include "control/stream.h"
 
@@ -32,7 +32,8 @@ struct sse {
 	struct buf *queue;
 	uint64_t first;			/* numbers up to this are not for it */
 	uint64_t lost;			/* since the last gap it was told of */
-	uint64_t taken_ms;		/* monotonic; when it last took something */
+	uint64_t taken_ms;		/* monotonic; when it last
+					 * took something */
 	bool parked;			/* suspended: nothing to send */
 	bool end;
 	char prefix[PREFIX_MAX + 1];
@@ -46,7 +47,7 @@ struct note {
 	char data[];			/* topic, NUL, JSON, NUL */
 };
 
-/* ---- the tap: any thread -------------------------------------------------------- */
+/* ---- the tap: any thread ----------------------------------------------- */
 
 /* What is looked at though there is no stream. */
 static bool
@@ -114,7 +115,7 @@ control_event(struct control *c, uint64_t seq, const struct event *ev,
 		mailbox_post(&c->worker.mailbox, &c->note_mail);
 }
 
-/* ---- streams ------------------------------------------------------------------------ */
+/* ---- streams ----------------------------------------------------------- */
 
 static void
 unpark(struct sse *s)
@@ -152,7 +153,8 @@ tell_gap(struct sse *s)
 {
 	char lost[24];
 
-	if (s->lost == 0 || buf_len(s->queue) > s->control->rules.stream_max / 2)
+	if (s->lost == 0 ||
+	    buf_len(s->queue) > s->control->rules.stream_max / 2)
 		return;
 	(void)snprintf(lost, sizeof(lost), "%llu",
 	    (unsigned long long)s->lost);
@@ -212,10 +214,11 @@ give_lost(struct control *c, uint64_t lost)
 	wait_wake(c, "");
 }
 
-/* ---- notes: what the tap left ------------------------------------------------------------ */
+/* ---- notes: what the tap left ------------------------------------------ */
 
-/* White space between the tokens of a device's text may be a new line, which would
- * end the event's data.  Inside of a string there is none (RFC 8259 7). */
+/* White space between the tokens of a device's text may be a new line,
+ * which would end the event's data.  Inside of a string there is none (RFC
+ * 8259 7). */
 static void
 one_line(struct note *t)
 {
@@ -304,7 +307,7 @@ on_notes(struct mail *m)
 		give_lost(c, lost);
 }
 
-/* ---- libmicrohttpd asks for more ------------------------------------------------------------ */
+/* ---- libmicrohttpd asks for more --------------------------------------- */
 
 static ssize_t
 on_read(void *cls, uint64_t at, char *to, size_t max)
@@ -387,7 +390,7 @@ on_beat(struct timer *t)
 		    c->rules.timeout_ms ? BEAT_MS : c->rules.timeout_ms);
 }
 
-/* ---- GET /v1/events --------------------------------------------------------------------------- */
+/* ---- GET /v1/events ---------------------------------------------------- */
 
 /* What Last-Event-ID says was missed. */
 static int
@@ -495,7 +498,7 @@ sse_get(struct exchange *x)
 		exchange_error(x, -ENOMEM, "stream");
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------- */
 
 void
 sse_init(struct control *c)

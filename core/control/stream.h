@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the control thread learns from the bus' tap: events for streams, news for
- * who waits, progress of commands.
+ * What the control thread learns from the bus' tap: events for streams, news
+ * for who waits, progress of commands.
  */
 #ifndef CT_CONTROL_STREAM_H
 #define CT_CONTROL_STREAM_H
@@ -20,10 +20,11 @@ void sse_forget(struct exchange *);
 
 /*
  * wait.c: a handler that finds nothing new may wait for an event about x->id
- * ("": any of the kind).  wait_begin() comes before it looks, so that nothing is
- * missed in between: when wait_more() is called after a look, the next look is at
- * once if something has happened meanwhile, else on the event; look() is called
- * then.  False: the time is over, or the peer gone; answer with what there is.
+ * ("": any of the kind).  wait_begin() comes before it looks, so that nothing
+ * is missed in between: when wait_more() is called after a look, the next look
+ * is at once if something has happened meanwhile, else on the event; look() is
+ * called then.  False: the time is over, or the peer gone; answer with what
+ * there is.
  */
 void wait_begin(struct exchange *, uint64_t ms,
     void (*look)(struct exchange *));

@@ -19,7 +19,7 @@
 /* Of the files that were replaced, so many are named. */
 #define REPLACED_MAX 16
 
-/* ---- GET /v1/status --------------------------------------------------------------- */
+/* ---- GET /v1/status ---------------------------------------------------- */
 
 static void
 write_daemon(struct json_out *j, const struct control *c)
@@ -350,7 +350,7 @@ system_status(struct exchange *x)
 	exchange_answer(x, 200);
 }
 
-/* ---- what the main thread does ------------------------------------------------------- */
+/* ---- what the main thread does ----------------------------------------- */
 
 struct control_errand *
 errand_of(struct exchange *x)
@@ -546,7 +546,7 @@ system_drain(struct exchange *x)
 	errand_send(x);
 }
 
-/* ---- /v1/log-level ------------------------------------------------------------------------ */
+/* ---- /v1/log-level ----------------------------------------------------- */
 
 void
 system_log_level_get(struct exchange *x)

@@ -8,7 +8,7 @@
 #include "control/stream.h"
 #include "store/telemetry.h"
 
-/* ---- GET /v1/telemetry ------------------------------------------------------------ */
+/* ---- GET /v1/telemetry ------------------------------------------------- */
 
 static bool
 on_row(void *ctx, const struct store_telemetry *t)
@@ -93,7 +93,7 @@ telemetry_get(struct exchange *x)
 	look(x);
 }
 
-/* ---- GET /v1/endpoints/{id}/inventory ------------------------------------------------ */
+/* ---- GET /v1/endpoints/{id}/inventory ---------------------------------- */
 
 static void
 on_document(void *ctx, const char *json, uint64_t revision,

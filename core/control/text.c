@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An answer's text: base/json_out over an area that grows before it is written. */
+/* An answer's text: base/json_out over an area that grows before it
+ * is written. */
 #include <errno.h>
 
 #include "base/clock.h"

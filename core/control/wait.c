@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "control/stream.h"
 
-/* ---- waiting -------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------- */
 
 static void
 on_time(struct timer *t)
@@ -75,7 +75,7 @@ wait_wake(struct control *c, const char *id)
 	}
 }
 
-/* ---- progress -------------------------------------------------------------------- */
+/* ---- progress ---------------------------------------------------------- */
 
 static struct progress *
 find(struct control *c, const char *id)

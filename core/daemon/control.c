@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket's place in the daemon, and what its operators ask of the main
+ * The control socket's place in the daemon, and what its operators ask of
+ * the main
  * thread: errands come by the main thread's mailbox and go back by mail.
  */
 #include "config.h"
@@ -21,7 +22,7 @@
 #include "tls/digest.h"
 #include "tls/snapshot.h"
 
-/* ---- errands: main thread ------------------------------------------------------- */
+/* ---- errands: main thread ---------------------------------------------- */
 
 static void
 on_back(struct mail *m)
@@ -66,7 +67,7 @@ on_errand(struct mail *m)
 	mailbox_post(e->home, &e->mail);
 }
 
-/* ---- hooks: control thread --------------------------------------------------------- */
+/* ---- hooks: control thread --------------------------------------------- */
 
 static void
 ask(void *ctx, struct control_errand *e)
@@ -160,7 +161,7 @@ replaced(void *ctx, void (*fn)(void *, const char *), void *arg)
 	(void)replaced_each(REPLACED_MAPS, fn, arg);
 }
 
-/* ---- life: main thread ---------------------------------------------------------------- */
+/* ---- life: main thread ------------------------------------------------- */
 
 void
 daemon_control_path(const struct daemon *d, char *to, size_t cap)

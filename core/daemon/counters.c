@@ -25,8 +25,8 @@ log_net(const struct net_counters *c)
 	log_notice("counters of=accept connections=%llu handshaking=%llu "
 	    "accepted=%llu accept_failed=%llu gated=%llu refused_limit=%llu "
 	    "refused_address=%llu refused_proxy=%llu refused_rate=%llu "
-	    "waiting=%llu waited=%llu shed=%llu paced=%llu", get(&c->connections),
-	    get(&c->handshakes_now), get(&c->accepted),
+	    "waiting=%llu waited=%llu shed=%llu paced=%llu",
+	    get(&c->connections), get(&c->handshakes_now), get(&c->accepted),
 	    get(&c->accept_failed), get(&c->gated), get(&c->refused_limit),
 	    get(&c->refused_address), get(&c->refused_proxy),
 	    get(&c->refused_rate), get(&c->waiting), get(&c->waited),
@@ -47,7 +47,8 @@ log_channels(const struct channel_counters *c)
 	log_notice("counters of=channel opened=%llu closed=%llu "
 	    "authenticated=%llu auth_failed=%llu auth_timeouts=%llu "
 	    "timeouts=%llu protocol_errors=%llu queue_overflows=%llu "
-	    "too_big=%llu moved=%llu received=%llu handed_over=%llu replaced=%llu refused_busy=%llu "
+	    "too_big=%llu moved=%llu received=%llu handed_over=%llu "
+	    "replaced=%llu refused_busy=%llu "
 	    "messages_in=%llu messages_out=%llu "
 	    "bytes_in=%llu bytes_out=%llu", get(&c->opened), get(&c->closed),
 	    get(&c->authenticated), get(&c->auth_failed),

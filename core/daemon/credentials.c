@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials in service.  Two things are kept apart: the policy that comes from
- * the configuration (replaced as a whole by a reload) and what the sources
+ * Credentials in service.  Two things are kept apart: the policy that comes
+ * from the configuration (replaced as a whole by a reload) and what the sources
  * published meanwhile (kept across reloads, by slot name).
  */
 #include "daemon/credentials_priv.h"
@@ -24,7 +24,7 @@ struct credentials_staged {
 	uint8_t ticket[TLS_TICKET_MASTER_SIZE];
 };
 
-/* ---- life -------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------- */
 
 int
 credentials_new(struct conf *conf, const char *state_dir,
@@ -149,7 +149,7 @@ credentials_free(struct credentials **pc)
 	*pc = NULL;
 }
 
-/* ---- what sources publish ------------------------------------------------------ */
+/* ---- what sources publish ---------------------------------------------- */
 
 /* RSA and everything else stand side by side in a slot. */
 static unsigned
@@ -300,8 +300,8 @@ credentials_put(void *ctx, const char *slot, const char *source,
 	return r;
 }
 
-/* plug/ has logged and published it; nothing in service changes.  It is kept for
- * who asks; without memory the one before stays. */
+/* plug/ has logged and published it; nothing in service changes.  It is kept
+ * for who asks; without memory the one before stays. */
 void
 credentials_failed(void *ctx, const char *slot, const char *why)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The end of certificates, told in time: in steps, each once for a certificate,
- * and what has ended as well.  Nothing is taken out of service for that: clients
- * judge for themselves, and some have the wrong time.
+ * and what has ended as well.  Nothing is taken out of service for that:
+ * clients judge for themselves, and some have the wrong time.
  */
 #include "daemon/credentials_priv.h"
 

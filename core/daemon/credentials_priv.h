@@ -40,7 +40,8 @@ struct published {
 	struct tls_cred *cred[TLS_SLOT_CREDS];
 	char *source[TLS_SLOT_CREDS];
 	int64_t live_ms[TLS_SLOT_CREDS];	/* wall; since when */
-	uint16_t number[TLS_SLOT_CREDS];	/* in credentials.began; 0 none */
+	uint16_t number[TLS_SLOT_CREDS];	/* in credentials.began;
+						 * 0 none */
 	uint8_t warned_of[TLS_SLOT_CREDS][32];	/* SHA-256 */
 	unsigned warned[TLS_SLOT_CREDS];	/* steps of the expiry told */
 	char *error;			/* the last; NULL: none */
@@ -48,9 +49,9 @@ struct published {
 	struct published *next;
 };
 
-/* A certificate that is or was in service: its place in the array is the number by
- * which channels that it was shown to are counted.  It is used again when nobody
- * is left, and as late as possible: handshakes may be under way. */
+/* A certificate that is or was in service: its place in the array is the number
+ * by which channels that it was shown to are counted.  It is used again when
+ * nobody is left, and as late as possible: handshakes may be under way. */
 struct began {
 	const struct published *slot;	/* NULL: never used */
 	uint8_t sha256[32];
@@ -88,9 +89,9 @@ void policy_free(struct policy **);
 
 /*
  * credentials_serve.c, under the lock.  A snapshot of policy and credentials;
- * and that, or the answers of the HTTP challenges, to every worker or to none, so
- * that a later one never overtakes an earlier one.  `ch` (may be NULL) is told
- * when all serve it.
+ * and that, or the answers of the HTTP challenges, to every worker or to none,
+ * so that a later one never overtakes an earlier one.  `ch` (may be NULL) is
+ * told when all serve it.
  */
 int credentials_build(struct credentials *, struct policy *, char *why,
     struct tls_snapshot **ret);
@@ -101,12 +102,12 @@ int credentials_send_answers(struct credentials *,
 struct published *credentials_published(const struct credentials *,
     const char *slot);
 
-/* credentials_began.c, under the lock.  The number of a certificate in a slot, the
- * one that it has if it is known; 0: all are in use. */
+/* credentials_began.c, under the lock.  The number of a certificate in a slot,
+ * the one that it has if it is known; 0: all are in use. */
 uint16_t began_number(struct credentials *, const struct published *,
     const struct tls_cred *);
-/* Open channels that began on what the slot serves at place k, and on what it does
- * not serve any more. */
+/* Open channels that began on what the slot serves at place k, and on what it
+ * does not serve any more. */
 uint64_t began_now(const struct credentials *, const struct published *, int k);
 uint64_t began_before(const struct credentials *, const struct published *);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way to the workers: everything that is in service becomes one snapshot, and
- * one mail to each worker hands it over.
+ * The way to the workers: everything that is in service becomes one snapshot,
+ * and one mail to each worker hands it over.
  */
 #include "daemon/credentials_priv.h"
 
@@ -44,7 +44,8 @@ is_source(const struct policy *p, size_t slot, const char *name)
 static void
 fill_creds(const struct credentials *c, struct policy *p, size_t slot)
 {
-	const struct published *pub = credentials_published(c, p->slot[slot].name);
+	const struct published *pub = credentials_published(c,
+	    p->slot[slot].name);
 	struct tls_cred **to = p->slot[slot].cred;
 	bool any = false;
 
@@ -194,8 +195,8 @@ send_all(struct credentials *c, struct tls_snapshot *snapshot,
 }
 
 int
-credentials_swap(struct credentials *c, struct policy *p, const struct plug_challenge *ch,
-    char *why)
+credentials_swap(struct credentials *c, struct policy *p,
+    const struct plug_challenge *ch, char *why)
 {
 	struct tls_snapshot *snapshot = NULL;
 	int r = credentials_build(c, p, why, &snapshot);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ticket master in service: the node's own, which is replaced when it is old,
- * or one that several nodes share, which only its operator replaces.
+ * The ticket master in service: the node's own, which is replaced when it is
+ * old, or one that several nodes share, which only its operator replaces.
  */
 #include "daemon/credentials_priv.h"
 

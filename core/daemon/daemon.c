@@ -58,7 +58,7 @@ daemon_load_conf(const char *path, char *why, struct conf **ret)
 	return r;
 }
 
-/* ---- what flows upwards --------------------------------------------------------- */
+/* ---- what flows upwards ------------------------------------------------ */
 
 static int
 route(void *ctx, struct net_worker *nw, const struct net_request *req,
@@ -126,7 +126,7 @@ bus_lost(void *ctx)
 	atomic_store(&d->bus_lost, true);
 }
 
-/* ---- building ------------------------------------------------------------------- */
+/* ---- building ---------------------------------------------------------- */
 
 /* The lock comes with an upgrade. */
 static int
@@ -207,7 +207,8 @@ open_plugs(struct daemon *d, char *why)
 	return r;
 }
 
-/* They have to be the same, as at a reload: channels know theirs by its place. */
+/* They have to be the same, as at a reload: channels know theirs by
+ * its place. */
 static int
 pass_listeners(const struct upgrade_start *s, struct net_listener_opts *l,
     size_t n, char *why)
@@ -338,8 +339,8 @@ start(struct daemon *d, char *why)
 	return plugs_start(d->plugs, why);
 }
 
-/* Subscribers come back to an upgrade, not to a fleet that went down and up: of who
- * is known only view and tap are told. */
+/* Subscribers come back to an upgrade, not to a fleet that went down and up: of
+ * who is known only view and tap are told. */
 static void
 tell_known(void *ctx, void (*know)(void *arg, const struct event *),
     void *arg)
@@ -396,7 +397,8 @@ follow(struct daemon *d, char *why)
 	if ((r = daemon_state_load(d, why)) != 0 ||
 	    (r = daemon_state_start(d, why)) != 0)
 		return r;
-	/* Not even a required one is worth all channels, nor those behind it. */
+	/* Not even a required one is worth all channels, nor those
+	 * behind it. */
 	while (plugs_start_status(d->plugs, why) != 0)
 		log_error("%s; the upgrade goes on without", why);
 	net_lend(d->net, false);
@@ -437,8 +439,8 @@ stop(struct daemon *d)
 	if (d->plugs != NULL)
 		plugs_stop(d->plugs);
 	daemon_state_stop(d);
-	/* The stops answered every sign request and job that waited; the answers
-	 * are in the workers' mailboxes, in front of this question. */
+	/* The stops answered every sign request and job that waited; the
+	 * answers are in the workers' mailboxes, in front of this question. */
 	while (daemon_workers_suspended(d) > 0)
 		continue;
 	daemon_workers_stop(d);
@@ -459,7 +461,7 @@ stop(struct daemon *d)
 		(void)close(d->lock_fd);
 }
 
-/* ---- running -------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------- */
 
 static void
 begin_stop(struct daemon *d)
@@ -505,7 +507,8 @@ on_second(struct timer *t)
 	struct daemon *d = CT_CONTAINER(t, struct daemon, second);
 
 	if (d->stopping) {
-		/* Twenty looks a second: a stop should not take one for none. */
+		/* Twenty looks a second: a stop should not take one
+		 * for none. */
 		if (daemon_workers_channels(d) == 0 ||
 		    ++d->stop_seconds > STOP_SECONDS * 20)
 			loop_stop(d->loop);
@@ -557,8 +560,8 @@ on_recovery(struct timer *t)
 		loop_timer_set(d->loop, t, next);
 }
 
-/* Subscribers and plugins learn who is known, in slices; who was there before is
- * waited for. */
+/* Subscribers and plugins learn who is known, in slices; who was there before
+ * is waited for. */
 static void
 recover(struct daemon *d)
 {

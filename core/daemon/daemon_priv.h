@@ -90,16 +90,16 @@ int daemon_load_conf(const char *path, char *why, struct conf **ret);
 /* state.c: the store and what is kept in memory of it.  Nothing is read yet. */
 int daemon_state_new(struct daemon *, char *why);
 /* Opens the store and reads all of it that is kept: presence, reports, open
- * commands, who may be which endpoint.  Passes over who came with a live channel
- * (decision 0015). */
+ * commands, who may be which endpoint.  Passes over who came with a live
+ * channel (decision 0015). */
 int daemon_state_load(struct daemon *, char *why);
 int daemon_state_start(struct daemon *, char *why);
 /* Stores what waits, and the ends of the channels. */
 void daemon_state_stop(struct daemon *);
 void daemon_state_close(struct daemon *);
 
-/* reload.c: SIGHUP.  Everything or nothing; says what and why, the reason also in
- * why[DAEMON_WHY_SIZE].  -errno. */
+/* reload.c: SIGHUP.  Everything or nothing; says what and why, the reason also
+ * in why[DAEMON_WHY_SIZE].  -errno. */
 int daemon_reload(struct daemon *, char *why);
 
 /* control.c: the control socket, and what operators ask of the main thread. */
@@ -112,7 +112,8 @@ void daemon_control_stop(struct daemon *);
 /* After the bus. */
 void daemon_control_free(struct daemon *);
 
-/* heap.c: once a second; frees what handshakes have left, when they are over. */
+/* heap.c: once a second; frees what handshakes have left, when they
+ * are over. */
 void daemon_give_back(struct daemon *);
 
 /* balance.c: moves channels from the fullest worker to the emptiest. */
@@ -140,11 +141,12 @@ void daemon_workers_close_channels(struct daemon *);
 void daemon_workers_kill_channels(struct daemon *);
 void daemon_workers_end_connections(struct daemon *);
 /* All channels are to connect again within the window, at `servers` (URLs,
- * comma-separated; "" the same).  Not on a worker.  -ENOMEM: not all of them. */
+ * comma-separated; "" the same).  Not on a worker.  -ENOMEM: not all
+ * of them. */
 int daemon_drain(struct daemon *, uint32_t window_ms, const char *servers,
     const char *why);
-/* drain.c: errands of operators, what is to do every second, and a look whether the
- * ticket master is due, which stays as it is near a drain. */
+/* drain.c: errands of operators, what is to do every second, and a look whether
+ * the ticket master is due, which stays as it is near a drain. */
 void daemon_drain_begin(struct daemon *, struct control_errand *);
 void daemon_drain_abort(struct daemon *, struct control_errand *);
 void daemon_drain_look(struct daemon *, struct control_errand *);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A drain of the whole daemon: readiness goes first, then the workers ask and close
- * their channels (core/channel/drain.c).  Main thread; only `draining` is read by
- * others.
+ * A drain of the whole daemon: readiness goes first, then the workers ask and
+ * close their channels (core/channel/drain.c).  Main thread; only `draining` is
+ * read by others.
  */
 #include "daemon/daemon_priv.h"
 
@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Tickets are worth most when devices come back: the master is not replaced so soon
- * after. */
+/* Tickets are worth most when devices come back: the master is not replaced so
+ * soon after. */
 #define NEAR_MS UINT64_C(3600000)
 
 struct looking {

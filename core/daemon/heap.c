@@ -2,8 +2,8 @@
 /*
  * A handshake takes 83 KB for a moment, and hundreds are under way when a fleet
  * comes back.  What that leaves in the heaps is given back to the kernel once
- * nobody has come for a second; with a connection now and then it is little, and
- * giving it back costs less than one handshake.
+ * nobody has come for a second; with a connection now and then it is little,
+ * and giving it back costs less than one handshake.
  */
 #include "daemon/daemon_priv.h"
 

@@ -22,8 +22,8 @@ usage(FILE *to)
 	    "usage: cleatd [-c FILE] [--check-config] [--version] [--help]\n"
 	    "  -c, --config FILE   configuration (default %s)\n"
 	    "      --check-config  say what is wrong with it and exit\n"
-	    "It stays in the foreground; SIGHUP reloads, SIGUSR1 logs the counters, "
-	    "SIGTERM stops.\n"
+	    "It stays in the foreground; SIGHUP reloads, SIGUSR1 logs the "
+	    "counters, SIGTERM stops.\n"
 	    "See cleatd(8).\n", CONFFILE);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every figure of the daemon under a name of its own, for status plugins.  Names
- * follow Prometheus: base units, _total for what only rises, and the reason of
- * a refusal as a label.
+ * Every figure of the daemon under a name of its own, for status plugins.
+ * Names follow Prometheus: base units, _total for what only rises, and the
+ * reason of a refusal as a label.
  */
 #include "config.h"
 
@@ -24,7 +24,7 @@
 
 #define LABELS_SIZE 640
 
-/* ---- one value ---------------------------------------------------------------- */
+/* ---- one value --------------------------------------------------------- */
 
 static void
 tell(const struct metrics *m, bool total, const char *name, const char *help,
@@ -81,7 +81,7 @@ metrics_label(char *labels, size_t size, size_t n, const char *name,
 	return n;
 }
 
-/* ---- tables of counters -------------------------------------------------------- */
+/* ---- tables of counters ------------------------------------------------ */
 
 /* A counter at an offset of its struct. */
 struct row {
@@ -193,7 +193,7 @@ put_rows(struct metrics *m, const void *counters, const struct row *row,
 		    (base + row->at)));
 }
 
-/* ---- what is not a counter ------------------------------------------------------ */
+/* ---- what is not a counter --------------------------------------------- */
 
 static void
 put_build(struct metrics *m, const struct daemon *d)
@@ -429,7 +429,7 @@ put_store(struct metrics *m, struct store *store)
 	    "", s.failing ? 1 : 0);
 }
 
-/* ---- certificates --------------------------------------------------------------- */
+/* ---- certificates ------------------------------------------------------ */
 
 static void
 put_expiry(void *arg, const struct credentials_entry *e)
@@ -470,7 +470,7 @@ put_slot(void *arg, const struct credentials_entry *e)
 	    e->cred != NULL ? 1 : 0);
 }
 
-/* ---- plugins --------------------------------------------------------------------- */
+/* ---- plugins ----------------------------------------------------------- */
 
 enum plug_figure { UP, SLOW, LOST, SIGNS, SIGN_FAILURES, FIGURES };
 
@@ -479,7 +479,8 @@ static const struct {
 } plug_row[FIGURES] = {
 	[UP] = { "cleat_plugin_up", "Whether an instance runs." },
 	[SLOW] = { "cleat_plugin_slow_calls_total",
-	    "Calls of an instance, or rows of messages, that took over 50 ms." },
+	    "Calls of an instance, or rows of messages, that took over "
+	    "50 ms." },
 	[LOST] = { "cleat_plugin_events_lost_total",
 	    "Events that a status instance was too slow for." },
 	[SIGNS] = { "cleat_plugin_signatures_total",

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #define STAT_SIZE 1024
-#define FIELD_STARTED 19		/* proc(5): 22, counted behind the name */
+#define FIELD_STARTED 19		/* proc(5): 22, counted behind
+					 * the name */
 
 static bool
 read_line(const char *path, char to[STAT_SIZE])

@@ -74,8 +74,9 @@ options_net_limits(const struct conf *conf, uint64_t files_max, char *why,
 	return 0;
 }
 
-/* Measured with margin: the process itself, a worker's areas, a handshake at its
- * peak (83 KB; decision 0010), one that waits, a device with its channel. */
+/* Measured with margin: the process itself, a worker's areas, a
+ * handshake at its peak (83 KB; decision 0010), one that waits, a device
+ * with its channel. */
 #define MEMORY_PROCESS (UINT64_C(24) << 20)
 #define MEMORY_WORKER (UINT64_C(2) << 20)
 #define MEMORY_HANDSHAKE (UINT64_C(96) << 10)

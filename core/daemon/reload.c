@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reload (decision 0006): everything new is prepared before anything is changed;
- * if one part refuses, all keep what they have.  Open channels are never touched.
+ * Reload (decision 0006): everything new is prepared before anything is
+ * changed; if one part refuses, all keep what they have.  Open channels are
+ * never touched.
  */
 #include "daemon/daemon_priv.h"
 

@@ -19,7 +19,7 @@
 
 #define LEAP_SECONDS 10			/* for the first flush */
 
-/* ---- presence: read at the start, written behind its changes --------------------- */
+/* ---- presence: read at the start, written behind its changes ----------- */
 
 struct loading {
 	struct endpoint_table *table;
@@ -119,7 +119,7 @@ nudge_store(void *ctx)
 	store_nudge(ctx);
 }
 
-/* ---- the store --------------------------------------------------------------------- */
+/* ---- the store --------------------------------------------------------- */
 
 static int
 make_tables(struct daemon *d, char *why)
@@ -188,8 +188,8 @@ daemon_state_load(struct daemon *d, char *why)
 	return identity_load(d->identity, why);
 }
 
-/* What leapt is stored before devices come, so that they need not be told to try
- * later.  A disk that stalls keeps nobody waiting for longer than that. */
+/* What leapt is stored before devices come, so that they need not be told to
+ * try later.  A disk that stalls keeps nobody waiting for longer than that. */
 static void
 wait_for_leap(struct daemon *d)
 {
@@ -225,9 +225,9 @@ daemon_state_start(struct daemon *d, char *why)
 	return r;
 }
 
-/* Nobody writes any more, and those who wait are told so.  What waits is stored,
- * and its completions are put into mailboxes: of workers that have stopped, but
- * are still there. */
+/* Nobody writes any more, and those who wait are told so.  What waits is
+ * stored, and its completions are put into mailboxes: of workers that have
+ * stopped, but are still there. */
 void
 daemon_state_stop(struct daemon *d)
 {

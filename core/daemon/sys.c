@@ -46,7 +46,7 @@ sys_dir(const char *path, unsigned mode, char *why)
 	return r;
 }
 
-/* ---- the lock: of an open file description, which can be passed on ---------- */
+/* ---- the lock: of an open file description, which can be passed on ----- */
 
 static int
 try_lock(int fd)
@@ -171,7 +171,7 @@ sys_lock_adopt(const char *dir, int fd, char *why)
 	return r;
 }
 
-/* ---- the epoch -------------------------------------------------------------- */
+/* ---- the epoch --------------------------------------------------------- */
 
 static int
 parse_epoch(const char *text, size_t n, uint64_t *ret)
@@ -206,8 +206,9 @@ sys_epoch(const char *dir, char *why, uint64_t *ret)
 		r = 0;
 	mem_free(text);
 	if (r == -EINVAL) {
-		(void)snprintf(why, SYS_WHY_SIZE, "%.120s is damaged: write into "
-		    "it a number higher than any epoch seen on the bus", path);
+		(void)snprintf(why, SYS_WHY_SIZE, "%.120s is damaged: write "
+		    "into it a number higher than any epoch seen on the bus",
+		    path);
 		return r;
 	}
 	epoch++;
@@ -345,7 +346,8 @@ sys_notify_main(int pid)
 uint32_t
 sys_watchdog_ms(void)
 {
-	const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+	const char *usec = getenv("WATCHDOG_USEC");
+	const char *pid = getenv("WATCHDOG_PID");
 	unsigned long long us;
 
 	if (usec == NULL)

@@ -29,9 +29,9 @@ int listener_trust_read(const struct conf *, const char *section,
 void listener_trust_free(struct listener_trust *);
 
 /*
- * Looks at the files.  True: they have changed, and since the last look no more,
- * and *ret_fresh is what they say.  Says what cannot be used, once for each
- * state of the files, and lists that are overdue.  Blocking.
+ * Looks at the files.  True: they have changed, and since the last look no
+ * more, and *ret_fresh is what they say.  Says what cannot be used, once for
+ * each state of the files, and lists that are overdue.  Blocking.
  */
 bool listener_trust_look(const struct conf *, const char *section,
     struct listener_trust *, struct tls_trust **ret_fresh);

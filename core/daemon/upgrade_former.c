@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The former process of an upgrade (decision 0015).  Until the next one is ready
- * this waits in the loop; then it moves the channels in one go, and the daemon's
- * ordinary end does the rest.  Whatever fails before the first GO leaves
- * everything as it was.
+ * The former process of an upgrade (decision 0015).  Until the next one is
+ * ready this waits in the loop; then it moves the channels in one go, and the
+ * daemon's ordinary end does the rest.  Whatever fails before the first GO
+ * leaves everything as it was.
  */
 #include "config.h"
 
@@ -37,7 +37,8 @@
 #define ANSWER_MS 10000			/* of one message */
 #define FINISH_MS 120000		/* to read the store and serve */
 #define CONNECTING_MS 2000		/* for what has not become a channel */
-#define BUSY_MS 5000			/* for a channel that cannot go just now */
+#define BUSY_MS 5000			/* for a channel that cannot go
+					 * just now */
 #define LAST_WORDS_MS 500		/* for closing frames */
 #define NAP_MS 5
 
@@ -62,7 +63,7 @@ nap(struct daemon *d)
 	(void)nanosleep(&t, NULL);
 }
 
-/* ---- what came of it --------------------------------------------------------------- */
+/* ---- what came of it --------------------------------------------------- */
 
 static void
 told(struct upgrade *u, enum control_upgrade_state state, const char *why)
@@ -166,7 +167,7 @@ upgrade_abort(struct daemon *d, const char *why)
 		give_up(d, "%s", why);
 }
 
-/* ---- every worker ------------------------------------------------------------------ */
+/* ---- every worker ------------------------------------------------------ */
 
 struct errand {
 	struct daemon_worker *w;
@@ -255,7 +256,7 @@ back_on(void *arg)
 	handover_back(&e->batch);
 }
 
-/* ---- the channels ------------------------------------------------------------------ */
+/* ---- the channels ------------------------------------------------------ */
 
 static int
 expect(struct upgrade *u, enum upgrade_type type, struct upgrade_message *m)
@@ -454,7 +455,7 @@ move(struct daemon *d)
 	loop_stop(d->loop);
 }
 
-/* ---- until it is ready ------------------------------------------------------------- */
+/* ---- until it is ready ------------------------------------------------- */
 
 static int
 send_start(struct daemon *d)
@@ -558,7 +559,7 @@ on_deadline(struct timer *t)
 	    READY_MS / 1000);
 }
 
-/* ---- begin and end ----------------------------------------------------------------- */
+/* ---- begin and end ----------------------------------------------------- */
 
 static int
 refused_now(struct daemon *d, char *why)

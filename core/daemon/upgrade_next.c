@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The next process of an upgrade (decision 0015): joins the former one, takes its
- * channels, and says when it serves.  Whatever fails before the first GO ends this
- * process and leaves the former as it was.
+ * The next process of an upgrade (decision 0015): joins the former one, takes
+ * its channels, and says when it serves.  Whatever fails before the first GO
+ * ends this process and leaves the former as it was.
  */
 #include "config.h"
 
@@ -32,7 +32,8 @@
 
 #define ANSWER_MS 60000			/* the former waits for busy channels */
 #define CERTIFICATES_MS 15000
-#define DEATH_MS 5000			/* from the end of its socket to its own */
+#define DEATH_MS 5000			/* from the end of its socket to
+					 * its own */
 #define NAP_MS 10
 #define ROOM_SPARE 256			/* descriptors that are no channels */
 
@@ -83,10 +84,10 @@ wrong(int r, char *why)
 }
 
 /*
- * The kernel doubles a process' table of descriptors when it is full, and once there
- * are threads it waits for all CPUs each time (expand_fdtable(), synchronize_rcu()):
- * 10 to 15 ms, in which a batch of channels would stand still.  So it is made large
- * enough now, before there are any.
+ * The kernel doubles a process' table of descriptors when it is full, and once
+ * there are threads it waits for all CPUs each time (expand_fdtable(),
+ * synchronize_rcu()): 10 to 15 ms, in which a batch of channels would stand
+ * still.  So it is made large enough now, before there are any.
  */
 static void
 make_room(const struct daemon *d)
@@ -140,7 +141,7 @@ upgrade_refuse(struct upgrade *u, const char *why)
 	    0);
 }
 
-/* ---- the channels ------------------------------------------------------------------ */
+/* ---- the channels ------------------------------------------------------ */
 
 struct arriving {
 	struct channel_worker *channels;
@@ -287,8 +288,8 @@ upgrade_take_over(struct daemon *d, char *why, bool *ret_died)
 		return r;
 	number_from(d, u->start->last_id);
 	r = upgrade_send(u->former, UPGRADE_READY, NULL, 0, NULL, 0);
-	/* From here on the former may take as long as it lives: what it closes at
-	 * its end may be slow to close. */
+	/* From here on the former may take as long as it lives: what it closes
+	 * at its end may be slow to close. */
 	if (r == 0)
 		r = upgrade_timeouts(u->former, 0);
 	for (unsigned turn = 0; r == 0; turn++)

@@ -10,10 +10,10 @@
 /* The path that this process was executed by.  -errno. */
 int upgrade_own_binary(char *to, size_t cap);
 /*
- * Executes `binary` if it is a regular file of root or of our user, which nobody
- * else can write, with our end of a socket pair in *ret_socket.  What is started
- * forks at once and ends; *ret_pid is to be reaped.  -EACCES, -ENOENT, …, with
- * why[UPGRADE_WHY_SIZE].
+ * Executes `binary` if it is a regular file of root or of our user, which
+ * nobody else can write, with our end of a socket pair in *ret_socket.  What is
+ * started forks at once and ends; *ret_pid is to be reaped.  -EACCES, -ENOENT,
+ * …, with why[UPGRADE_WHY_SIZE].
  */
 int upgrade_spawn(const char *binary, const char *conf_path, char *why,
     pid_t *ret_pid, int *ret_socket);

@@ -27,7 +27,7 @@ whole(const struct unpack *r)
 	return r->error != 0 || r->n != 0 ? -EPROTO : 0;
 }
 
-/* ---- HELLO ------------------------------------------------------------------------ */
+/* ---- HELLO ------------------------------------------------------------- */
 
 int
 upgrade_send_hello(int fd, const struct upgrade_hello *h)
@@ -56,7 +56,7 @@ upgrade_read_hello(const struct upgrade_message *m, struct upgrade_hello *ret)
 	return whole(&r);
 }
 
-/* ---- START ------------------------------------------------------------------------ */
+/* ---- START ------------------------------------------------------------- */
 
 /* Descriptors: the lock, one for each listener, the control socket if there is
  * one. */

@@ -42,7 +42,7 @@ upgrade_timeouts(int fd, unsigned ms)
 	return 0;
 }
 
-/* ---- sending ---------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------- */
 
 static int
 send_bytes(int fd, const uint8_t *p, size_t n)
@@ -59,7 +59,8 @@ send_bytes(int fd, const uint8_t *p, size_t n)
 	return 0;
 }
 
-/* The descriptors go with the head, which is never cut: it is small and first. */
+/* The descriptors go with the head, which is never cut: it is small
+ * and first. */
 static int
 send_head(int fd, struct head *h, const int *fds)
 {
@@ -102,7 +103,7 @@ upgrade_send(int fd, enum upgrade_type type, const void *p, size_t n,
 	return r != 0 ? r : send_bytes(fd, p, n);
 }
 
-/* ---- receiving -------------------------------------------------------------------- */
+/* ---- receiving --------------------------------------------------------- */
 
 static int
 recv_bytes(int fd, uint8_t *p, size_t n)

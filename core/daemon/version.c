@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An object of its own: a test of upgrades links the same daemon with another one
- * (tests/bench/later_version.c). */
+/* An object of its own: a test of upgrades links the same daemon with another
+ * one (tests/bench/later_version.c). */
 #include "config.h"
 
 #include "daemon/version.h"

@@ -107,7 +107,7 @@ daemon_workers_start(struct daemon *d, char *why)
 	return r;
 }
 
-/* ---- calls on every worker's thread ------------------------------------------ */
+/* ---- calls on every worker's thread ------------------------------------ */
 
 static void
 accept_on(void *arg)

@@ -2,8 +2,8 @@
 /*
  * Who may be which endpoint (doc/security.md): here the static token file.  One
  * line an endpoint and token: "<endpoint id> <SHA-256 of the token, 64 hex
- * digits>"; empty lines and lines that start with # are skipped.  Several tokens
- * for one id are several lines.  Tokens themselves are never stored.
+ * digits>"; empty lines and lines that start with # are skipped.  Several
+ * tokens for one id are several lines.  Tokens themselves are never stored.
  *
  * An auth_file is immutable and reference-counted.  Thread: any.
  */
@@ -27,8 +27,8 @@ struct auth_file *auth_file_ref(struct auth_file *);
 void auth_file_unref(struct auth_file **);
 size_t auth_file_count(const struct auth_file *);
 
-/* Whether that is the digest of one of `endpoint`'s tokens.  The time it takes does
- * not depend on how much is right, nor on whether the endpoint exists. */
+/* Whether that is the digest of one of `endpoint`'s tokens.  The time it takes
+ * does not depend on how much is right, nor on whether the endpoint exists. */
 bool auth_file_has(const struct auth_file *, const char *endpoint,
     const uint8_t sha256[32]);
 /* Entries are sorted by id: where those of `endpoint` begin, or would. */

@@ -42,7 +42,8 @@ same(const struct sight *a, const struct clone_sight *b)
 {
 	size_t n = addr_host_length(a->peer);
 
-	return n == addr_host_length(b->peer) && memcmp(a->peer, b->peer, n) == 0 &&
+	return n == addr_host_length(b->peer) &&
+	    memcmp(a->peer, b->peer, n) == 0 &&
 	    strncmp(a->boot_id, b->boot_id, BOOT_MAX) == 0;
 }
 

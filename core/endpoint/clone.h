@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The clone alarm: channels of one identity that keep replacing each other are
- * two devices with one identity (a copied disk, a restored image).  Says so once
- * in a window, by endpoint.clone with both peers and in the log.  Thread: any.
+ * two devices with one identity (a copied disk, a restored image).  Says so
+ * once in a window, by endpoint.clone with both peers and in the log.
+ * Thread: any.
  */
 #ifndef CT_ENDPOINT_CLONE_H
 #define CT_ENDPOINT_CLONE_H

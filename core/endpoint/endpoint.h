@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The endpoint table (decision 0007): every device identity and its one live
- * channel.  Sharded by a hash of the id, a short mutex a shard.  The shard alone
- * assigns channel number, state and revision, and alone emits presence events,
- * under its lock, so that their order on the bus is the order of the changes.
- * No callback is made under a lock.  A late word of a channel that is not the
- * live one any more changes nothing (hono#1483, open-balena-vpn#287).
+ * channel.  Sharded by a hash of the id, a short mutex a shard.  The shard
+ * alone assigns channel number, state and revision, and alone emits presence
+ * events, under its lock, so that their order on the bus is the order of the
+ * changes.  No callback is made under a lock.  A late word of a channel that is
+ * not the live one any more changes nothing (hono#1483, open-balena-vpn#287).
  *
  * Thread: any.  An endpoint is never freed while the table lives.
  */
@@ -50,7 +50,8 @@ struct endpoint_closing {
 	char why[ENDPOINT_WHY_MAX + 1];
 };
 /* How the layer above is told; before there are channels.  fn, from any thread
- * and without a lock held, takes the closing over (mem_free()) and cannot fail. */
+ * and without a lock held, takes the closing over (mem_free()) and
+ * cannot fail. */
 void endpoint_table_set_closer(struct endpoint_table *,
     void (*fn)(void *ctx, struct endpoint_closing *), void *ctx);
 
@@ -68,12 +69,13 @@ struct endpoint_claim {
  * A channel proved to be `id`: it becomes the live one.  One event:
  * endpoint.online, or endpoint.replaced when another was live; that one
  * is in *ret_old for the caller to close.  -ENOMEM, -ENOSPC over ENDPOINTS_MAX;
- * -EBUSY another is live (polite; *ret_old says which); -EAGAIN it is about to be
- * forgotten, its channel is with the next process, or the store is so far behind
- * that after a crash numbers could come twice.
+ * -EBUSY another is live (polite; *ret_old says which); -EAGAIN it is about to
+ * be forgotten, its channel is with the next process, or the store is so far
+ * behind that after a crash numbers could come twice.
  */
 int endpoint_claim(struct endpoint_table *, const struct endpoint_claim *,
-    struct endpoint **ret, uint64_t *ret_number, struct endpoint_place *ret_old);
+    struct endpoint **ret, uint64_t *ret_number,
+    struct endpoint_place *ret_old);
 
 /* An input from channel `channel_id`; ignored unless it is the live one. */
 void endpoint_input(struct endpoint_table *, struct endpoint *,
@@ -84,8 +86,8 @@ void endpoint_seen(struct endpoint_table *, struct endpoint *,
 /* Its silence is announced until then; call before the channel ends. */
 void endpoint_sleep(struct endpoint_table *, struct endpoint *,
     uint64_t channel_id, int64_t until_wall_ms);
-/* The live channel of `id` arrived on another worker.  -ENOENT no such endpoint,
- * -ESTALE it is not the live one any more. */
+/* The live channel of `id` arrived on another worker.  -ENOENT no such
+ * endpoint, -ESTALE it is not the live one any more. */
 int endpoint_moved(struct endpoint_table *, const char *id,
     struct endpoint_place, struct endpoint **ret);
 /* The last round trip, published with the next event.  It was seen now. */
@@ -112,16 +114,17 @@ struct endpoint_cursor {
 bool endpoint_table_restate(struct endpoint_table *, struct endpoint_cursor *,
     size_t max);
 
-/* The same, but told to fn instead of emitted.  Any thread; fn must not call back. */
+/* The same, but told to fn instead of emitted.  Any thread; fn must not
+ * call back. */
 bool endpoint_table_tell(struct endpoint_table *, struct endpoint_cursor *,
     size_t max, void (*fn)(void *arg, const struct event *), void *arg);
 
-/* The end of the recovery window, in slices alike: who is unknown is what it had
- * announced, or disconnected.  recovery.c */
+/* The end of the recovery window, in slices alike: who is unknown is what it
+ * had announced, or disconnected.  recovery.c */
 bool endpoint_table_lose(struct endpoint_table *, struct endpoint_cursor *,
     size_t max);
 
-/* ---- for others -------------------------------------------------------------- */
+/* ---- for others -------------------------------------------------------- */
 
 /* Everything about one that is in memory. */
 struct endpoint_facts {
@@ -150,16 +153,18 @@ void endpoint_table_figures(struct endpoint_table *,
     struct endpoint_figures *ret);
 
 /* Whether the device said the same of itself before; `said` (24 bits of a hash)
- * is what it said from now on.  0: nothing.  False also when it is not known. */
+ * is what it said from now on.  0: nothing.  False also when it is
+ * not known. */
 bool endpoint_said(struct endpoint_table *, const char *id, uint32_t said);
 
 /* Makes it known as unlinked; nothing when it is.  -ENOMEM, -ENOSPC. */
 int endpoint_known(struct endpoint_table *, const char *id);
 /*
- * It is to be forgotten.  First: nobody finds it and nothing of it is stored any
- * more (-ENOENT); then comes the job that takes it out of the store.  After that
- * either it is as if it had never been, but for its numbers, and a live channel is
- * closed with 4004; or it is as it was, and its channel has to come anew.
+ * It is to be forgotten.  First: nobody finds it and nothing of it is stored
+ * any more (-ENOENT); then comes the job that takes it out of the store.
+ * After that either it is as if it had never been, but for its numbers, and a
+ * live channel is closed with 4004; or it is as it was, and its channel has to
+ * come anew.
  */
 #define ENDPOINT_KICK_SUPERSEDED 4003
 #define ENDPOINT_KICK_FORGOTTEN 4004
@@ -182,13 +187,13 @@ int endpoint_kick_credential(struct endpoint_table *, const char *id,
 uint16_t endpoint_kick_code(struct endpoint_table *, struct endpoint *,
     uint64_t channel_id);
 
-/* ---- what is stored ------------------------------------------------------------ */
+/* ---- what is stored ---------------------------------------------------- */
 
 /*
- * No number comes twice.  So many may be given out before one is durable, and are
- * leapt over after a crash; the leap itself is durable before the next is given
- * (endpoint_table_behind()).  Who is not in the store starts above all that an
- * earlier epoch can have given to somebody who was not stored.
+ * No number comes twice.  So many may be given out before one is durable, and
+ * are leapt over after a crash; the leap itself is durable before the next is
+ * given (endpoint_table_behind()).  Who is not in the store starts above all
+ * that an earlier epoch can have given to somebody who was not stored.
  */
 #define ENDPOINT_LEAP_NUMBERS 1000
 #define ENDPOINT_LEAP_REVISIONS 1000000
@@ -199,7 +204,8 @@ struct endpoint_keeper {
 	void (*nudge)(void *ctx);
 	void *ctx;
 };
-/* Before there are channels.  Without a keeper nothing waits for being stored. */
+/* Before there are channels.  Without a keeper nothing waits for
+ * being stored. */
 void endpoint_table_keep(struct endpoint_table *,
     const struct endpoint_keeper *);
 
@@ -214,8 +220,8 @@ void endpoint_table_settled(struct endpoint_table *, int error);
 struct endpoint_waiter {
 	struct endpoint_waiter *next;
 	struct endpoint *endpoint;
-	/* Once, on the keeper's thread or in endpoint_wait().  error: 0 durable,
-	 * the commit's, -ESHUTDOWN. */
+	/* Once, on the keeper's thread or in endpoint_wait().  error: 0
+	 * durable, the commit's, -ESHUTDOWN. */
 	void (*fn)(struct endpoint_waiter *, int error);
 };
 /* Waits until what was said about it so far is durable. */
@@ -235,16 +241,16 @@ struct endpoint_start {
 	uint32_t dead_ms;
 };
 /* One endpoint as it is stored, before hellos are heard; id, number, revision,
- * presence and times are taken.  -EINVAL not a valid id, -ENOMEM, -ENOSPC; -EEXIST
- * it is there, because it came with its channel (endpoint_receive()), and is left
- * as it is. */
+ * presence and times are taken.  -EINVAL not a valid id, -ENOMEM, -ENOSPC;
+ * -EEXIST it is there, because it came with its channel (endpoint_receive()),
+ * and is left as it is. */
 int endpoint_table_load(struct endpoint_table *, const struct endpoint_facts *,
     const struct endpoint_start *);
 /* After the last one. */
 void endpoint_table_loaded(struct endpoint_table *,
     const struct endpoint_start *);
 
-/* ---- handed to the next process (handover.h) ------------------------------------ */
+/* ---- handed to the next process (handover.h) --------------------------- */
 
 /* In place of a worker's index: */
 #define ENDPOINT_PASSING 254u		/* it may come back */
@@ -259,23 +265,23 @@ struct endpoint_passed {
 	uint8_t state, reason, intent, security;
 	char id[ENDPOINT_ID_MAX + 1];
 };
-/* From now on nobody takes its live channel over or finds it; a kick is only noted.
- * Until endpoint_gone(), or endpoint_moved() says that it is here after all.
- * -ESTALE: that channel is not the live one. */
+/* From now on nobody takes its live channel over or finds it; a kick is only
+ * noted.  Until endpoint_gone(), or endpoint_moved() says that it is here after
+ * all.  -ESTALE: that channel is not the live one. */
 int endpoint_pass(struct endpoint_table *, struct endpoint *,
     uint64_t channel_id, struct endpoint_passed *ret);
 /* Its live channel is with the next process now. */
 void endpoint_gone(struct endpoint_table *, struct endpoint *,
     uint64_t channel_id);
-/* There: as it was, with its channel still to come; no event.  -EINVAL, -EEXIST,
- * -ENOMEM, -ENOSPC. */
+/* There: as it was, with its channel still to come; no event.  -EINVAL,
+ * -EEXIST, -ENOMEM, -ENOSPC. */
 int endpoint_receive(struct endpoint_table *, const struct endpoint_passed *);
-/* Its channel does not come after all: it is as if it had not been received, and
- * endpoint_table_load() brings it as it is stored. */
+/* Its channel does not come after all: it is as if it had not been received,
+ * and endpoint_table_load() brings it as it is stored. */
 void endpoint_unreceive(struct endpoint_table *, const char *id,
     uint64_t channel_id);
-/* The next process died: who was gone is disconnected (reset), with an event; who
- * is only passing is not.  -> how many. */
+/* The next process died: who was gone is disconnected (reset), with an event;
+ * who is only passing is not.  -> how many. */
 size_t endpoint_table_lose_passed(struct endpoint_table *);
 /* The former process died: nobody else stores those who have a live channel. */
 void endpoint_table_mark_live(struct endpoint_table *);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What of the endpoint table has to be stored.  An endpoint that changes is put
- * on its shard's list and the keeper is nudged; the keeper collects, commits and
- * says how that ended.  What has changed again meanwhile, or was not committed, is
- * on the list once more.
+ * on its shard's list and the keeper is nudged; the keeper collects, commits
+ * and says how that ended.  What has changed again meanwhile, or was not
+ * committed, is on the list once more.
  */
 #include "endpoint/endpoint_priv.h"
 
@@ -206,7 +206,7 @@ endpoint_table_give_up(struct endpoint_table *t)
 	}
 }
 
-/* ---- at the start ------------------------------------------------------------ */
+/* ---- at the start ------------------------------------------------------ */
 
 /* What was there when the last run died was seen until shortly before. */
 static int64_t
@@ -220,7 +220,8 @@ last_seen(const struct endpoint_facts *f, const struct endpoint_start *start)
 	return f->last_seen_ms > alive ? f->last_seen_ms : alive;
 }
 
-/* What a database says that another program wrote to is not believed blindly. */
+/* What a database says that another program wrote to is not
+ * believed blindly. */
 static void
 take_state(struct endpoint_table *t, struct endpoint_shard *s,
     struct endpoint *e, const struct endpoint_facts *f)

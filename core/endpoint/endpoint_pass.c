@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An endpoint whose channel is handed to the next process (handover.h): what goes
- * with it, and what is left of it here.  States do not change by that, so there
- * is no event.
+ * An endpoint whose channel is handed to the next process (handover.h): what
+ * goes with it, and what is left of it here.  States do not change by that, so
+ * there is no event.
  */
 #include "endpoint/endpoint_priv.h"
 
@@ -66,7 +66,8 @@ sane(const struct endpoint_passed *f)
 	return memchr(f->id, '\0', sizeof(f->id)) != NULL &&
 	    endpoint_id_valid(f->id) && f->channel_id != 0 &&
 	    f->number != 0 && (f->state == PRESENCE_ONLINE ||
-	    f->state == PRESENCE_SUSPECT) && f->reason < REASON_COUNT && f->intent <= INTENT_SLEEP &&
+	    f->state == PRESENCE_SUSPECT) && f->reason < REASON_COUNT &&
+	    f->intent <= INTENT_SLEEP &&
 	    f->security <= SECURITY_WSS_SAFE;
 }
 
@@ -135,7 +136,7 @@ endpoint_unreceive(struct endpoint_table *t, const char *id,
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- when it went wrong ------------------------------------------------------ */
+/* ---- when it went wrong ------------------------------------------------ */
 
 /* Under the lock. */
 static bool

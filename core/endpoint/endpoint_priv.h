@@ -3,7 +3,8 @@
  * What the files of the endpoint table share: endpoint.c (the table itself),
  * endpoint_live.c (what channels say), endpoint_walk.c (who goes through all of
  * it), endpoint_keep.c (what has to be stored), recovery.c (the time after a
- * start).  There are a million endpoints at most, so one is packed to 104 bytes.
+ * start).  There are a million endpoints at most, so one is packed to
+ * 104 bytes.
  */
 #ifndef CT_ENDPOINT_ENDPOINT_PRIV_H
 #define CT_ENDPOINT_ENDPOINT_PRIV_H
@@ -30,18 +31,22 @@ struct endpoint {
 		} at;
 	} id;
 	uint64_t channel_id;		/* live channel; 0 none */
-	uint64_t credential : 40;	/* that let it in; 0 none of the store's */
+	uint64_t credential : 40;	/* that let it in; 0 none of
+					 * the store's */
 	uint64_t said : 24;		/* see endpoint_said() */
 	uint64_t revision;
 	/* Times are wall ms since 1970: 48 bits last 8,900 years. */
 	uint64_t number : 40;		/* of the last channel */
-	uint64_t kick_code : 16;	/* the live one has to close; 0: it has not */
+	uint64_t kick_code : 16;	/* the live one has to close; 0: it
+					 * has not */
 	uint64_t state : 8;		/* enum presence_state */
 	uint64_t since : 48;		/* in this state */
-	uint64_t unstored : 12;		/* numbers given since the last durable one */
+	uint64_t unstored : 12;		/* numbers given since the last
+					 * durable one */
 	uint64_t intent : 4;		/* enum presence_intent */
 	uint64_t seen : 48;		/* last seen; 0 never */
-	uint64_t uncollected : 12;	/* numbers given since the last collect */
+	uint64_t uncollected : 12;	/* numbers given since the
+					 * last collect */
 	uint64_t security : 2;		/* enum channel_security */
 	uint64_t forgotten : 1;		/* as if it were not there */
 	uint64_t leaving : 1;		/* that is being stored */
@@ -98,8 +103,8 @@ struct endpoint_table {
 	struct endpoint_shard shard[ENDPOINT_SHARDS];
 };
 
-/* Where its live channel can be reached: nowhere, when it is with the next process
- * or on its way there. */
+/* Where its live channel can be reached: nowhere, when it is with the next
+ * process or on its way there. */
 static inline struct endpoint_place
 endpoint_place(const struct endpoint *e)
 {

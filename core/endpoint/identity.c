@@ -19,7 +19,7 @@
 #define FIRST_BUCKETS 64
 #define USED_EVERY_MS 600000		/* the last use is stored that often */
 
-/* ---- members --------------------------------------------------------------- */
+/* ---- members ----------------------------------------------------------- */
 
 static size_t
 place_of(const struct identity *in, const char *id)
@@ -155,7 +155,7 @@ member_add(struct identity *in, struct member *m,
 	return 0;
 }
 
-/* ---- reading the store ------------------------------------------------------- */
+/* ---- reading the store ------------------------------------------------- */
 
 struct reading {
 	struct identity *in;
@@ -287,7 +287,7 @@ identity_set_rules(struct identity *in, const struct identity_rules *rules)
 	(void)pthread_mutex_unlock(&in->lock);
 }
 
-/* ---- the decision ------------------------------------------------------------ */
+/* ---- the decision ------------------------------------------------------ */
 
 static uint64_t
 file_number(const uint8_t sha256[32])

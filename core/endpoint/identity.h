@@ -31,8 +31,8 @@ struct identity_rules {
 	enum identity_enrol enrol;
 	uint32_t pending_max;		/* that may wait for approval */
 	uint64_t pending_ms;		/* after which it is forgotten */
-	uint32_t open_max;		/* endpoints that `open` lets in until there
-					 * are so many */
+	uint32_t open_max;		/* endpoints that `open` lets in until
+					 * there are so many */
 	uint32_t enrol_per_minute;	/* attempts of one address */
 	uint32_t failures_address, failures_identity;	/* a minute */
 	bool cert_admits;		/* a certificate of the listener's CA is
@@ -47,14 +47,14 @@ struct identity_deps {
 /* Nobody is known yet.  What is in deps outlives it.  -ENOMEM, -EIO. */
 int identity_new(const struct identity_deps *, const struct identity_rules *,
     struct identity **ret);
-/* Reads what is stored, before the store's thread runs; what is known already is
- * left as it is.  -ENOMEM, the store's; why[256]. */
+/* Reads what is stored, before the store's thread runs; what is known already
+ * is left as it is.  -ENOMEM, the store's; why[256]. */
 int identity_load(struct identity *, char *why);
 /* After the store ended. */
 void identity_free(struct identity **);
 void identity_set_rules(struct identity *, const struct identity_rules *);
-/* The static file (auth.h); keeps a reference.  Whoever was let in by a token that
- * is not in the new file any more is closed (4005). */
+/* The static file (auth.h); keeps a reference.  Whoever was let in by a token
+ * that is not in the new file any more is closed (4005). */
 void identity_set_file(struct identity *, struct auth_file *);
 
 /* A credential that was shown. */
@@ -66,9 +66,9 @@ struct identity_proof {
  * their contents.  All are below 2^40, for an endpoint keeps no more bits. */
 #define IDENTITY_FILE_BIT ((uint64_t)1 << 39)
 /*
- * Before anything of an attempt is looked at.  guessed: the endpoint whose token
- * it may be, or NULL.  -EDQUOT: too many failures from `address`, or for that
- * endpoint, lately.
+ * Before anything of an attempt is looked at.  guessed: the endpoint whose
+ * token it may be, or NULL.  -EDQUOT: too many failures from `address`, or for
+ * that endpoint, lately.
  */
 int identity_may_try(struct identity *, const char *guessed,
     const char *address);
@@ -83,9 +83,9 @@ void identity_failed(struct identity *, const char *guessed,
  */
 int identity_check(struct identity *, const char *endpoint,
     const struct identity_proof *, uint64_t *ret_number);
-/* What a device said of itself when it was let in, and where it came from (without
- * the port): stored when there is time, if it is not what is stored.  listener may
- * be NULL. */
+/* What a device said of itself when it was let in, and where it came from
+ * (without the port): stored when there is time, if it is not what is stored.
+ * listener may be NULL. */
 void identity_note_hello(struct identity *, const char *endpoint,
     const char *agent, const char *boot_id, const char *peer,
     const char *listener);
@@ -100,7 +100,8 @@ struct identity_op {
 	int error;			/* 0: it is durable; what the call says,
 					 * or the store's (store/store.h), which
 					 * is never a verdict */
-	uint64_t number;		/* of the credential or one-time token */
+	uint64_t number;		/* of the credential or
+					 * one-time token */
 	char secret[64];		/* a token that was made, else ""; the
 					 * caller wipes it */
 	struct mail mail;		/* identity's */
@@ -110,8 +111,9 @@ struct identity_op {
  * Lets a new device in, or lets it wait.  token NULL: without one; key NULL: a
  * token is made.  0: done() will be called with 0 (and number, secret),
  * -EINPROGRESS it waits for approval, -EACCES, or the store's error.  Else at
- * once: -EACCES closed, or the endpoint is somebody else's; -EINPROGRESS; -EALREADY
- * it is enrolled with this key (*ret_number); -EDQUOT too many; -EAGAIN, -ENOMEM.
+ * once: -EACCES closed, or the endpoint is somebody else's; -EINPROGRESS;
+ * -EALREADY it is enrolled with this key (*ret_number); -EDQUOT too many;
+ * -EAGAIN, -ENOMEM.
  */
 int identity_enrol(struct identity *, const char *endpoint, const char *token,
     const uint8_t *key, const char *address, struct identity_op *,
@@ -119,15 +121,15 @@ int identity_enrol(struct identity *, const char *endpoint, const char *token,
 
 /*
  * A certificate that only its CA vouches for (identity_check() said -ENOENT):
- * makes it a credential of the endpoint, which it makes known.  0: done() will be
- * called (-EACCES: denied, or it was revoked); -EAGAIN, -ENOMEM.
+ * makes it a credential of the endpoint, which it makes known.  0: done() will
+ * be called (-EACCES: denied, or it was revoked); -EAGAIN, -ENOMEM.
  */
 int identity_vouch(struct identity *, const char *endpoint,
     const uint8_t sha256[32], struct identity_op *);
 
 /*
- * What operators do.  All: 0: done() will be called; -ENOENT, -EEXIST, -EAGAIN the
- * store is busy, -ENOMEM: it will not.
+ * What operators do.  All: 0: done() will be called; -ENOENT, -EEXIST, -EAGAIN
+ * the store is busy, -ENOMEM: it will not.
  */
 int identity_admit(struct identity *, const char *endpoint,
     struct identity_op *);		/* makes it known; -EEXIST */
@@ -155,7 +157,8 @@ void identity_sweep(struct identity *, int64_t wall_ms);
 
 enum enrol_result {
 	ENROL_ENROLLED, ENROL_PENDING,
-	ENROL_REFUSED,			/* closed, denied, taken, a wrong token */
+	ENROL_REFUSED,			/* closed, denied, taken, a
+					 * wrong token */
 	ENROL_FULL,			/* pending_max, open_max */
 	ENROL_THROTTLED, ENROL_BUSY,	/* the store; or memory */
 	ENROL_RESULTS

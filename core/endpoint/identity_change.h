@@ -23,7 +23,8 @@ struct change {
 	struct store_enrolment enrolment;
 	uint8_t one_time[32];		/* digest of the token that was shown */
 	bool has_one_time;
-	bool shared;			/* may join credentials that are there */
+	bool shared;			/* may join credentials that
+					 * are there */
 	bool reserved;			/* counts in identity.enrolling */
 	bool enrols;			/* a device asked for it */
 	uint64_t number;

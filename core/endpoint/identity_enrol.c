@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How devices become endpoints: by a key, a token or a certificate that they bring.
- * Who may is decided when it is asked, and once more where it is stored.
+ * How devices become endpoints: by a key, a token or a certificate that
+ * they bring.  Who may is decided when it is asked, and once more where it
+ * is stored.
  */
 #include "endpoint/identity_change.h"
 
@@ -14,9 +15,9 @@
 
 /* Who has it by now: what was true when it was asked may have changed, and
  * nothing else is written meanwhile.  0: it may be given away; -EALREADY: this
- * very credential has it; -EACCES.  An endpoint that is known, though nobody can be
- * it, is only given to whom an operator or a CA has spoken for: what is stored of
- * it is not for whoever asks. */
+ * very credential has it; -EACCES.  An endpoint that is known, though nobody
+ * can be it, is only given to whom an operator or a CA has spoken for: what is
+ * stored of it is not for whoever asks. */
 static int
 look_again(struct change *c, struct store_db *db, enum store_status *ret_was)
 {
@@ -71,7 +72,8 @@ run_enrol(struct store_job *j, struct store_db *db)
 	return r;
 }
 
-/* What was taken away meanwhile stays away: the job that stores that follows. */
+/* What was taken away meanwhile stays away: the job that stores
+ * that follows. */
 static int
 settle_enrol(struct change *c, struct identity *in)
 {
@@ -158,7 +160,8 @@ may_enrol(struct identity *in, const struct change *c,
 	return -EACCES;
 }
 
-/* Whether the change may be tried; what it would make of the endpoint into it. */
+/* Whether the change may be tried; what it would make of the endpoint
+ * into it. */
 static int
 ask(struct identity *in, struct change *c, const char *address,
     uint64_t *ret_number)

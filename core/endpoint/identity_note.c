@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What devices say of themselves when they are let in, and from where: stored when
- * it is not what is stored, so that a fleet that comes back costs no writes.
+ * What devices say of themselves when they are let in, and from where:
+ * stored when it is not what is stored, so that a fleet that comes back
+ * costs no writes.
  */
 #include "endpoint/identity_priv.h"
 

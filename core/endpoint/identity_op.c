@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What operators change of identities.  Only taking away (revoke, deny) is in force
- * at once; who is to be forgotten is out of the way until that is stored.
+ * What operators change of identities.  Only taking away (revoke, deny) is in
+ * force at once; who is to be forgotten is out of the way until that is stored.
  */
 #include "endpoint/identity_change.h"
 
@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* ---- operators: endpoints ---------------------------------------------------- */
+/* ---- operators: endpoints ---------------------------------------------- */
 
 static int
 run_admit(struct store_job *j, struct store_db *db)
@@ -176,7 +176,7 @@ identity_forget(struct identity *in, const char *endpoint,
 	return forget(in, endpoint, op, run_forget);
 }
 
-/* ---- operators: credentials ---------------------------------------------------- */
+/* ---- operators: credentials -------------------------------------------- */
 
 static int
 run_add(struct store_job *j, struct store_db *db)
@@ -277,7 +277,7 @@ identity_revoke(struct identity *in, uint64_t number, struct identity_op *op)
 	return change_submit(c);
 }
 
-/* ---- operators: one-time tokens ------------------------------------------------- */
+/* ---- operators: one-time tokens ---------------------------------------- */
 
 static int
 run_token_add(struct store_job *j, struct store_db *db)
@@ -327,7 +327,7 @@ identity_token_remove(struct identity *in, uint64_t number,
 	return change_submit(c);
 }
 
-/* ---- time ------------------------------------------------------------------------ */
+/* ---- time -------------------------------------------------------------- */
 
 #define SWEEP_MAX 64			/* in one sweep */
 

@@ -37,8 +37,9 @@ end(struct presence *p, enum presence_reason reason)
 	return become(p, PRESENCE_DISCONNECTED, reason);
 }
 
-/* Who was there when the last run ended may be there still.  Whom that run itself
- * sent away, because it stopped, is no different from whom its death left. */
+/* Who was there when the last run ended may be there still.  Whom that run
+ * itself sent away, because it stopped, is no different from whom its
+ * death left. */
 static bool
 start(struct presence *p)
 {

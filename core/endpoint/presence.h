@@ -33,10 +33,12 @@ enum presence_input {
 	PRESENCE_IN_UNANSWERED,		/* a ping without answer for too long */
 	PRESENCE_IN_HEARD,		/* any byte */
 	PRESENCE_IN_INTENT,		/* arg: enum presence_intent */
-	PRESENCE_IN_END,		/* its live channel ended; arg: reason */
+	PRESENCE_IN_END,		/* its live channel ended;
+					 * arg: reason */
 	PRESENCE_IN_OVERDUE,		/* asleep for longer than announced */
 	PRESENCE_IN_START,		/* as stored by the daemon's last run */
-	PRESENCE_IN_LOST		/* not heard within the recovery window */
+	PRESENCE_IN_LOST		/* not heard within the
+					 * recovery window */
 };
 
 /* Applies an input.  True when state or reason changed: that is an event. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The time after a start (decision 0012): who was there when the last run ended is
- * unknown until heard, or until the window is over.  Main thread.
+ * The time after a start (decision 0012): who was there when the last run ended
+ * is unknown until heard, or until the window is over.  Main thread.
  */
 #ifndef CT_ENDPOINT_RECOVERY_H
 #define CT_ENDPOINT_RECOVERY_H
@@ -17,8 +17,8 @@ void recovery_begin(struct endpoint_table *, uint32_t window_ms);
 /*
  * Ends it when nobody is unknown any more or the window is over, with one
  * daemon.recovered event; who was not heard is then what it had announced, or
- * disconnected.  At most about max events a call.  -> ms until the next call; 0:
- * it is over.
+ * disconnected.  At most about max events a call.  -> ms until the next call;
+ * 0: it is over.
  */
 uint32_t recovery_tick(struct endpoint_table *, size_t max);
 

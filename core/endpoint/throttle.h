@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How often something failed lately, by key, in fixed memory: buckets that refill
- * with time, two for each key, in two rows.  A key that shares one of its places
- * with another is told from it by the other one; only who shares both is treated
- * more strictly, and nobody more laxly.  Begins as zeroes and a salt.
+ * How often something failed lately, by key, in fixed memory: buckets that
+ * refill with time, two for each key, in two rows.  A key that shares one of
+ * its places with another is told from it by the other one; only who shares
+ * both is treated more strictly, and nobody more laxly.  Begins as zeroes and
+ * a salt.
  * Thread: the owner's lock.
  */
 #ifndef CT_ENDPOINT_THROTTLE_H

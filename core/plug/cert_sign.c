@@ -254,7 +254,8 @@ cert_part_stop(struct plug_inst *in)
 	lock(p);
 	p->stopped = true;
 	unlock(p);
-	(void)refuse(p, UINT64_MAX, -ESHUTDOWN);	/* how many: nobody asks */
+	(void)refuse(p, UINT64_MAX, -ESHUTDOWN);	/* how many:
+							 * nobody asks */
 }
 
 void

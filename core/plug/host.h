@@ -11,8 +11,8 @@
 struct cleat_self;
 struct plug_inst;
 
-/* The one table; constant.  A function that is not for the caller's kind returns
- * -ENOTSUP, NULL or does nothing. */
+/* The one table; constant.  A function that is not for the caller's kind
+ * returns -ENOTSUP, NULL or does nothing. */
 const struct cleat_host *plug_host(void);
 
 /* Frees what the plugin has left behind, with a warning.  Self's thread. */

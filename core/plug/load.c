@@ -283,7 +283,8 @@ check_ops(const char *name, char *why, const void *ops,
 		    sizeof(m->ops.cert), ops) < 0)
 			return bad(name, why, -EPROTO, small);
 		if (m->ops.cert.refresh == NULL)
-			return bad(name, why, -EINVAL, "ops.refresh is missing");
+			return bad(name, why, -EINVAL,
+			    "ops.refresh is missing");
 		return 0;
 	case CLEAT_PROTOCOL:
 		if (copy_table(&m->ops.proto, sizeof(m->ops.proto),

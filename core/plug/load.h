@@ -21,7 +21,8 @@ struct plug_module {
 	int fd;				/* open as long as it is loaded */
 	enum cleat_kind kind;
 	const char *version;
-	const struct cleat_opt *opts;	/* schema, NULL or ends with name NULL */
+	const struct cleat_opt *opts;	/* schema, NULL or ends with
+					 * name NULL */
 	/* Our copies: what an older plugin does not have is zero here. */
 	struct cleat_life life;
 	union {
@@ -35,8 +36,9 @@ struct plug_module {
  * `module` is the name of a file in `dir`, without ".so", or an absolute path
  * when it contains a '/'.  Blocking.  One line in why[PLUG_WHY_SIZE] that names
  * the file: -EINVAL name or content of the module, -ENOENT, -EACCES owner,
- * mode, directory or a symbolic link, -ENOEXEC not a shared object for this machine,
- * -ELIBBAD a library or symbol is missing, -EPROTO another ABI, -ENOMEM.
+ * mode, directory or a symbolic link, -ENOEXEC not a shared object for
+ * this machine, -ELIBBAD a library or symbol is missing, -EPROTO another
+ * ABI, -ENOMEM.
  */
 int plug_load(const char *dir, const char *module, char *why,
     struct plug_module **ret);

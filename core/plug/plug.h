@@ -9,9 +9,9 @@
  * thread unless they say otherwise; those that wait for an instance's thread
  * must not be called on a worker.
  *
- * Order: plugs_new, plugs_start (or plugs_start_core, later plugs_start_status),
- * any number of (plugs_prepare, then plugs_commit or plugs_discard), plugs_stop,
- * plugs_free.
+ * Order: plugs_new, plugs_start (or plugs_start_core, later
+ * plugs_start_status), any number of (plugs_prepare, then plugs_commit or
+ * plugs_discard), plugs_stop, plugs_free.
  */
 #ifndef CT_PLUG_H
 #define CT_PLUG_H
@@ -53,7 +53,8 @@ struct plug_challenge {
 /*
  * What instances cause and daemon/ carries out.  Called on an instance's
  * thread, also while plugs_start(), plugs_prepare() or plugs_commit() waits for
- * it, so a hook must not wait for the main thread; none is called after plugs_stop().
+ * it, so a hook must not wait for the main thread; none is called
+ * after plugs_stop().
  */
 struct plug_hooks {
 	void *ctx;
@@ -83,7 +84,8 @@ struct plug_deps {
 	uint64_t epoch;
 	/* Modules named without a '/'; NULL or "": as installed. */
 	const char *plugin_dir;
-	const char *state_dir;		/* instances get plugins/NAME below it */
+	const char *state_dir;		/* instances get plugins/NAME
+					 * below it */
 	/* By worker index.  Both arrays are kept, not copied: `channels` may be
 	 * filled after plugs_new(), but before plugs_start(). */
 	struct worker *const *workers;
@@ -100,18 +102,18 @@ struct plug_deps {
  */
 int plugs_new(const struct plug_deps *, struct conf *, char *why,
     struct plugs **ret);
-/* For --check-config: modules and options, no instance is made.  Calls `path` for
- * each path that an option names. */
+/* For --check-config: modules and options, no instance is made.  Calls `path`
+ * for each path that an option names. */
 int plugs_check(const char *plugin_dir, struct conf *,
     void (*path)(const char *instance, const char *option, const char *path),
     char *why);
 /* life.start of each: statuses, then protocols, then certificate sources (which
  * publish their first credentials in it).  Workers run.  As plugs_new. */
 int plugs_start(struct plugs *, char *why);
-/* The same in two steps, for a process that takes over from another: protocols and
- * certificate sources; and the statuses, which may want addresses that the former
- * process has until then.  The second may be called again, for those that are behind
- * a required one that failed. */
+/* The same in two steps, for a process that takes over from another: protocols
+ * and certificate sources; and the statuses, which may want addresses that the
+ * former process has until then.  The second may be called again, for those
+ * that are behind a required one that failed. */
 int plugs_start_core(struct plugs *, char *why);
 int plugs_start_status(struct plugs *, char *why);
 /* life.stop and life.close of each, in the opposite order; the threads of

@@ -202,8 +202,8 @@ on_import(struct channel_protocol *p, struct channel *ch, const uint8_t *in,
 {
 	struct cleat_self *s = CT_CONTAINER(p, struct cleat_self, proto);
 
-	return s->inst->module->ops.proto.session_import(s->data, proto_chan(ch),
-	    in, n);
+	return s->inst->module->ops.proto.session_import(s->data,
+	    proto_chan(ch), in, n);
 }
 
 static void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The product half of protocol plugins (ABI 1.1): commands, telemetry,
- * inventory and drain, in both directions.  As proto_host.c; worker's thread throughout.
+ * inventory and drain, in both directions.  As proto_host.c; worker's
+ * thread throughout.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reload in two halves (decision 0006): every instance on every worker prepares,
- * then all commit or all discard.  Nothing that is in force changes before all
- * have agreed.
+ * Reload in two halves (decision 0006): every instance on every worker
+ * prepares, then all commit or all discard.  Nothing that is in force changes
+ * before all have agreed.
  */
 #include <errno.h>
 #include <stdio.h>

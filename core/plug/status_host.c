@@ -17,7 +17,8 @@
 #include "plug/kinds.h"
 #include "plug/plugs.h"
 
-#define TURN 64				/* events before other work has its turn */
+#define TURN 64				/* events before other work has
+					 * its turn */
 
 struct item {
 	struct list link;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Certificates from files of any format, for all slots that name the instance.
- * Looks at the files when inotify tells and now and then, and publishes what has
- * changed and come to rest: for each slot the best chain of each kind of key.
- * What cannot be used is said, and what is in service stays.  Without files it
- * makes a self-signed certificate, unless forbidden.
+ * Looks at the files when inotify tells and now and then, and publishes what
+ * has changed and come to rest: for each slot the best chain of each kind of
+ * key.  What cannot be used is said, and what is in service stays.  Without
+ * files it makes a self-signed certificate, unless forbidden.
  */
 #include <errno.h>
 #include <stdlib.h>

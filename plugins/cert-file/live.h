@@ -21,7 +21,8 @@ struct live {
 void live_load(struct live *, const char *dir);
 void live_fini(struct live *);
 /* sha256: of the leaf. */
-bool live_knows(const struct live *, const char *slot, const uint8_t sha256[32]);
+bool live_knows(const struct live *, const char *slot,
+    const uint8_t sha256[32]);
 /* The slot serves it from now on, in place of its other one of the same kind;
  * written if that is new.  -errno, -ENOMEM. */
 int live_put(struct live *, const char *dir, const char *slot, bool rsa,

@@ -124,8 +124,8 @@ list(const char *dir, char *why, struct listing *ret)
 }
 
 /* A file of a directory need not be ours: one that cannot be used is passed
- * over, and told when nothing else was found; one that only a limit keeps out is
- * told in any case. */
+ * over, and told when nothing else was found; one that only a limit keeps out
+ * is told in any case. */
 static void
 skip(struct material *m, int error, const char *text)
 {

@@ -15,8 +15,8 @@ struct watch;
  * -ENOMEM. */
 int watch_new(struct cleat_self *, const struct cleat_host *,
     void (*on_change)(void *arg), void *arg, struct watch **ret);
-/* Watches the directories of these files from now on, and of every symbolic link
- * on the way to them.  NULL is fine. */
+/* Watches the directories of these files from now on, and of every symbolic
+ * link on the way to them.  NULL is fine. */
 void watch_set(struct watch *, const struct config *);
 void watch_free(struct watch **);
 

@@ -107,8 +107,8 @@ on_closed(void *inst, struct cleat_chan *chan, void *session, uint16_t code)
 	free(session);
 }
 
-/* The session is a message that waits, or nothing.  A large one stays here until
- * it is sent. */
+/* The session is a message that waits, or nothing.  A large one stays here
+ * until it is sent. */
 static int
 session_export(void *inst, struct cleat_chan *chan, void *session, void *to,
     size_t cap)

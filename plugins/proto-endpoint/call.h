@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One message while it is worked on, and how it is answered, at once or when
- * something is durable (waiting.c).  session.c has what is kept between messages;
- * hello.c, telemetry.c and commands.c have the methods of those names,
- * proto-endpoint.c all else.
+ * something is durable (waiting.c).  session.c has what is kept between
+ * messages; hello.c, telemetry.c and commands.c have the methods of those
+ * names, proto-endpoint.c all else.
  */
 #ifndef CALL_H
 #define CALL_H
@@ -40,7 +40,8 @@ enum stage { WAITS_FOR_HELLO, ASKED, UP };
 
 /* What a channel needs between two messages (session.c). */
 struct session {
-	json_t *hello_id;		/* of the request, while ASKED; may be NULL */
+	json_t *hello_id;		/* of the request, while ASKED; may
+					 * be NULL */
 	struct waiting *waiting;	/* answered later */
 	uint32_t last_request;
 	uint8_t stage;			/* enum stage */
@@ -56,9 +57,9 @@ struct call {
 };
 
 /*
- * session.c.  There is one that all share whose hello was answered, without errors
- * and without requests that wait: 15,000 devices do nothing most of the time.  It
- * is never written to.
+ * session.c.  There is one that all share whose hello was answered, without
+ * errors and without requests that wait: 15,000 devices do nothing most of the
+ * time.  It is never written to.
  */
 /* -ENOMEM. */
 int session_new(struct inst *, struct cleat_chan *);
@@ -76,8 +77,8 @@ void session_forget(void *inst, void *session);
 
 #define ERRORS_MAX 64			/* bad messages, one after the other */
 
-/* Takes text over (NULL: no memory).  A device that does not read its answers is
- * let go. */
+/* Takes text over (NULL: no memory).  A device that does not read its answers
+ * is let go. */
 void call_send(struct inst *, struct cleat_chan *, char *text);
 /* Takes result over. */
 void call_answer(struct call *, json_t *result);

@@ -4,9 +4,9 @@
  * device's outcome and progress, the notification drain.  doc/protocol.md.
  *
  * The id of a request of ours says what it was about, "command ID" or "cancel
- * ID", so that an answer is understood on whatever worker it arrives, and nothing
- * has to be kept for it.  A device that makes one up is judged by the daemon,
- * which knows whose command it is.
+ * ID", so that an answer is understood on whatever worker it arrives, and
+ * nothing has to be kept for it.  A device that makes one up is judged by the
+ * daemon, which knows whose command it is.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ outcome_name(uint64_t outcome)
 	return outcome > 0 && outcome < OUTCOMES ? outcomes[outcome] : "error";
 }
 
-/* ---- what the server asks -------------------------------------------------- */
+/* ---- what the server asks ---------------------------------------------- */
 
 static json_t *
 request_id(const char *what, const char *id)
@@ -141,7 +141,7 @@ commands_answer(struct call *c)
 	}
 }
 
-/* ---- what the device says -------------------------------------------------- */
+/* ---- what the device says ---------------------------------------------- */
 
 static const char *
 command_id(const struct call *c)
@@ -224,7 +224,7 @@ progress_call(struct call *c)
 	call_answer(c, json_object());
 }
 
-/* ---- drain ------------------------------------------------------------------- */
+/* ---- drain ------------------------------------------------------------- */
 
 /* A comma-separated list as an array. */
 static json_t *

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Takes envelopes apart and makes them.  Everything that comes in is a
- * device's: depth is limited before the parser sees it, types are looked at before use.
+ * device's: depth is limited before the parser sees it, types are looked at
+ * before use.
  */
 #include "rpc.h"
 

@@ -11,7 +11,8 @@
 
 #include <jansson.h>
 
-#define RPC_DEPTH 32			/* objects and arrays inside each other */
+#define RPC_DEPTH 32			/* objects and arrays inside
+					 * each other */
 
 #define RPC_PARSE (-32700)
 #define RPC_INVALID (-32600)
@@ -23,8 +24,8 @@ struct rpc {
 	json_t *root;			/* owns all of it */
 	json_t *id;			/* NULL: a notification */
 	const char *method;		/* NULL: an answer to us */
-	json_t *params;			/* an object, perhaps empty; or NULL if it
-					 * was given as something else */
+	json_t *params;			/* an object, perhaps empty; or NULL if
+					 * it was given as something else */
 };
 
 /* 0, or a code to answer with and *ret_why; r->id is what the answer has to

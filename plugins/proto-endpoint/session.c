@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a channel needs between two messages.  Most need nothing most of the time,
- * which is said by one session that they share; whoever has to remember something
- * gets one of its own until there is nothing left to remember.
+ * What a channel needs between two messages.  Most need nothing most of the
+ * time, which is said by one session that they share; whoever has to remember
+ * something gets one of its own until there is nothing left to remember.
  */
 #include <errno.h>
 #include <stdlib.h>

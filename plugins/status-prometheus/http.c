@@ -35,7 +35,7 @@ struct http {
 	struct cleat_timer *timer;
 };
 
-/* ---- the address -------------------------------------------------------------- */
+/* ---- the address ------------------------------------------------------- */
 
 /* Splits "host:port"; brackets around an IPv6 address. */
 static bool
@@ -122,7 +122,7 @@ http_bind(const char *address, char *bound, int *ret_fd)
 	return r;
 }
 
-/* ---- answers ------------------------------------------------------------------ */
+/* ---- answers ----------------------------------------------------------- */
 
 static enum MHD_Result
 answer(struct MHD_Connection *c, unsigned status, struct MHD_Response *r,
@@ -211,7 +211,7 @@ on_log(void *cls, const char *fmt, va_list ap)
 	h->host->log(h->self, CLEAT_LOG_DEBUG, "libmicrohttpd: %s", text);
 }
 
-/* ---- the loop ------------------------------------------------------------------ */
+/* ---- the loop ---------------------------------------------------------- */
 
 static bool
 is_full(const struct http *h)

@@ -2,10 +2,11 @@
 /*
  * The load generator of `make bench` and `make swaps`: holds idle connections,
  * connects over and over, sends messages to an echo as fast as it answers, or
- * steadily and numbered, has them sent to all connections, lets all of them come
- * back at once, or does several of these during upgrades; reads the CPU clock of the server's processes at both
- * ends of the measured window.  Prints JSON objects.  This file: options, and
- * what all modes need.  Every loop ends after a given number of seconds.
+ * steadily and numbered, has them sent to all connections, lets all of them
+ * come back at once, or does several of these during upgrades; reads the CPU
+ * clock of the server's processes at both ends of the measured window.  Prints
+ * JSON objects.  This file: options, and what all modes need.  Every loop ends
+ * after a given number of seconds.
  */
 #include "load.h"
 

@@ -39,7 +39,8 @@ struct options {
 	unsigned long rate;		/* messages a second, of all together */
 	const char *ca;			/* NULL: any certificate will do */
 	unsigned tls12, agents;		/* upgrade: of conns; beside them */
-	double visits, delay;		/* upgrade: a second; until an outcome */
+	double visits, delay;		/* upgrade: a second; until
+					 * an outcome */
 	double seconds, warm_up, hold;
 	clockid_t clocks[PIDS_MAX];
 	unsigned pids;

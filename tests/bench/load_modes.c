@@ -12,9 +12,11 @@
 #define ANSWERS_S 30			/* the last answers are waited for */
 #define TICKETS_S 30
 #define LOSSES_S 5			/* until all are seen */
-#define RETRY_S 1.0			/* a refused device comes again: retry_min */
+#define RETRY_S 1.0			/* a refused device comes
+					 * again: retry_min */
 #define ROUNDS_MIN 2			/* fan-outs that are measured */
-#define SERIALS_MAX 65536		/* of certificates that are told apart */
+#define SERIALS_MAX 65536		/* of certificates that are
+					 * told apart */
 
 static unsigned long resumed, without_ecdhe;
 static unsigned wrong;			/* echoes that were not due */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mode of the load generator that is there while the server is upgraded: numbered
- * and timed messages on channels of TLS 1.3 and 1.2, devices that obey commands,
- * and visitors that connect all the time.  Nothing of it may be lost, doubled, out
- * of order, closed or refused; each of that is counted.  A line on stdin that begins
- * with m: prints what has been since the last one; another: waits for what is under
- * way and prints what has been altogether.  The channels stay until it ends.
+ * The mode of the load generator that is there while the server is upgraded:
+ * numbered and timed messages on channels of TLS 1.3 and 1.2, devices that obey
+ * commands, and visitors that connect all the time.  Nothing of it may be lost,
+ * doubled, out of order, closed or refused; each of that is counted.  A line on
+ * stdin that begins with m: prints what has been since the last one; another:
+ * waits for what is under way and prints what has been altogether.  The
+ * channels stay until it ends.
  */
 #include "load.h"
 
@@ -26,8 +27,10 @@ struct mark {				/* what begins a message */
 };
 
 struct agent {
-	struct wsc conn;		/* done: messages until the hello was heard */
-	unsigned given, said, ended;	/* commands: come, outcome told, final */
+	struct wsc conn;		/* done: messages until the hello
+					 * was heard */
+	unsigned given, said, ended;	/* commands: come, outcome
+					 * told, final */
 	double due[COMMANDS_MAX];	/* when the outcome is told */
 };
 
@@ -46,14 +49,15 @@ static struct {
 	unsigned long lost, doubled, reordered, wrong, closed, refused;
 } bad;
 static struct window part, whole;
-static uint64_t *heard;			/* of each channel: its last 64 numbers */
+static uint64_t *heard;			/* of each channel: its last
+					 * 64 numbers */
 static struct agent *agents;
 static struct visitor visitors[VISITORS_MAX];
 static unsigned long visits;
 static unsigned visiting;
 static struct wsc_target old_target, agent_target, visitor_target;
 
-/* ---- numbered messages ----------------------------------------------------------- */
+/* ---- numbered messages ------------------------------------------------- */
 
 static void
 send_marked(struct wsc *c)
@@ -147,7 +151,7 @@ channel_failed(struct wsc *c, const char *why)
 	bad.closed++;
 }
 
-/* ---- devices that obey ------------------------------------------------------------ */
+/* ---- devices that obey ------------------------------------------------- */
 
 static void
 say(struct wsc *c, const char *text, int n)
@@ -257,7 +261,7 @@ commands(void)
 	return n;
 }
 
-/* ---- visitors ----------------------------------------------------------------------- */
+/* ---- visitors ---------------------------------------------------------- */
 
 static void
 visitor_message(struct wsc *c, int opcode, const uint8_t *p, size_t n)
@@ -314,7 +318,7 @@ visit(double t)
 	visits++;
 }
 
-/* ---- all of it ------------------------------------------------------------------------ */
+/* ---- all of it --------------------------------------------------------- */
 
 /* The least number of milliseconds that so many of a thousand were within. */
 static unsigned
@@ -339,8 +343,9 @@ print_window(const char *name, const struct window *w)
 
 	for (unsigned ms = LATE_MS; ms < MS_MAX; ms++)
 		late += w->ms[ms];
-	(void)printf("{\"%s\": %.3f, \"sent\": %lu, \"echoed\": %lu, \"worst_ms\""
-	    ": %.2f, \"worst_at\": %.3f, \"half_ms\": %u, \"p999_ms\": %u, "
+	(void)printf("{\"%s\": %.3f, \"sent\": %lu, \"echoed\": %lu, "
+	    "\"worst_ms\": %.2f, \"worst_at\": %.3f, \"half_ms\": %u, "
+	    "\"p999_ms\": %u, "
 	    "\"late\": %lu, \"connects\": %lu, \"slowest_connect_ms\": %.1f, "
 	    "\"lost\": %lu, "
 	    "\"doubled\": %lu, \"reordered\": %lu, \"wrong\": %lu, \"closed\": "

@@ -3,8 +3,8 @@
  * A WebSocket echo, or a fan-out of every message to all connections, on
  * libwebsockets, as good as its documented interface allows:
  * no extension, no idle pings, one session ticket and released TLS buffers like
- * cleat's, a queue that is kept between messages, as many writes in a turn as the
- * socket takes (as in its own examples of bulk sending), poll or libuv.
+ * cleat's, a queue that is kept between messages, as many writes in a turn as
+ * the socket takes (as in its own examples of bulk sending), poll or libuv.
  *
  * A fan-out writes from one buffer for all; the next message is expected when
  * the one before has gone out to everybody, as the load generator has it.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A fleet of devices that comes back: each connects, says its hello, answers pings,
- * and when its channel ends it connects again at a random time within a window that
- * doubles with each failure, as the protocol asks devices to.  Prints a JSON object
- * when all are there, and one each time all are there again after some had gone, and
- * ends with stdin: the last one has the longest time for which anybody who was there
- * heard no ping.  For tests of storms.
+ * A fleet of devices that comes back: each connects, says its hello, answers
+ * pings, and when its channel ends it connects again at a random time within a
+ * window that doubles with each failure, as the protocol asks devices to.
+ * Prints a JSON object when all are there, and one each time all are there
+ * again after some had gone, and ends with stdin: the last one has the longest
+ * time for which anybody who was there heard no ping.  For tests of storms.
  */
 #include <errno.h>
 #include <poll.h>
@@ -54,7 +54,8 @@ now(void)
 static void
 later(struct device *d)
 {
-	double window = window_s * (double)(1u << (d->tries < 16 ? d->tries : 16));
+	double window = window_s *
+	    (double)(1u << (d->tries < 16 ? d->tries : 16));
 
 	if (window > RETRY_MAX_S)
 		window = RETRY_MAX_S;

@@ -2,9 +2,9 @@
 /*
  * One WebSocket client connection of the load generator: TCP, TLS 1.3 (OpenSSL,
  * so that no server is measured with its own library), upgrade, frames.
- * Everything sent during one wake-up leaves in one send(); each message is a TLS
- * record of its own.  One thread.  Not a general client: answers are expected in
- * the forms that servers give to a plain echo.
+ * Everything sent during one wake-up leaves in one send(); each message is a
+ * TLS record of its own.  One thread.  Not a general client: answers are
+ * expected in the forms that servers give to a plain echo.
  */
 #ifndef BENCH_WSC_H
 #define BENCH_WSC_H

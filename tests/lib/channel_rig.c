@@ -55,8 +55,8 @@ rig_real_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* The store's thread waits in real time: with a clock that stands still it would
- * spin, and hardly let anybody in. */
+/* The store's thread waits in real time: with a clock that stands still it
+ * would spin, and hardly let anybody in. */
 static uint64_t
 mono(void)
 {
@@ -70,7 +70,7 @@ mono(void)
 	return is_store != 0 ? rig_real_ms() : rig_now_ms();
 }
 
-/* ---- the protocol ----------------------------------------------------------- */
+/* ---- the protocol ------------------------------------------------------ */
 
 static struct rig *
 rig_of(struct channel *c)
@@ -268,7 +268,7 @@ on_closed(struct channel *c, uint16_t code, const char *why)
 	session_free(c);
 }
 
-/* ---- what daemon/ does -------------------------------------------------------- */
+/* ---- what daemon/ does ------------------------------------------------- */
 
 static unsigned
 index_of(const struct rig *r, const struct net_worker *nw)

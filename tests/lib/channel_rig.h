@@ -6,9 +6,10 @@
  * the other side are sockets and, over TLS, GnuTLS.
  *
  * The protocol echoes; "hello ID TOKEN" and "cert ID" authenticate and are
- * answered with "ok NUMBER SECURITY" or "no ERROR"; so do "key ID - KEY SIGNATURE
- * BOUND" and "enrol ID TOKEN [KEY SIGNATURE BOUND]" ("-": no token).  When `numbered` is set,
- * messages are 8 bytes that count from 1, checked and answered with our count.
+ * answered with "ok NUMBER SECURITY" or "no ERROR"; so do "key ID - KEY
+ * SIGNATURE BOUND" and "enrol ID TOKEN [KEY SIGNATURE BOUND]" ("-": no token).
+ * When `numbered` is set, messages are 8 bytes that count from 1, checked and
+ * answered with our count.
  */
 #ifndef CT_TEST_CHANNEL_RIG_H
 #define CT_TEST_CHANNEL_RIG_H
@@ -93,7 +94,8 @@ void rig_stop(struct rig *);
 /* The fake clock: all loops turn once every step (of at most 16 ms). */
 void rig_advance(struct rig *, uint32_t ms);
 uint64_t rig_now_ms(void);
-void rig_turn(struct rig *);		/* each loop once, no waiting; or 1 ms */
+void rig_turn(struct rig *);		/* each loop once, no waiting; or
+					 * 1 ms */
 void rig_settle(struct rig *);		/* a few turns */
 /* Real time, for deadlines of tests. */
 uint64_t rig_real_ms(void);

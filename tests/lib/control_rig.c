@@ -38,7 +38,7 @@ real_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* ---- what daemon/ does ------------------------------------------------------------ */
+/* ---- what daemon/ does ------------------------------------------------- */
 
 static void
 on_event(void *ctx, uint64_t seq, const struct event *ev, const char *json,
@@ -127,7 +127,7 @@ replaced(void *ctx, void (*fn)(void *, const char *), void *arg)
 		fn(arg, "/usr/sbin/cleatd");
 }
 
-/* ---- life -------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------- */
 
 void
 control_rig_init(struct control_rig *r)
@@ -248,7 +248,7 @@ control_rig_settle(struct control_rig *r)
 	control_rig_turn(r);
 }
 
-/* ---- clients ------------------------------------------------------------------------- */
+/* ---- clients ----------------------------------------------------------- */
 
 int
 control_rig_dial(struct control_rig *r)

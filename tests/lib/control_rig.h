@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket with a real store and real tables under it, but no channels:
- * its loop is turned by the test, so that only the store's and the bus' threads
- * run beside it.  Clients are sockets; whoever runs the test is an operator.
+ * The control socket with a real store and real tables under it, but no
+ * channels: its loop is turned by the test, so that only the store's and the
+ * bus' threads run beside it.  Clients are sockets; whoever runs the test is
+ * an operator.
  */
 #ifndef CT_TEST_CONTROL_RIG_H
 #define CT_TEST_CONTROL_RIG_H
@@ -68,8 +69,8 @@ void control_rig_send(struct control_rig *, int fd, const char *);
 void control_rig_answer(struct control_rig *, int fd,
     struct control_answer *ret);
 void control_answer_free(struct control_answer *);
-/* Appends the bytes that come, as text; waits until `part` is among them.  false:
- * the end. */
+/* Appends the bytes that come, as text; waits until `part` is among them.
+ * false: the end. */
 bool control_rig_text(struct control_rig *, int fd, char *to, size_t cap,
     const char *part);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preloaded into the daemon by tests: makes chosen allocations fail, socket calls
- * short, interrupted or not ready, the disk slow, and the wall clock wrong, and
- * kills one side of an upgrade at a chosen message.  Steered through a file that
- * both sides map (CLEAT_FAULTY), so that a test can begin and end at any moment.
+ * Preloaded into the daemon by tests: makes chosen allocations fail, socket
+ * calls short, interrupted or not ready, the disk slow, and the wall clock
+ * wrong, and kills one side of an upgrade at a chosen message.  Steered through
+ * a file that both sides map (CLEAT_FAULTY), so that a test can begin and end
+ * at any moment.
  *
  * Libraries that end the process when memory is short can be left out by name
  * (CLEAT_FAULTY_SPARE).
@@ -238,7 +239,8 @@ is_own(int fd, void *caller)
 	Dl_info info;
 
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
-	    (domain == AF_INET || domain == AF_INET6) && dladdr(caller, &info) != 0 && info.dli_fname != NULL &&
+	    (domain == AF_INET || domain == AF_INET6) &&
+	    dladdr(caller, &info) != 0 && info.dli_fname != NULL &&
 	    strstr(info.dli_fname, ".so") == NULL;
 }
 
@@ -329,7 +331,7 @@ accept4(int fd, struct sockaddr *a, socklen_t *n, int flags)
 	return real_accept4.accept4(fd, a, n, flags);
 }
 
-/* ---- disk and clock -------------------------------------------------------- */
+/* ---- disk and clock ---------------------------------------------------- */
 
 /* In small steps, so that the end of a stall is the end of the waiting. */
 static void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See lossy_vfs.h.  Each open file is an image in memory over the real one, with a
- * mark for each sector that differs; xSync writes those.  Locks and shared memory
- * are the real file's.
+ * See lossy_vfs.h.  Each open file is an image in memory over the real one,
+ * with a mark for each sector that differs; xSync writes those.  Locks and
+ * shared memory are the real file's.
  */
 #include "lossy_vfs.h"
 
@@ -41,7 +41,7 @@ file_of(sqlite3_file *f)
 	return (struct lossy_file *)f;
 }
 
-/* ---- one file --------------------------------------------------------------- */
+/* ---- one file ---------------------------------------------------------- */
 
 static void
 grow(struct lossy_file *f, sqlite3_int64 n)
@@ -97,7 +97,7 @@ make_durable(struct lossy_file *f)
 		    SQLITE_OK);
 }
 
-/* ---- faults ------------------------------------------------------------------ */
+/* ---- faults ------------------------------------------------------------ */
 
 static bool
 toss(void)
@@ -138,7 +138,7 @@ fault(int code, struct lossy_file *f, const void *p, int n, sqlite3_int64 at)
 	return SQLITE_OK;
 }
 
-/* ---- what SQLite calls -------------------------------------------------------- */
+/* ---- what SQLite calls ------------------------------------------------- */
 
 static int
 on_close(sqlite3_file *sf)
@@ -353,7 +353,7 @@ on_delete(sqlite3_vfs *v, const char *name, int sync)
 	return rc == SQLITE_OK ? below->xDelete(below, name, sync) : rc;
 }
 
-/* ---- what a test calls --------------------------------------------------------- */
+/* ---- what a test calls ------------------------------------------------- */
 
 void
 lossy_install(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * core/net in one process: a struct net with one worker whose loop the test
- * turns, clients on loopback, and an upper layer that keeps what it was given and
- * echoes.  Asserts with cmocka's means are left to the tests.
+ * turns, clients on loopback, and an upper layer that keeps what it was given
+ * and echoes.  Asserts with cmocka's means are left to the tests.
  */
 #ifndef CT_TEST_NETTEST_H
 #define CT_TEST_NETTEST_H

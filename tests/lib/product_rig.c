@@ -33,7 +33,7 @@ product_of(struct channel *c)
 	return CT_CONTAINER(r, struct product, rig);
 }
 
-/* ---- the protocol ----------------------------------------------------------- */
+/* ---- the protocol ------------------------------------------------------ */
 
 static void
 note(struct product *p, const char *a, const char *b)
@@ -95,7 +95,7 @@ on_authenticated(struct rig *r, struct channel *c,
 	(void)channel_send(c, line, strlen(line), true);
 }
 
-/* ---- life --------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------- */
 
 static void
 open_product(struct product *p)
@@ -278,7 +278,7 @@ product_restart(struct product *p)
 	product_load(p);
 }
 
-/* ---- the store ------------------------------------------------------------------ */
+/* ---- the store --------------------------------------------------------- */
 
 struct waiting {
 	struct store_job job;
@@ -386,7 +386,7 @@ product_release(struct product *p, bool error)
 	product_settle(p);
 }
 
-/* ---- what tests do ---------------------------------------------------------------- */
+/* ---- what tests do ----------------------------------------------------- */
 
 struct channel *
 product_channel(struct product *p)

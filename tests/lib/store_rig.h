@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of the store share: a database in a directory of its own, and a
- * job that runs a function and is waited for.
+ * What the tests of the store share: a database in a directory of its own, and
+ * a job that runs a function and is waited for.
  */
 #ifndef CT_TEST_STORE_RIG_H
 #define CT_TEST_STORE_RIG_H

@@ -77,7 +77,8 @@ struct agent {
 	size_t waiting_n, waiting_cap;
 	size_t waiting_bytes;		/* of their arguments */
 	struct job job;
-	bool powering;			/* [0] waits until its outcome is told */
+	bool powering;			/* [0] waits until its outcome
+					 * is told */
 	uint64_t power_ms;		/* but not longer than until then */
 	uint64_t outcome_ms;		/* not to be sent again before */
 	uint64_t progress_ms;		/* the last one */
@@ -87,7 +88,8 @@ struct agent {
 	int input;			/* -1: none */
 	char *line;			/* AGENT_LINE_MAX */
 	size_t line_n;
-	bool skipping;			/* the rest of a line that is too long */
+	bool skipping;			/* the rest of a line that is
+					 * too long */
 	uint64_t sent_seq;		/* on this channel */
 	uint64_t stored_seq;		/* the server's */
 	uint64_t top_seq;		/* sent on this channel, or its */
@@ -101,8 +103,8 @@ struct agent {
 int agent_options(int argc, char **argv, struct agent_opts *);
 void agent_options_free(struct agent_opts *);
 
-/* main.c: reads what the options name; the token only if it is `wanted`.  -errno,
- * logged. */
+/* main.c: reads what the options name; the token only if it is `wanted`.
+ * -errno, logged. */
 int agent_read_secrets(struct agent_opts *, bool token_wanted);
 void agent_wipe_secrets(struct agent_opts *);
 /* The key in the state directory, if nothing else proves who we are; into

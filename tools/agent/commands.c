@@ -52,7 +52,7 @@ agent_commands_fini(struct agent *a)
 	journal_close(&a->journal);
 }
 
-/* ---- outcomes --------------------------------------------------------------------------- */
+/* ---- outcomes ---------------------------------------------------------- */
 
 /* Takes `result` over (NULL: none). */
 static int
@@ -206,7 +206,7 @@ agent_commands_online(struct agent *a)
 		e->sent = false;
 }
 
-/* ---- the one that runs -------------------------------------------------------------------- */
+/* ---- the one that runs ------------------------------------------------- */
 
 static void
 drop_command(struct agent *a, size_t i)
@@ -440,7 +440,7 @@ agent_commands_due(const struct agent *a)
 	return at;
 }
 
-/* ---- what the server asks -------------------------------------------------------------------- */
+/* ---- what the server asks ---------------------------------------------- */
 
 static bool
 known(const struct agent *a, const char *verb)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the device is: few facts that every Linux has, or a file of the owner. */
+/* What the device is: few facts that every Linux has, or a file of
+ * the owner. */
 #include "agent.h"
 
 #include <arpa/inet.h>

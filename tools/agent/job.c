@@ -54,7 +54,7 @@ make_input(const char *text, int *ret)
 	return r;
 }
 
-/* ---- the child, between fork() and exec ------------------------------------------- */
+/* ---- the child, between fork() and exec -------------------------------- */
 
 struct child {
 	const char *path;
@@ -193,7 +193,7 @@ job_start(struct job *j, const struct job_spec *spec)
 	return r;
 }
 
-/* ---- what it says --------------------------------------------------------------------- */
+/* ---- what it says ------------------------------------------------------ */
 
 static void
 keep_output(struct job *j, const char *p, size_t n)
@@ -276,7 +276,7 @@ job_read(struct job *j, void (*progress)(void *ctx, int percent,
 	}
 }
 
-/* ---- its end ------------------------------------------------------------------------------ */
+/* ---- its end ----------------------------------------------------------- */
 
 bool
 job_reap(struct job *j)

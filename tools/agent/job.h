@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One run of a configured executable: arguments as JSON on standard input, never
- * a shell, a clean environment, a process group of its own, its standard output
- * bounded, lines "progress PERCENT TEXT" on descriptor 3.
+ * One run of a configured executable: arguments as JSON on standard input,
+ * never a shell, a clean environment, a process group of its own, its standard
+ * output bounded, lines "progress PERCENT TEXT" on descriptor 3.
  */
 #ifndef CT_AGENT_JOB_H
 #define CT_AGENT_JOB_H

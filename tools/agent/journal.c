@@ -66,7 +66,7 @@ drop_oldest_final(struct journal *j)
 	j->n--;
 }
 
-/* ---- changes in memory; the room was made before --------------------------------- */
+/* ---- changes in memory; the room was made before ----------------------- */
 
 static void
 add(struct journal *j, const char *id)
@@ -102,7 +102,7 @@ set_final(struct journal *j, struct journal_entry *e)
 		drop_oldest_final(j);
 }
 
-/* ---- reading ------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------- */
 
 static int
 replay(struct journal *j, char kind, const char *id, const char *rest)
@@ -154,7 +154,7 @@ take_line(void *ctx, const char *text, size_t n, off_t at)
 	return r;
 }
 
-/* ---- writing --------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------- */
 
 /* The line of a change, to be freed. */
 static char *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the device was told and what came of it, so that no command is done twice
- * or forgotten, whatever dies (doc/protocol.md, "command").  Each change is on
- * disk before the function returns.  Blocking; one owner.
+ * What the device was told and what came of it, so that no command is done
+ * twice or forgotten, whatever dies (doc/protocol.md, "command").  Each change
+ * is on disk before the function returns.  Blocking; one owner.
  */
 #ifndef CT_AGENT_JOURNAL_H
 #define CT_AGENT_JOURNAL_H

@@ -191,8 +191,8 @@ log_file_replace(struct log_file *f, struct log_text *t)
 	int fd = -1, r = file_replace(f->path, t->p == NULL ? "" : t->p, t->n,
 	    0600, &fd);
 
-	/* Once the name is the new file's, nothing may go into the old one.  If a
-	 * power cut could bring that back, it says the same as yet. */
+	/* Once the name is the new file's, nothing may go into the old one.  If
+	 * a power cut could bring that back, it says the same as yet. */
 	if (fd >= 0) {
 		(void)close(f->fd);
 		f->fd = fd;

@@ -32,7 +32,7 @@
 
 #define SECRET_FILE_MAX 4096
 
-/* ---- what the library tells ---------------------------------------------------------- */
+/* ---- what the library tells -------------------------------------------- */
 
 static void
 on_log(void *ctx, enum cleat_client_level level, const char *text)
@@ -128,7 +128,7 @@ on_approval(void *ctx, const char *fingerprint)
 	log_notice("waiting for approval fingerprint=%s", fingerprint);
 }
 
-/* ---- the loop -------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------- */
 
 static int
 open_signals(void)
@@ -197,7 +197,7 @@ run(struct agent *a)
 	}
 }
 
-/* ---- start ---------------------------------------------------------------------------- */
+/* ---- start ------------------------------------------------------------- */
 
 /* A path, whose first line it is, or a secret that is elsewhere. */
 static int
@@ -354,8 +354,8 @@ start(struct agent_opts *o)
 	return r;
 }
 
-/* The options alone: neither are files read that they name, nor is anything made.
- * Who has a file that proves who it is gets a token in its place. */
+/* The options alone: neither are files read that they name, nor is anything
+ * made.  Who has a file that proves who it is gets a token in its place. */
 static int
 check_options(struct agent_opts *o)
 {

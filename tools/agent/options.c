@@ -252,7 +252,7 @@ take_switch(int o, struct agent_opts *a)
 	return 0;
 }
 
-/* ---- the file ------------------------------------------------------------------------ */
+/* ---- the file ---------------------------------------------------------- */
 
 /* Kept until the end: options point into it. */
 static const char *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines "D N JSON" (data with our number), "A N" (everything up to N is gone) and
- * "B N" (what the server calls our 0).  Only positions are in memory.
+ * Lines "D N JSON" (data with our number), "A N" (everything up to N is gone)
+ * and "B N" (what the server calls our 0).  Only positions are in memory.
  */
 #include "queue.h"
 
@@ -160,7 +160,7 @@ read_item(const struct queue *q, const struct item *i, char **ret)
 	return 0;
 }
 
-/* ---- writing ------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------- */
 
 static char *
 make_line(char kind, uint64_t n, const char *json)

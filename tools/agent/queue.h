@@ -22,8 +22,8 @@ int queue_add(struct queue *, const char *json);
 int queue_sync(struct queue *);
 
 /* The server's last number at hello: the first time, ours go on from it.  1: it
- * has more than we ever sent, and what waits has other numbers now.  -ERANGE: no
- * server gets there; -errno, -ENOMEM. */
+ * has more than we ever sent, and what waits has other numbers now.  -ERANGE:
+ * no server gets there; -errno, -ENOMEM. */
 int queue_start(struct queue *, uint64_t server_seq);
 /* The first with a number above `seq`: its number, 0 if there is none (or
  * queue_start() was never called); *ret_json to be freed. */

@@ -73,7 +73,7 @@ agent_telemetry_fini(struct agent *a)
 	mem_free(a->line);
 }
 
-/* ---- lines in ------------------------------------------------------------------------ */
+/* ---- lines in ---------------------------------------------------------- */
 
 /* An array as it is, an object as an array of one.  What the server could not
  * even answer must not come into the queue. */
@@ -151,7 +151,7 @@ agent_telemetry_read(struct agent *a)
 		    queue_dropped(a->queue));
 }
 
-/* ---- calls out ------------------------------------------------------------------------- */
+/* ---- calls out --------------------------------------------------------- */
 
 /* Of what comes again as it is; all else may do another time. */
 static bool

@@ -3,8 +3,9 @@
  * A small authority for devices and servers.  Its directory (0700) holds
  * ca.pem, ca.key, crl.pem, crlnumber, and `index`: a line for each certificate,
  * with tabs between serial number, V or R (revoked), kind, end, time and reason
- * of the revocation, name.  Each file is replaced whole; a lock on the directory
- * keeps others out.  What is issued is in the index before anybody has it.
+ * of the revocation, name.  Each file is replaced whole; a lock on the
+ * directory keeps others out.  What is issued is in the index before anybody
+ * has it.
  */
 #include "ca.h"
 

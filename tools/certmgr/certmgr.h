@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of cleat-certmgr share: what was asked for, what was found, how
- * it is told.  One thread.
+ * What the files of cleat-certmgr share: what was asked for, what was found,
+ * how it is told.  One thread.
  */
 #ifndef CT_CERTMGR_H
 #define CT_CERTMGR_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waits until the daemon serves a certificate: its status (GET /v1/status on the
- * control socket) is asked again and again, for what the listeners will send and
- * for what has failed since.
+ * Waits until the daemon serves a certificate: its status (GET /v1/status on
+ * the control socket) is asked again and again, for what the listeners will
+ * send and for what has failed since.
  */
 #include "certmgr.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls of the daemon (doc/openapi.json): what went wrong becomes an exit status
- * and a line with cause and remedy, pages become one list.
+ * Calls of the daemon (doc/openapi.json): what went wrong becomes an exit
+ * status and a line with cause and remedy, pages become one list.
  */
 #include <errno.h>
 #include <grp.h>
@@ -14,7 +14,8 @@
 
 /* ---- what went wrong ---------------------------------------------------- */
 
-/* The group that is let in: of the socket, or of what keeps us from seeing it. */
+/* The group that is let in: of the socket, or of what keeps us from
+ * seeing it. */
 static void
 say_group(const char *socket)
 {

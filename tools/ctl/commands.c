@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of commands: parsing, usage, help and completion all come from here,
- * and tests/lint/ctl.py holds cleatctl(1) against it.
+ * The table of commands: parsing, usage, help and completion all come from
+ * here, and tests/lint/ctl.py holds cleatctl(1) against it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +9,8 @@
 #include "ctl.h"
 
 const struct option_info ctl_options[O_COUNT] = {
-	[O_SOCKET] = { "socket", "PATH", "the daemon's control socket", K_NONE },
+	[O_SOCKET] = { "socket", "PATH", "the daemon's control socket",
+	    K_NONE },
 	[O_HELP] = { "help", NULL, "say how it is used", K_NONE },
 	[O_VERSION] = { "version", NULL, "say which version this is", K_NONE },
 	[O_COMPLETE] = { "complete", "LINE", "what could end LINE", K_NONE },
@@ -49,7 +50,8 @@ const struct option_info ctl_options[O_COUNT] = {
 	    K_TEXT },
 	[O_DEADLINE] = { "deadline", "SPAN", "until the command expires "
 	    "(5m)", K_TEXT },
-	[O_ARGS] = { "args", "JSON", "the arguments as an object; - is standard input", K_TEXT },
+	[O_ARGS] = { "args", "JSON", "the arguments as an object; - is "
+	    "standard input", K_TEXT },
 	[O_ID] = { "id", "ID", "the id of the command", K_TEXT },
 	[O_AFTER] = { "after", "CURSOR", "only what is behind this cursor",
 	    K_TEXT },
@@ -63,8 +65,8 @@ const struct option_info ctl_options[O_COUNT] = {
 	    K_NONE },
 	[O_ABORT] = { "abort", NULL, "give it up, and be ready again",
 	    K_NONE },
-	[O_BINARY] = { "binary", "PATH", "the cleatd to start, instead of the one "
-	    "that runs", K_TEXT },
+	[O_BINARY] = { "binary", "PATH", "the cleatd to start, instead of the "
+	    "one that runs", K_TEXT },
 	[O_WHY] = { "why", "REASON", "what devices are told", K_WHY },
 };
 
@@ -107,8 +109,8 @@ const struct command ctl_commands[] = {
 	    { K_ENROL_TOKEN }, enrol_remove_run, { O_NONE } },
 	{ "command send", "ENDPOINT VERB [KEY=VALUE | KEY:=JSON]...",
 	    "tell a device to do something", 2, 1000,
-	    { K_ENDPOINT, K_VERB, K_TEXT }, command_send_run, { O_ARGS, O_DEADLINE, O_ID, O_NO_WAIT,
-	    O_JSON } },
+	    { K_ENDPOINT, K_VERB, K_TEXT }, command_send_run,
+	    { O_ARGS, O_DEADLINE, O_ID, O_NO_WAIT, O_JSON } },
 	{ "command list", "", "commands, and what became of them", 0, 0,
 	    { K_NONE }, command_list_run, { O_ENDPOINT, O_OPEN, O_JSON } },
 	{ "command show", "ID", "one command", 1, 1, { K_COMMAND },

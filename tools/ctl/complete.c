@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shell completion: what may stand at the end of a line, from the table of commands
- * and the daemon.  The scripts of the shells only pass the line on.  Nothing is
- * ever said about errors: there is just nothing to offer.
+ * Shell completion: what may stand at the end of a line, from the table of
+ * commands and the daemon.  The scripts of the shells only pass the line on.
+ * Nothing is ever said about errors: there is just nothing to offer.
  */
 #include <stdio.h>
 #include <string.h>
@@ -148,7 +148,8 @@ offer_kind(struct offer *f, const char *before, enum kind kind)
 	text_free(&path);
 }
 
-/* What the option's value may be; of a list only the last element is written. */
+/* What the option's value may be; of a list only the last element
+ * is written. */
 static void
 offer_value(struct offer *f, const char *before, enum opt o)
 {

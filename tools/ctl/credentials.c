@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials and one-time tokens.  A secret that was made goes to standard output
- * alone, so that it can be piped to where it belongs; what is said of it goes to
- * standard error.
+ * Credentials and one-time tokens.  A secret that was made goes to standard
+ * output alone, so that it can be piped to where it belongs; what is said of it
+ * goes to standard error.
  */
 #include <errno.h>
 #include <stdio.h>

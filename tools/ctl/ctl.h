@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of cleatctl share: the table of commands, what was asked for, how
- * the daemon is called and what is said.  One thread.
+ * What the files of cleatctl share: the table of commands, what was asked for,
+ * how the daemon is called and what is said.  One thread.
  */
 #ifndef CT_CTL_H
 #define CT_CTL_H
@@ -35,8 +35,8 @@ enum opt {
 	O_STATE, O_STATUS, O_GROUP, O_PREFIX, O_COLUMNS, O_ENDPOINT,
 	O_NAME, O_LABEL, O_KEY, O_CERTIFICATE, O_EXPIRES, O_USES,
 	O_OUTPUT, O_LISTENER, O_STATE_DIR,
-	O_KEY_FILE, O_CONFIG, O_DEADLINE, O_ARGS, O_ID, O_AFTER, O_WINDOW, O_SERVERS, O_WHY,
-	O_TO, O_WAIT, O_ABORT, O_BINARY,
+	O_KEY_FILE, O_CONFIG, O_DEADLINE, O_ARGS, O_ID, O_AFTER, O_WINDOW,
+	O_SERVERS, O_WHY, O_TO, O_WAIT, O_ABORT, O_BINARY,
 	O_COUNT
 };
 
@@ -73,7 +73,8 @@ extern const struct option_info ctl_options[O_COUNT];
 const struct command *ctl_command_of(char *const *words, size_t n,
     size_t *ret_n);
 bool ctl_has_option(const struct command *, enum opt);
-/* The words that may stand there, ended by NULL; NULL: there are no fixed ones. */
+/* The words that may stand there, ended by NULL; NULL: there are no
+ * fixed ones. */
 const char *const *ctl_words_of(enum kind);
 
 struct ctl {
@@ -85,7 +86,8 @@ struct ctl {
 	const char *socket;
 	bool terminal;			/* standard output is one */
 	bool colour;
-	int broken;			/* errno of what put_text() could not do */
+	int broken;			/* errno of what put_text() could
+					 * not do */
 };
 
 /* ---- help.c, complete.c ------------------------------------------------- */
@@ -97,7 +99,8 @@ int complete_run(struct ctl *, const char *line);
 
 /* ---- say.c: what people are told ---------------------------------------- */
 
-/* "cleatctl: ..." on standard error, with what is not for a terminal escaped. */
+/* "cleatctl: ..." on standard error, with what is not for a
+ * terminal escaped. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int say_memory(void);			/* EXIT_BROKEN */
 /* Writes the text to standard output and empties it.  EXIT_OK, EXIT_BROKEN;
@@ -166,7 +169,7 @@ int events_open(struct ctl *, const char *prefix, events_fn *each, void *arg,
 int events_turn(struct events *, int timeout_ms);
 void events_free(struct events **);
 
-/* ---- list.c: lists of any length ------------------------------------------- */
+/* ---- list.c: lists of any length --------------------------------------- */
 
 struct grid;
 /* Adds a row of cells. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cleatctl doctor: what may be wrong on this host, and what to do about it.  It only
- * looks.  The configuration is judged by cleatd --check-config, which tells
- * directories and listeners; a daemon that runs is asked over its socket.
+ * cleatctl doctor: what may be wrong on this host, and what to do about it.  It
+ * only looks.  The configuration is judged by cleatd --check-config, which
+ * tells directories and listeners; a daemon that runs is asked over its socket.
  */
 #include "config.h"
 
@@ -88,7 +88,7 @@ found(struct doctor *d, enum level level, const char *check,
 	text_puts(&d->out, "\n");
 }
 
-/* ---- library, clock ------------------------------------------------------------ */
+/* ---- library, clock ---------------------------------------------------- */
 
 static void
 look_at_library(struct doctor *d)
@@ -131,7 +131,7 @@ look_at_clock(struct doctor *d)
 		found(d, FINE, "clock", NULL, "%s, synchronised", now);
 }
 
-/* ---- the daemon ------------------------------------------------------------------ */
+/* ---- the daemon -------------------------------------------------------- */
 
 /* Who listens on the socket; 0: nobody. */
 static pid_t
@@ -244,7 +244,7 @@ look_at_daemon(struct doctor *d)
 	look_at_certificates(d);
 }
 
-/* ---- the configuration ------------------------------------------------------------ */
+/* ---- the configuration ------------------------------------------------- */
 
 /* Both outputs go to one pipe; *ret_code is the exit status, -1 none. */
 static int
@@ -447,7 +447,7 @@ look_at_configuration(struct doctor *d, char *area)
 	look_into_state(d);
 }
 
-/* ---- limits ----------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------ */
 
 /* The soft limit from a line of /proc/PID/limits. */
 static bool

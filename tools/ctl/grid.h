@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tables: columns as wide as what is in them, and the whole no wider than the
- * terminal.  What does not fit is cut with an ellipsis, in the last flexible column
- * first.  No I/O.  Thread: main only.
+ * terminal.  What does not fit is cut with an ellipsis, in the last flexible
+ * column first.  No I/O.  Thread: main only.
  */
 #ifndef CT_CTL_GRID_H
 #define CT_CTL_GRID_H

@@ -79,7 +79,8 @@ http_why(const struct http *h)
 	return h->why;
 }
 
-/* libcurl does not tell everywhere why connect() failed, so it is asked again. */
+/* libcurl does not tell everywhere why connect() failed, so it is
+ * asked again. */
 static int
 connect_error(const struct http *h)
 {

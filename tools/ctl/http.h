@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.1 over the daemon's unix socket, by libcurl: calls with one answer, and
- * streams.  Never over anything but that socket, whatever the environment says of
- * proxies.  Thread: main only.
+ * HTTP/1.1 over the daemon's unix socket, by libcurl: calls with one answer,
+ * and streams.  Never over anything but that socket, whatever the environment
+ * says of proxies.  Thread: main only.
  */
 #ifndef CT_CTL_HTTP_H
 #define CT_CTL_HTTP_H
@@ -35,8 +35,8 @@ struct http_request {
 };
 
 /*
- * 0 with any status.  -ENOENT, -ECONNREFUSED: nobody is there; -EACCES and other
- * errors of connect(); -ETIMEDOUT; -EINTR: stopped; -EMSGSIZE; -ENOMEM;
+ * 0 with any status.  -ENOENT, -ECONNREFUSED: nobody is there; -EACCES and
+ * other errors of connect(); -ETIMEDOUT; -EINTR: stopped; -EMSGSIZE; -ENOMEM;
  * -EPIPE: the connection broke, http_why() says how.
  */
 int http_call(struct http *, const struct http_request *,
@@ -48,11 +48,12 @@ const char *http_why(const struct http *);
  * return does. */
 typedef int http_data_fn(void *arg, const char *p, size_t n);
 
-/* Asks for a stream.  It is there when the status is not 0 any more. -ENOMEM. */
+/* Asks for a stream.  It is there when the status is not 0 any
+ * more. -ENOMEM. */
 int http_stream_open(struct http *, const char *path, http_data_fn *fn,
     void *arg, struct http_stream **ret);
-/* Waits at most that long for something, and handles it.  1: it goes on; 0: it has
- * ended; negative: as http_call(), or what the function returned. */
+/* Waits at most that long for something, and handles it.  1: it goes on; 0: it
+ * has ended; negative: as http_call(), or what the function returned. */
 int http_stream_turn(struct http_stream *, int timeout_ms);
 /* What it answered instead of a stream, when the status is not 200; 0 is none
  * yet.  Owned by the stream. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cleatctl import wsems: reads config.json, writes what wsems.c makes of it, and
- * says what is weaker or missing.  It asks no daemon.
+ * cleatctl import wsems: reads config.json, writes what wsems.c makes of it,
+ * and says what is weaker or missing.  It asks no daemon.
  */
 #include <errno.h>
 #include <stdio.h>

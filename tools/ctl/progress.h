@@ -7,8 +7,8 @@
 
 struct text;
 
-/* "[#####.....]  40% text", at most `width` columns; percent below 0: not known,
- * then without a bar.  The text is escaped. */
+/* "[#####.....]  40% text", at most `width` columns; percent below 0: not
+ * known, then without a bar.  The text is escaped. */
 void progress_line(struct text *, size_t width, double percent,
     const char *text);
 

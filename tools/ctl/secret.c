@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cleatctl secret encrypt: from standard input, never from the command line.  It
- * asks no daemon; the key is a file (tls/secret.h).
+ * cleatctl secret encrypt: from standard input, never from the command line.
+ * It asks no daemon; the key is a file (tls/secret.h).
  */
 #include <errno.h>
 #include <stdio.h>

@@ -19,7 +19,8 @@
 #define DEADLINE_MS (5 * 60 * 1000)
 #define WAIT "30000"
 #define WAIT_MS 30000L
-#define AWAY_MS 30000			/* that the daemon may be gone meanwhile */
+#define AWAY_MS 30000			/* that the daemon may be
+					 * gone meanwhile */
 #define AGAIN_MS 300
 
 static volatile sig_atomic_t interrupted;
@@ -270,8 +271,8 @@ wait_and_show(struct ctl *x, json_t **o)
 
 #define ARGS_MAX (1024u * 1024)
 
-/* The arguments from standard input: nobody sees them in the list of processes or
- * in a shell's history. */
+/* The arguments from standard input: nobody sees them in the list of processes
+ * or in a shell's history. */
 static int
 read_args(struct text *to)
 {
@@ -372,8 +373,8 @@ send_it(struct ctl *x, json_t *body)
 	return r;
 }
 
-/* An interrupt ends the waiting, not the command; from before it is sent, so that
- * there is no moment in which nothing would be said of it. */
+/* An interrupt ends the waiting, not the command; from before it is sent, so
+ * that there is no moment in which nothing would be said of it. */
 int
 command_send_run(struct ctl *x)
 {

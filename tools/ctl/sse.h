@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Server-sent events (WHATWG HTML 9.2), as far as the daemon sends them: bytes in
- * any pieces, events out.  Thread: main only.
+ * Server-sent events (WHATWG HTML 9.2), as far as the daemon sends them: bytes
+ * in any pieces, events out.  Thread: main only.
  */
 #ifndef CT_CTL_SSE_H
 #define CT_CTL_SSE_H

@@ -94,7 +94,8 @@ misleads(wchar_t c)
 
 #define REPLACEMENT 0xfffd
 
-/* The character at s, and its bytes; bytes that are none stand for REPLACEMENT. */
+/* The character at s, and its bytes; bytes that are none stand
+ * for REPLACEMENT. */
 static wchar_t
 next_char(const char *s, size_t n, size_t *ret_n)
 {
@@ -173,8 +174,8 @@ void
 text_url(struct text *t, const char *s)
 {
 	for (; *s != '\0'; s++) {
-		if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-		    "0123456789-._~", *s) != NULL)
+		if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		    "abcdefghijklmnopqrstuvwxyz0123456789-._~", *s) != NULL)
 			text_add(t, s, 1);
 		else
 			text_printf(t, "%%%02X", (unsigned char)*s);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text that grows, and what a terminal may be shown: peers' text has its control
- * characters, and those that turn the direction of writing, made visible.  Running
- * out of memory is remembered: look at `failed` once at the end.
+ * Text that grows, and what a terminal may be shown: peers' text has its
+ * control characters, and those that turn the direction of writing, made
+ * visible.  Running out of memory is remembered: look at `failed` once at
+ * the end.
  * Thread: main only.
  */
 #ifndef CT_CTL_TEXT_H
@@ -28,7 +29,8 @@ void text_add(struct text *, const char *s, size_t n);
 void text_puts(struct text *, const char *s);
 void text_printf(struct text *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-/* Safe for a terminal: \n, \x1b, \u202e, \U000e0001 stand for what they name. */
+/* Safe for a terminal: \n, \x1b, \u202e, \U000e0001 stand for what
+ * they name. */
 void text_escaped(struct text *, const char *s, size_t n);
 /* The value as one line of JSON that is safe for a terminal. */
 void text_json(struct text *, const struct json_t *);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cleatctl upgrade: asks for it, and follows it over the change of the process.
- * The control socket answers 503 while channels move, and for a moment nobody is
- * there at all.
+ * The control socket answers 503 while channels move, and for a moment nobody
+ * is there at all.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * endpoints --watch: on a terminal the first screenful, drawn again when something
- * has changed; else the list, and then a line for each endpoint that changes.
- * The stream of events comes first, so nothing between it and the list is missed.
+ * endpoints --watch: on a terminal the first screenful, drawn again when
+ * something has changed; else the list, and then a line for each endpoint that
+ * changes.  The stream of events comes first, so nothing between it and the
+ * list is missed.
  */
 #include <errno.h>
 #include <string.h>
@@ -152,7 +153,8 @@ wanted(const struct ctl *x, const json_t *o)
 	    strlen(prefix)) == 0;
 }
 
-/* Asks for one that has changed.  Who is not there any more has been forgotten. */
+/* Asks for one that has changed.  Who is not there any more has
+ * been forgotten. */
 static int
 show_changed(struct watch *w, const char *id)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config.json of a WS EMS: its comments, groups and types, and the report.  Names
- * count without their case, as for the EMS ("appkey" is seen as often as "appKey").
+ * config.json of a WS EMS: its comments, groups and types, and the report.
+ * Names count without their case, as for the EMS ("appkey" is seen as often
+ * as "appKey").
  */
 #include "wsems_priv.h"
 
@@ -17,7 +18,7 @@
 
 #define NAME_CUT 64
 
-/* ---- the report ------------------------------------------------------------------ */
+/* ---- the report -------------------------------------------------------- */
 
 void
 wsems_fail(struct importer *m, int error)
@@ -68,7 +69,7 @@ wsems_report(struct importer *m, enum wsems_kind kind, const char *group,
 	text_puts(t, "\n");
 }
 
-/* ---- groups ------------------------------------------------------------------------ */
+/* ---- groups ------------------------------------------------------------ */
 
 static bool
 has_type(const json_t *v, enum wsems_type type)
@@ -185,10 +186,10 @@ wsems_number(struct importer *m, const char *group, const json_t *o,
 	return otherwise;
 }
 
-/* ---- the whole --------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------- */
 
-/* Comments become blanks, so that lines and columns of errors stay.  -EINVAL: one
- * has no end. */
+/* Comments become blanks, so that lines and columns of errors stay.  -EINVAL:
+ * one has no end. */
 static int
 blank_comments(char *p, size_t n, char *why)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration of a ThingWorx WS EMS (config.json) as one of cleat-agent, and
- * its http_server as a listener of cleatd.  What of it is weak, has no counterpart
- * or cannot be understood is reported, a line each; no line has a value that may
- * be a secret.  Reads and writes no file but the keys that secrets are encrypted
- * with.  Thread: main only.
+ * The configuration of a ThingWorx WS EMS (config.json) as one of cleat-agent,
+ * and its http_server as a listener of cleatd.  What of it is weak, has no
+ * counterpart or cannot be understood is reported, a line each; no line has a
+ * value that may be a secret.  Reads and writes no file but the keys that
+ * secrets are encrypted with.  Thread: main only.
  */
 #ifndef CT_CTL_WSEMS_H
 #define CT_CTL_WSEMS_H
@@ -45,8 +45,8 @@ struct wsems {
 
 /*
  * n bytes, JSON that may have comments of C and C++.  *ret is to be ended with
- * wsems_fini() also on failure: -EINVAL with why[WSEMS_WHY_SIZE]: it is no JSON;
- * the errors of secret_encrypt(), with why; -ENOMEM.
+ * wsems_fini() also on failure: -EINVAL with why[WSEMS_WHY_SIZE]: it is no
+ * JSON; the errors of secret_encrypt(), with why; -ENOMEM.
  */
 int wsems_import(const char *p, size_t n, const struct wsems_opts *, char *why,
     struct wsems *ret);

@@ -17,7 +17,7 @@ static const char by_server[] = "the server tells its devices ([presence] in "
     "cleat.conf)";
 static const char not_needed[] = "nothing here needs it";
 
-/* ---- the server ----------------------------------------------------------------- */
+/* ---- the server -------------------------------------------------------- */
 
 static const struct wsems_setting server[] = {
 	{ "host", W_TEXT, "not this server", NULL },
@@ -162,7 +162,7 @@ put_retries(struct importer *m, const json_t *ws)
 	    "more");
 }
 
-/* ---- who the device is ----------------------------------------------------------- */
+/* ---- who the device is ------------------------------------------------- */
 
 bool
 wsems_is_endpoint(const char *s)
@@ -174,8 +174,8 @@ wsems_is_endpoint(const char *s)
 	    "._:@-") == n;
 }
 
-/* One line for a thing: where it is reached has no counterpart, as devices of ours
- * connect themselves. */
+/* One line for a thing: where it is reached has no counterpart, as devices of
+ * ours connect themselves. */
 static const char *
 thing_name(struct importer *m, size_t i, const json_t *o, bool *ret_gateway)
 {
@@ -302,7 +302,7 @@ put_identity(struct importer *m)
 	wsems_wipe(token);
 }
 
-/* ---- the rest ----------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------- */
 
 static const struct wsems_setting fips[] = {
 	{ "enabled", W_BOOL, "true", NULL },

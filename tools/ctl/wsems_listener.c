@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The EMS's own server, http_server, becomes a listener of cleatd with a slot for
- * its certificate.  Whom the EMS believes among those behind it
+ * The EMS's own server, http_server, becomes a listener of cleatd with a slot
+ * for its certificate.  Whom the EMS believes among those behind it
  * (http_client_ca_certs, fingerprint_allowlist) are then those who may connect.
  */
 #include "wsems_priv.h"
@@ -13,8 +13,8 @@
 
 #include "base/mem.h"
 
-/* Where authorities are awaited if it is not known where they are: until they are
- * there, cleatd takes nobody. */
+/* Where authorities are awaited if it is not known where they are: until they
+ * are there, cleatd takes nobody. */
 #define CLIENTS_FILE "/etc/cleat/wsems-clients.pem"
 #define CLIENTS_KEPT CLIENTS_FILE ", where they have to be put"
 #define PRINTS_MAX 13			/* of 66 bytes on a line of 1000 */

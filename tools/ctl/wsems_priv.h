@@ -13,7 +13,8 @@ struct wsems_setting {
 	const char *name;		/* NULL ends a table */
 	enum wsems_type type;
 	const char *kept;		/* instead of a value that is wrong */
-	const char *lost;		/* why it has no counterpart; NULL: it has */
+	const char *lost;		/* why it has no counterpart; NULL:
+					 * it has */
 };
 
 struct importer {
@@ -31,9 +32,9 @@ void wsems_report(struct importer *, enum wsems_kind, const char *group,
     __attribute__((format(printf, 5, 6)));
 void wsems_fail(struct importer *, int error);
 
-/* A new object with what of `o` (may be NULL) is known, has a counterpart and the
- * right type, by the names of the table; the rest is reported.  Never NULL but
- * after a failure. */
+/* A new object with what of `o` (may be NULL) is known, has a counterpart and
+ * the right type, by the names of the table; the rest is reported.  Never NULL
+ * but after a failure. */
 json_t *wsems_group(struct importer *, const char *group, const json_t *o,
     const struct wsems_setting *table);
 
@@ -46,13 +47,14 @@ json_int_t wsems_number(struct importer *, const char *group, const json_t *o,
     json_int_t otherwise);
 
 #define WSEMS_PATH 1u			/* of a file on this system */
-#define WSEMS_CONF 2u			/* for cleat.conf: quoted, paths absolute */
-/* The text without blanks around it, fit for a line of a configuration; NULL: not
- * given, or reported as wrong, or a failure.  mem_free(). */
+#define WSEMS_CONF 2u			/* for cleat.conf: quoted,
+					 * paths absolute */
+/* The text without blanks around it, fit for a line of a configuration; NULL:
+ * not given, or reported as wrong, or a failure.  mem_free(). */
 char *wsems_value(struct importer *, const char *group, const json_t *o,
     const char *name, const char *kept, unsigned flags);
-/* The same for what stands for a secret there: encrypted with the key, or plain,
- * then *ret_plain is set and it is reported as a weakening. */
+/* The same for what stands for a secret there: encrypted with the key, or
+ * plain, then *ret_plain is set and it is reported as a weakening. */
 char *wsems_secret(struct importer *, const char *group, const json_t *o,
     const char *name, const char *key, unsigned flags, bool *ret_plain);
 /* Wipes and frees what wsems_secret() gave. */

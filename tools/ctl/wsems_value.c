@@ -99,7 +99,7 @@ wsems_value(struct importer *m, const char *group, const json_t *o,
 	return NULL;
 }
 
-/* ---- secrets ------------------------------------------------------------------------ */
+/* ---- secrets ----------------------------------------------------------- */
 
 void
 wsems_wipe(char *p)

@@ -19,7 +19,8 @@ struct inst {
 
 static const struct cleat_opt opts[] = {
 	{ "file", CLEAT_OPT_PATH, CLEAT_OPT_REQUIRED | CLEAT_OPT_RESTART,
-	    NULL, 0, 0, "PEM file: the certificate, its intermediates, the key" },
+	    NULL, 0, 0, "PEM file: the certificate, its intermediates, the "
+	    "key" },
 	{ .name = NULL }
 };
 
@@ -47,7 +48,8 @@ on_refresh(void *inst, const char *slot)
 	if (pem != NULL)
 		c.chain_pem.n = read_file(path, pem, FILE_MAX);
 	if (c.chain_pem.n == 0) {
-		in->host->cred_failed(in->self, slot, "the file cannot be read");
+		in->host->cred_failed(in->self, slot,
+		    "the file cannot be read");
 	} else {
 		c.chain_pem.p = pem;
 		c.key_pem = c.chain_pem;

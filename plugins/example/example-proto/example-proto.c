@@ -39,7 +39,9 @@ on_open(void *inst, struct cleat_chan *chan, const struct cleat_request *r)
 static void
 on_hello(struct inst *in, struct cleat_chan *chan, const struct cleat_msg *m)
 {
-	struct cleat_hello h = { .size = sizeof(h), .boot_id = "", .agent = "" };
+	struct cleat_hello h = {
+		.size = sizeof(h), .boot_id = "", .agent = ""
+	};
 	char line[LINE_MAX_N], *space;
 
 	(void)snprintf(line, sizeof(line), "%.*s", (int)(m->n < LINE_MAX_N ?
