@@ -11,9 +11,9 @@
 /* A line has less than 100 bytes before its path. */
 #define LINE_SIZE (4096 + 128)
 
-/* Returns the path, and cuts the kernel's mark off it; NULL: none of those.  Code is
- * mapped "r-xp"; what is shared or has no file of its own (libffi's trampolines,
- * memfd) was made to be without a name. */
+/* Returns the path, and cuts the kernel's mark off it; NULL: none of those.
+ * Code is mapped "r-xp"; what is shared or has no file of its own (libffi's
+ * trampolines, memfd) was made to be without a name. */
 static const char *
 replaced_path(char *line)
 {
@@ -33,7 +33,8 @@ replaced_path(char *line)
 	return path;
 }
 
-/* Returns how many bytes of whole lines there were.  `last` is the path that fn had
+/* Returns how many bytes of whole lines there were.  `last` is the path that
+ * fn had
  * last: the parts of a file follow each other. */
 static size_t
 take_lines(char *buf, size_t n, char last[LINE_SIZE],

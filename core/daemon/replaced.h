@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which of the files that this process runs from (the program, libraries, plugins)
- * are no longer those on the disk, because an update has replaced or removed them:
- * what is fixed in them is not in force before a live upgrade or a restart.
+ * Which of the files that this process runs from (the program, libraries,
+ * plugins) are no longer those on the disk, because an update has replaced or
+ * removed them: what is fixed in them is not in force before a live upgrade or
+ * a restart.
  */
 #ifndef CT_DAEMON_REPLACED_H
 #define CT_DAEMON_REPLACED_H
