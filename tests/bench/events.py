@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an event costs the worker that emits it, and what two subscribers get."""
+"""What an event costs the worker that emits it, and what two
+subscribers get."""
 import re
 import subprocess
 

@@ -5,7 +5,8 @@ and clients connect; `make swaps` runs it.
 
 doc/benchmarks.md says what is measured and how.  Windows with and without swaps
 take turns, so that whatever else the machine does hits both.  Fails when a
-channel was closed, a message lost, a handshake not answered, or a target missed.
+channel was closed, a message lost, a handshake not answered, or a
+target missed.
 """
 import argparse
 import http.client
@@ -149,7 +150,8 @@ def one_round(run, server, bus, swapping_first):
     print(f"# round: traffic alone {rate * 100:.1f} % of a core; a handshake "
           f"{a['us']:.1f} us without, {b['us']:.1f} us with {b['swaps']} "
           f"swaps ({b['ops']} handshakes, {b['certificates']} certificates); "
-          f"{result['memory'] / 1024:.0f} KiB; load average {os.getloadavg()[0]:.1f}", flush=True)
+          f"{result['memory'] / 1024:.0f} KiB; load average "
+          f"{os.getloadavg()[0]:.1f}", flush=True)
     return result
 
 

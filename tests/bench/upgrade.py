@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Upgrades in a row, in turns to a daemon with a higher minor version and back,
-while numbered messages go both ways on channels of TLS 1.3 and 1.2, devices obey
-commands and visitors connect.  cleat alone: no peer can do that.
+while numbered messages go both ways on channels of TLS 1.3 and 1.2, devices
+obey commands and visitors connect.  cleat alone: no peer can do that.
 
 tests/scenario/upgrade_load.py does the same with fewer channels."""
 import json

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The judge of a campaign.  Compares what devices wrote down with what the
-daemon says (snapshot, events) and keeps (the database, read-only).  It shares no
-code with daemon, fleet or harness; its inputs are files:
+daemon says (snapshot, events) and keeps (the database, read-only).  It shares
+no code with daemon, fleet or harness; its inputs are files:
 
     world.jsonl     starts, ends and disturbances, by whoever made them
     devices.jsonl   what devices did and were told

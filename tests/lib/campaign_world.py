@@ -27,8 +27,8 @@ SLOW = 3 if 'thread' in SANITIZER else 1
 
 
 class Listener(threading.Thread):
-    """A subscriber that lives as long as the campaign; it writes down each event
-    and the numbers that bus.alive tells."""
+    """A subscriber that lives as long as the campaign; it writes down each
+    event and the numbers that bus.alive tells."""
 
     def __init__(self, path, out):
         super().__init__(daemon=True)
@@ -228,7 +228,8 @@ class World:
             name, f'secret-of-{name}-{self.opts.seed:016x}'))
 
     def some(self, low, high, fit=lambda d: True):
-        """Some of those that are connected, between these shares of the fleet."""
+        """Some of those that are connected, between these shares of
+        the fleet."""
         up = [d for d in self.fleet.devices[:self.opts.devices]
               if d.conn is not None and d.conn.up and fit(d)]
         n = int(self.opts.devices * self.random.uniform(low, high)) + 1

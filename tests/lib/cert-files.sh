@@ -6,7 +6,7 @@
 # a line for each case, fields separated by tabs:
 #	good NAME PASSWORD FILES		goes live
 #	bad NAME PASSWORD FILES TEXT		refused, and the line has TEXT
-#	chain NAME PASSWORD FILES COUNT		goes live with COUNT certificates
+#	chain NAME PASSWORD FILES COUNT	goes live with COUNT certificates
 # FILES are separated by commas and relative to DIR; PASSWORD "-" is none.
 # All good ones are for the name cert.example.org.
 set -eu
@@ -224,7 +224,8 @@ say bad "EC without public half, wrong password" wrong \
 	chain-P-256.pem,half-enc.pk8 "password"
 run openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:secp256k1 \
 	-out k256.key
-say bad "another curve" - "chain-P-256.pem,k256.key" "curve that is not supported"
+say bad "another curve" - "chain-P-256.pem,k256.key" \
+	"curve that is not supported"
 run openssl ec -in $e.key -param_enc explicit -out explicit.key
 say bad "a curve spelled out" - "chain-P-256.pem,explicit.key" "spelled out"
 sed 's/^DEK-Info: [^,]*/DEK-Info: ARIA-128-CBC/' dek-aes128.rsa >aria.rsa
@@ -375,7 +376,8 @@ for bits in 384 512; do
 	run openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 \
 		-pkeyopt "rsa_pss_keygen_md:sha$bits" \
 		-pkeyopt "rsa_pss_keygen_mgf1_md:sha$bits" \
-		-pkeyopt "rsa_pss_keygen_saltlen:$((bits / 8))" -out "pss$bits.key"
+		-pkeyopt "rsa_pss_keygen_saltlen:$((bits / 8))" \
+		-out "pss$bits.key"
 	sign "pss$bits" inter "$server" "-sha$bits"
 	say good "RSA-PSS for SHA-$bits alone" - \
 		"pss$bits.pem,inter.pem,pss$bits.key"
@@ -424,7 +426,8 @@ printf 'basicConstraints=CA:FALSE\n' >nosan.ext
 run openssl req -new -key nosan.key -subj "/CN=$name" -out nosan.csr
 run openssl x509 -req -in nosan.csr -CA inter.pem -CAkey inter.key \
 	-CAcreateserial -extfile nosan.ext -days 60 -out nosan.pem
-say bad "name in the CN alone" - nosan.pem,inter.pem,nosan.key "not for the name"
+say bad "name in the CN alone" - nosan.pem,inter.pem,nosan.key \
+	"not for the name"
 # Twelve levels and sixteen: a chain has sixteen certificates at most.
 cp root.pem deep0.pem
 cp root.key deep0.key

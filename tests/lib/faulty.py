@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steers tests/lib/faulty.c in a daemon: which allocations fail, how many socket
-calls are disturbed, how slow the disk and how wrong the clock is.  Standard library only."""
+"""Steers tests/lib/faulty.c in a daemon: which allocations fail, how many
+socket calls are disturbed, how slow the disk and how wrong the clock is.
+Standard library only."""
 import mmap
 import os
 import struct

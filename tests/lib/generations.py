@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Server certificates that take each other's place behind one link, as
-cleat-certmgr installs them.  Each has a root in common and an intermediate of its
-own: a chain with the leaf or the key of another does not verify."""
+cleat-certmgr installs them.  Each has a root in common and an intermediate of
+its own: a chain with the leaf or the key of another does not verify."""
 import hashlib
 import os
 import ssl

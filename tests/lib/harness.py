@@ -706,7 +706,7 @@ def connect(address, timeout=None, source=None):
                                     source and (source, 0))
 
 
-# ---- a test and its surroundings -----------------------------------------------
+# ---- a test and its surroundings --------------------------------------------
 
 class Scene:
     def __init__(self):
@@ -781,7 +781,7 @@ def tests_of(module):
 
 
 def run_one(number, name, function):
-    title = (function.__doc__ or name).strip().splitlines()[0]
+    title = ' '.join((function.__doc__ or name).split('\n\n')[0].split())
     scene = Scene()
     try:
         function(scene)

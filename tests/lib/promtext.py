@@ -9,8 +9,8 @@ NAME = r'[a-zA-Z_:][a-zA-Z0-9_:]*'
 LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*'
 VALUE = r'(?:[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|NaN|[-+]Inf)'
 STRING = r'"(?:[^"\\\n]|\\["\\n])*"'
-SAMPLE = re.compile(rf'({NAME})(?:\{{({LABEL}={STRING}(?:,{LABEL}={STRING})*)\}})?'
-                    rf' ({VALUE})\Z')
+LABELS = rf'{LABEL}={STRING}(?:,{LABEL}={STRING})*'
+SAMPLE = re.compile(rf'({NAME})(?:\{{({LABELS})\}})? ({VALUE})\Z')
 PAIR = re.compile(rf'({LABEL})=({STRING})')
 HELP = re.compile(rf'# HELP ({NAME}) ((?:[^\\]|\\[\\n])+)\Z')
 TYPE = re.compile(rf'# TYPE ({NAME}) (counter|gauge)\Z')

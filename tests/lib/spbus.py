@@ -133,8 +133,8 @@ class Event(dict):
 class Sub:
     """A subscriber.  Everything received is kept in `history` in order, so that
     an event which came while the test looked at something else is still found;
-    expect() goes on behind what it found last.  bus.alive, which is no event, is
-    in `alive` (the last number it told) instead.
+    expect() goes on behind what it found last.  bus.alive, which is no event,
+    is in `alive` (the last number it told) instead.
 
     Connects again when the daemon ends the connection (its canary listens again
     after somebody spoiled the listener) as long as the deadline allows; the

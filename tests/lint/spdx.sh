@@ -12,7 +12,8 @@ bad=$(find core include plugins client tools tests m4 etc \
 	-o -name 'ct_*.m4' -o -name configure.ac -o -name Makefile.am \
 	-o -name check -o -name quickstart -o -name run-test \) -type f |
 	while read -r f; do
-		head -n 2 "$f" | grep -q 'SPDX-License-Identifier: Apache-2.0' ||
+		head -n 2 "$f" |
+			grep -q 'SPDX-License-Identifier: Apache-2.0' ||
 			echo "$f"
 	done)
 if [ -z "$bad" ]; then

@@ -23,7 +23,7 @@ from agents import (NONCE, Agent, Proxy, Server, command, feed,  # noqa: E402
 from harness import check, equal, wait_until  # noqa: E402
 
 
-# ---- identity ------------------------------------------------------------------
+# ---- identity ---------------------------------------------------------------
 
 def verify(scene, params):
     """The signature, as openssl sees it."""
@@ -134,7 +134,7 @@ def test_forgotten(scene):
     a.stop()
 
 
-# ---- commands --------------------------------------------------------------------
+# ---- commands ---------------------------------------------------------------
 
 def test_command(scene):
     """an executable gets its arguments, a clean environment, and is reported"""
@@ -224,10 +224,12 @@ def test_deep_inventory(scene):
 
 
 def test_unreadable_outcome(scene):
-    """what the journal cannot give back is told as an error, and holds up none"""
+    """what the journal cannot give back is told as an error, and holds
+    up none"""
     os.mkdir(scene.path('agent'), 0o700)
     with open(scene.path('agent', 'commands.journal'), 'wb') as f:
-        f.write(kept('R n1', r'O n1 {"outcome":"ok","result":{"text":"a\u0000"}}',
+        f.write(kept('R n1',
+                     r'O n1 {"outcome":"ok","result":{"text":"a\u0000"}}',
                      'R n2', 'O n2 {"outcome":"ok"}'))
     server = Server()
     a = Agent(scene, server.url)
@@ -418,7 +420,7 @@ def test_wake(scene):
     a.stop()
 
 
-# ---- telemetry ---------------------------------------------------------------------
+# ---- telemetry --------------------------------------------------------------
 
 def test_telemetry(scene):
     """telemetry outlives kill -9, keeps its numbers, and ends when stored"""
@@ -509,7 +511,8 @@ def test_telemetry_later(scene):
 
 
 def test_telemetry_unknown(scene):
-    """a server that knows no telemetry is not asked again, nothing is dropped"""
+    """a server that knows no telemetry is not asked again, nothing
+    is dropped"""
     server = Server()
     a = Agent(scene, server.url, '--telemetry', scene.path('fifo'))
     peer = server.accept()
@@ -530,7 +533,7 @@ def test_telemetry_unknown(scene):
     a.kill()
 
 
-# ---- servers and proxies ------------------------------------------------------------
+# ---- servers and proxies ----------------------------------------------------
 
 def test_failover(scene):
     """the next server when the first is away; what hello names is kept"""
@@ -680,7 +683,7 @@ def test_proxy_errors(scene):
     a.stop()
 
 
-# ---- the real daemon ------------------------------------------------------------------
+# ---- the real daemon --------------------------------------------------------
 
 def test_pins(scene):
     """pins: server's key, authority, backup; a mismatch says what it saw"""
@@ -711,7 +714,8 @@ def test_pins(scene):
 
 
 def test_self_signed(scene):
-    """a certificate signed by itself passes by its switch alone, name checked"""
+    """a certificate signed by itself passes by its switch alone,
+    name checked"""
     d = scene.daemon(conf={'listener.two': {
         'address': '127.0.0.2:0'}, 'plugin.cert': {
         'chain': None, 'key': None, 'self_signed': 'yes',

@@ -78,7 +78,7 @@ def kill_some(rng, d, a):
     first.start()
 
 
-# ---- commands ------------------------------------------------------------------
+# ---- commands ---------------------------------------------------------------
 
 def test_kill_while_commands_flow(scene):
     """kill -9 of both sides at random: none twice, each with one outcome"""
@@ -129,7 +129,8 @@ def test_kill_while_commands_flow(scene):
 
 
 def test_many(scene):
-    """a hundred commands for a device that is offline: all are done, in order"""
+    """a hundred commands for a device that is offline: all are done,
+    in order"""
     runs = scene.path('runs')
     path = script(scene, 'do', f'echo $CLEAT_COMMAND_ID >>{runs}\n')
     d = start(scene, commands={'queue': '200'})
@@ -149,7 +150,8 @@ def test_many(scene):
 
 
 def test_cancel_what_never_came(scene):
-    """cancelled before the device had it: that is the outcome, with any device"""
+    """cancelled before the device had it: that is the outcome, with
+    any device"""
     d = start(scene)
     Control(d).post('/v1/endpoints', {'id': 'dev-1'})
     for name, drop in (('c1', False), ('c2', True)):
@@ -186,7 +188,8 @@ def test_no_shell(scene):
 
 
 def test_none_by_default(scene):
-    """without executables, and without a place for its record, it does nothing"""
+    """without executables, and without a place for its record, it
+    does nothing"""
     d = start(scene)
     a = agent(scene, d)
     a.says('online')
@@ -210,7 +213,7 @@ def test_none_by_default(scene):
     a.stop()
 
 
-# ---- telemetry --------------------------------------------------------------------
+# ---- telemetry --------------------------------------------------------------
 
 def entries(d):
     c, after, all_of = Control(d), 0, []
@@ -328,7 +331,8 @@ def test_disk_full(scene):
 
 
 def test_daemon_disk_full(scene):
-    """the daemon's disk is full: telemetry waits at the agent, and arrives once"""
+    """the daemon's disk is full: telemetry waits at the agent, and
+    arrives once"""
     d = scene.daemon(conf={'presence': {'retry_min': '20ms',
                                         'retry_max': '100ms'}})
     d.token('dev-1')
@@ -360,7 +364,7 @@ def test_daemon_disk_full(scene):
     a.stop()
 
 
-# ---- where to and when --------------------------------------------------------------
+# ---- where to and when ------------------------------------------------------
 
 def test_drain(scene):
     """a drain by the operator: a goodbye, and another server until told else"""
@@ -417,10 +421,11 @@ def test_proxies(scene):
         equal(proxy.heads, [], name)
 
 
-# ---- what the server has to prove -----------------------------------------------------
+# ---- what the server has to prove -------------------------------------------
 
 def test_backup_pin(scene):
-    """the server changes to its backup key: devices that have its pin come back"""
+    """the server changes to its backup key: devices that have its pin
+    come back"""
     d = start(scene)
     crt, key = scene.server_cert()
     spare, spare_key = scene.pki.issue('spare', sans=harness.LOCAL_SANS)

@@ -44,7 +44,7 @@ def token_of(scene, d):
     return path
 
 
-# ---- a test ----------------------------------------------------------------------
+# ---- a test -----------------------------------------------------------------
 
 class Run:
     """One `cleat-agent test`, and what it said."""
@@ -535,7 +535,8 @@ def test_others(scene):
 
 
 def test_own_certificate(scene):
-    """a server that wants a certificate; none of ours for one that is refused"""
+    """a server that wants a certificate; none of ours for one that
+    is refused"""
     pki = scene.pki
     d = start(scene, **{'listener.main': {
         'client_auth': 'required', 'ca_file': pki.ca}})
@@ -637,7 +638,7 @@ def test_proxy(scene):
     run.says('proxy', '503')
 
 
-# ---- files that change -----------------------------------------------------------
+# ---- files that change ------------------------------------------------------
 
 def serve(scene, d, cert):
     """From now on it has this certificate, and no channel."""
@@ -655,7 +656,8 @@ def said(a, text):
 
 
 def test_new_authority(scene):
-    """a new CA file counts from the next attempt on; a bad one changes nothing"""
+    """a new CA file counts from the next attempt on; a bad one
+    changes nothing"""
     old, new = (Lister(scene.path(n), n) for n in ('old', 'new'))
     first, second = (p.issue('server', sans=LOCAL_SANS) for p in (old, new))
     d = start(scene)
@@ -719,7 +721,8 @@ def test_new_list(scene):
 
 
 def test_new_certificate(scene):
-    """the device's own certificate is taken anew as well, once both files are"""
+    """the device's own certificate is taken anew as well, once both
+    files are"""
     pki = scene.pki
     d = start(scene, **{'listener.main': {
         'client_auth': 'required', 'ca_file': pki.ca}})

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The server's certificate is replaced over and over while channels carry traffic
-and clients connect: nobody is closed, nothing is lost, and every handshake is
-answered with one chain and its key (issue 4).  `make swaps` is the same with
-thousands of channels, and measures."""
+"""The server's certificate is replaced over and over while channels carry
+traffic and clients connect: nobody is closed, nothing is lost, and every
+handshake is answered with one chain and its key (issue 4).  `make swaps` is
+the same with thousands of channels, and measures."""
 import hashlib
 import os
 import ssl

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Certificates of every format are put in service while a channel stays open,
-and bad ones are refused with a line for people while the last good one is served
-on (issue 4).  The files are those of tests/lib/cert-files.sh."""
+and bad ones are refused with a line for people while the last good one is
+served on (issue 4).  The files are those of tests/lib/cert-files.sh."""
 import os
 import ssl
 import subprocess
@@ -18,8 +18,9 @@ NAME = 'cert.example.org'
 # In this order each is another certificate than the one before.
 GOOD = ['pem P-256', 'pkcs12 rsa', 'pkcs7 DER', 'pkcs8 encrypted ed25519',
         'DER, one file each', 'pem pss', 'DEK-Info EC', 'traditional RSA',
-        'key and chain in one', 'DEK-Info aes128', 'wrong order, twice the same',
-        'pkcs12 P-521', 'UTF-16', 'pkcs12 P-384', 'pkcs12 3DES SHA-1',
+        'key and chain in one', 'DEK-Info aes128',
+        'wrong order, twice the same', 'pkcs12 P-521', 'UTF-16',
+        'pkcs12 P-384', 'pkcs12 3DES SHA-1',
         'pkcs12 of certtool', 'pkcs12 without MAC']
 
 

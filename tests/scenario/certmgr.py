@@ -326,7 +326,8 @@ def test_owner(scene):
 
 
 def test_passwords(scene):
-    """a password comes from a file, standard input or a credential of systemd"""
+    """a password comes from a file, standard input or a credential
+    of systemd"""
     p = Place(scene)
     crt, key = p.issue('one')
     locked = scene.path('locked.key')

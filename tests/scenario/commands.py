@@ -318,7 +318,8 @@ def test_refused_by_device(scene):
 
 
 def test_no_room(scene):
-    """an answer -32002 is no outcome: the command comes again, on this channel"""
+    """an answer -32002 is no outcome: the command comes again, on
+    this channel"""
     d = prepare(scene)
     give(d, 'c-1')
     till = Till(d)

@@ -709,7 +709,8 @@ def test_drain_progress(scene):
     check(ready(d), 'not ready again')
     check(not c.get('/v1/drain')['active'], 'still active')
     devices[1].call('state', {'power': 'on'})
-    # To its end: after "restart" it stays out of service, after "rebalance" not.
+    # To its end: after "restart" it stays out of service, after "rebalance"
+    # not.
     for why, is_ready in (('restart', False), ('rebalance', True)):
         c.post('/v1/drain', {'window_ms': 300, 'why': why})
         check(not ready(d), 'still ready')

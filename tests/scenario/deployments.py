@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The deployments of doc/examples: an EMS-style one, taken over from its
-config.json, in medium and high security, and a Thriot-style one.  The scripts are
-run as they are; the right devices come online, the wrong ones stay out."""
+config.json, in medium and high security, and a Thriot-style one.  The scripts
+are run as they are; the right devices come online, the wrong ones stay out."""
 import hashlib
 import os
 import random
@@ -35,7 +35,8 @@ def run(*args, **kw):
 
 
 def ports(n):
-    """That nobody listens on, and that the kernel gives to nobody who connects."""
+    """That nobody listens on, and that the kernel gives to nobody
+    who connects."""
     got = []
     while len(got) < n:
         port = random.randrange(20000, 32000)
@@ -100,7 +101,7 @@ def served(d, port, name):
             return t.getpeercert(True)
 
 
-# ---- EMS ------------------------------------------------------------------------
+# ---- EMS --------------------------------------------------------------------
 
 class Ems:
     def __init__(self, scene, level):
@@ -222,7 +223,7 @@ def test_ems_high(scene):
     site.stop()
 
 
-# ---- Thriot ------------------------------------------------------------------------
+# ---- Thriot -----------------------------------------------------------------
 
 def sha1(path):
     out, _ = run('openssl', 'x509', '-in', path, '-noout', '-fingerprint',

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""doc/protocol.md is enough to write a device: doc/examples/device.py was written
-from it alone, and is a good device of the real daemon, whoever dies."""
+"""doc/protocol.md is enough to write a device: doc/examples/device.py
+was written from it alone, and is a good device of the real daemon,
+whoever dies."""
 import importlib.util
 import json
 import os
@@ -145,7 +146,8 @@ def test_server_is_verified(scene):
 
 
 def test_obeys(scene):
-    """does what it is told, says how far it is, and refuses what it cannot do"""
+    """does what it is told, says how far it is, and refuses what it
+    cannot do"""
     d = prepare(scene)
     lamp = Lamp(scene, d).start()
     lamp.expect('^online')
@@ -182,7 +184,8 @@ def test_cancelled(scene):
 
 
 def test_once_interrupted(scene):
-    """killed while it obeys, it does not begin again, and does what waited once"""
+    """killed while it obeys, it does not begin again, and does what
+    waited once"""
     d = prepare(scene)
     lamp = Lamp(scene, d).start()
     lamp.expect('^online')

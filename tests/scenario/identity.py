@@ -150,7 +150,7 @@ def soon(seconds):
                 '%Y-%m-%dT%H:%M:%S.%f')[:-3] + 'Z'
 
 
-# ---- enrolment -----------------------------------------------------------------
+# ---- enrolment --------------------------------------------------------------
 
 def test_closed(scene):
     """closed: nobody becomes known, with a key or without"""
@@ -219,7 +219,8 @@ def test_nobody_approves(scene):
 
 
 def test_known_is_not_asked_for(scene):
-    """approve, open: nobody asks for an endpoint that is known, revoked or not"""
+    """approve, open: nobody asks for an endpoint that is known, revoked
+    or not"""
     old, evil = Key(scene, 'old'), Key(scene, 'evil')
     for mode in ('approve', 'open'):
         d = start(scene, mode, enrol=mode, pending_age='1s')
@@ -398,7 +399,7 @@ def test_the_store_cannot(scene):
     finish(d)
 
 
-# ---- credentials ---------------------------------------------------------------
+# ---- credentials ------------------------------------------------------------
 
 def test_several(scene):
     """an endpoint has several credentials, each with its end and last use"""
@@ -534,7 +535,7 @@ def test_forget_fails(scene):
     finish(d)
 
 
-# ---- certificates ----------------------------------------------------------------
+# ---- certificates -----------------------------------------------------------
 
 def digest(path):
     with open(path) as f:
@@ -546,7 +547,8 @@ def by_cert(nonce):
 
 
 def test_certificates(scene):
-    """a certificate proves its CN, its URI or its fingerprint, whichever counts"""
+    """a certificate proves its CN, its URI or its fingerprint,
+    whichever counts"""
     uri = 'urn:dev:ops:32473-till-1'
     cert = scene.pki.issue('till-1', 'clientAuth', sans=['DNS:till-1.example',
                                                          f'URI:{uri}'])
@@ -593,10 +595,11 @@ def test_certificates_that_were_added(scene):
     finish(d)
 
 
-# ---- stories that users of similar systems told -----------------------------------------
+# ---- stories that users of similar systems told -----------------------------
 
 def test_story_revoked(scene):
-    """hono#293, emqx#10992, mosquitto#3042: revoking bites at once, also a ticket"""
+    """hono#293, emqx#10992, mosquitto#3042: revoking bites at once, also
+    a ticket"""
     cert = scene.pki.issue('till-1', 'clientAuth')
     d = start(scene, 'd', {'client_auth': 'optional',
                            'ca_file': scene.pki.ca})
@@ -649,7 +652,7 @@ def test_story_hardware(scene):
     finish(d)
 
 
-# ---- somebody in between -----------------------------------------------------------
+# ---- somebody in between ----------------------------------------------------
 
 class Between:
     """Ends TLS with a certificate that is as good as the server's, and hands
@@ -813,10 +816,11 @@ def test_somebody_in_between(scene):
     finish(d)
 
 
-# ---- throttling ---------------------------------------------------------------------
+# ---- throttling -------------------------------------------------------------
 
 def test_throttle(scene):
-    """who fails too often waits, alone: by address, by identity, by enrolment"""
+    """who fails too often waits, alone: by address, by identity,
+    by enrolment"""
     d = start(scene, failures_per_identity='3', failures_per_address='6',
               enrol_rate='2')
     near, far, third = '127.0.0.1', '127.0.0.2', '127.0.0.3'
@@ -869,7 +873,7 @@ def test_throttle(scene):
     finish(d)
 
 
-# ---- secrets -------------------------------------------------------------------------
+# ---- secrets ----------------------------------------------------------------
 
 def test_no_secret_gets_out(scene):
     """no token is in log, events, errors, database, nor stays in memory"""

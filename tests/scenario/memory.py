@@ -17,12 +17,13 @@ import peers  # noqa: E402
 
 # What these do without memory is not ours to test: GMP ends the process by its
 # documentation, libtasn1 4.19 and GnuTLS 3.7 write through null pointers or
-# leak, nng 1.5.2 waits for itself when its own start fails, iniparser 4.1 writes
-# through a null pointer (dictionary_new() does not look at its three arrays).
+# leak, nng 1.5.2 waits for itself when its own start fails, iniparser 4.1
+# writes through a null pointer (dictionary_new() does not look at its three
+# arrays).
 SPARE = ('libgmp:libtasn1:libgnutls:libnng:libiniparser:libasan:libubsan:'
          'libstdc++')
-# What libc and the loader allocate for a new thread: nng waits for a thread that
-# could not start on a mutex that is not there.
+# What libc and the loader allocate for a new thread: nng waits for a thread
+# that could not start on a mutex that is not there.
 SPARE += ':libc.so:ld-linux'
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 

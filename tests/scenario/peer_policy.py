@@ -103,7 +103,7 @@ def gnutls(scene, d, cert):
                 'localhost')
 
 
-# ---- what ends ----------------------------------------------------------------
+# ---- what ends --------------------------------------------------------------
 
 def test_a_revocation(scene):
     """a revoked device is put out (4005) and stays out, nobody else notices"""
@@ -211,7 +211,7 @@ def test_the_allowlist(scene):
     still_here(a2)
 
 
-# ---- what does not end ------------------------------------------------------------
+# ---- what does not end ------------------------------------------------------
 
 def test_files_that_cannot_be_used(scene):
     """damaged, half and missing files: the last good ones stay, loudly"""
@@ -265,7 +265,7 @@ def test_a_list_that_is_overdue(scene):
     comes(scene, d, 'a2', other)
 
 
-# ---- criteria and weakenings --------------------------------------------------------
+# ---- criteria and weakenings ------------------------------------------------
 
 def test_criteria(scene):
     """fields, alternative names and pins of client certificates; all or any"""
@@ -325,7 +325,7 @@ def test_weakenings(scene):
     equal(comes(scene, d, 'a1', own).hello_result['security'], 'wss-safe')
 
 
-# ---- the agent ------------------------------------------------------------------------
+# ---- the agent --------------------------------------------------------------
 
 def test_the_agent_judges_the_server(scene):
     """cleat-agent: criteria, lists, EMS names, an encrypted key"""

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Plugins that are wrong, fail, block or misbehave, in the real daemon (issue 2,
-"When things go wrong").  tests/unit/test_plug_load.c knows every wrong
+"""Plugins that are wrong, fail, block or misbehave, in the real daemon (issue
+2, "When things go wrong").  tests/unit/test_plug_load.c knows every wrong
 descriptor; here it is what an operator and the devices see of them."""
 import glob
 import os

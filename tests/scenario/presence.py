@@ -91,10 +91,11 @@ def over(device):
         return 1006
 
 
-# ---- kill -9 ------------------------------------------------------------------
+# ---- kill -9 ----------------------------------------------------------------
 
 def test_killed_in_every_state(scene):
-    """after kill -9: live ones are unknown, then lost; the others as they were"""
+    """after kill -9: live ones are unknown, then lost; the others as
+    they were"""
     with scenery(scene, recovery='2s') as d:
         bus = d.bus()
         live = {n: Device(d, n) for n in NAMES}
@@ -235,7 +236,7 @@ def test_reasons(scene):
         d.process = None
 
 
-# ---- take-over ------------------------------------------------------------------
+# ---- take-over --------------------------------------------------------------
 
 def test_last_in_wins(scene):
     """last-in-wins, over and over: one event each, the old one 4003"""
@@ -340,7 +341,7 @@ def test_first_in_wins_either_goes(scene):
         bus.expect('endpoint.online', 'a')
 
 
-# ---- stories --------------------------------------------------------------------
+# ---- stories ----------------------------------------------------------------
 
 def test_story_zombie(scene):
     """MeshCentral#3959: a node whose cable is cut is not connected for long"""
@@ -354,7 +355,8 @@ def test_story_zombie(scene):
 
 
 def test_story_restart(scene):
-    """MeshCentral#275: after a restart the fleet is unknown, and progress shows"""
+    """MeshCentral#275: after a restart the fleet is unknown, and
+    progress shows"""
     names = [f'n{i}' for i in range(40)]
     # Nobody here answers a ping.
     with scenery(scene, names, recovery='30s', ping='1m', suspect='1m',
@@ -381,7 +383,8 @@ def test_story_restart(scene):
 
 
 def test_story_clones(scene):
-    """MeshCentral#5950: two devices with one identity are an alarm, not a merge"""
+    """MeshCentral#5950: two devices with one identity are an alarm, not
+    a merge"""
     with scenery(scene) as d, d.bus() as bus:
         held = [Booted(d, 'a', 'disk-1')]
         for i in range(4):
@@ -460,7 +463,8 @@ def test_story_takeover_times(scene):
 
 
 def test_story_mass_disconnect(scene):
-    """hono#3655, #2760: after a mass disconnect and a crash nobody is forgotten"""
+    """hono#3655, #2760: after a mass disconnect and a crash nobody
+    is forgotten"""
     names = [f'n{i}' for i in range(60)]
     with scenery(scene, names, recovery='1s') as d:
         live = [Device(d, n) for n in names]

@@ -112,7 +112,8 @@ def test_daemon(scene):
             with open(os.path.join(top, name), 'rb') as f:
                 find_nothing(name, f.read().decode(errors='replace'))
     with open(f'/proc/{d.process.pid}/limits') as f:
-        check(os.geteuid() != 0 or re.search(r'Max core file size +0 +0 ', f.read()),
+        check(os.geteuid() != 0 or
+              re.search(r'Max core file size +0 +0 ', f.read()),
               'no core dumps')
     p = subprocess.run(d.command('-c', d.conf_path, '--check-config'),
                        capture_output=True, text=True)

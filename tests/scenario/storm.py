@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A fleet that comes back all at once after kill -9 (issue 5).  CT_STORM_DEVICES
-says how many there are: 400, and 15,000 with `make storm`."""
+"""A fleet that comes back all at once after kill -9 (issue 5).
+CT_STORM_DEVICES says how many there are: 400, and 15,000 with `make storm`."""
 import hashlib
 import json
 import os
@@ -290,7 +290,8 @@ def test_storm_beyond_the_limits(scene):
         'listener_rate': str(max(20, N // 64)),
         'listener_burst': '5'})
     # Who is slow does not even reach the listener's rate.
-    for what in ('waited', 'shed', 'refused_rate') + (() if SLOW else ('paced',)):
+    for what in ('waited', 'shed', 'refused_rate') + (
+            () if SLOW else ('paced',)):
         check(counted[what] > 0, f'none was {what}')
 
 

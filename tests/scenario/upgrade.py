@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Live upgrades (decision 0015): the next process takes the place of the running
-one while devices talk, and nobody is dropped."""
+"""Live upgrades (decision 0015): the next process takes the place of the
+running one while devices talk, and nobody is dropped."""
 import os
 import shutil
 import socket
@@ -66,7 +66,7 @@ def status(d):
     return answer
 
 
-# ---- what stays -----------------------------------------------------------------------
+# ---- what stays -------------------------------------------------------------
 
 def hear(bus):
     try:
@@ -76,7 +76,8 @@ def hear(bus):
 
 
 def test_states_stay(scene):
-    """devices keep channel, number and state; subscribers hear of nothing else"""
+    """devices keep channel, number and state; subscribers hear of
+    nothing else"""
     d = start(scene)
     a, b = Device(d, 'a'), Device(d, 'b', context=tls12(scene))
     with d.bus() as bus, d.request() as ask:
@@ -153,7 +154,8 @@ def test_traffic_goes_on(scene):
 
 
 def test_half_a_message(scene):
-    """what has come by half goes on where it was: record, frame and fragments"""
+    """what has come by half goes on where it was: record, frame
+    and fragments"""
     d = start(scene)
     for context in (scene.client_context(), tls12(scene)):
         sock = context.wrap_socket(connect(d.address()),
@@ -250,8 +252,8 @@ def test_commands_and_reports(scene):
 
 
 class Manager(threading.Thread):
-    """What a service manager does with Type=notify and NotifyAccess=main: it hears
-    the main process only, and kills what shows no sign of life."""
+    """What a service manager does with Type=notify and NotifyAccess=main: it
+    hears the main process only, and kills what shows no sign of life."""
 
     LIMIT = 30.0 if VALGRIND or SANITIZER != 'no' else 6.0
 
@@ -304,7 +306,8 @@ class Manager(threading.Thread):
 
 
 def test_service_manager(scene):
-    """the service manager learns whom to watch, and never misses a sign of life"""
+    """the service manager learns whom to watch, and never misses a sign
+    of life"""
     manager = Manager(scene)
     manager.start()
     d = start(scene, env=manager.env, before=lambda p: setattr(
@@ -347,7 +350,7 @@ def test_replaced(scene):
     d.stop()
 
 
-# ---- what is refused ------------------------------------------------------------------
+# ---- what is refused --------------------------------------------------------
 
 def test_refused(scene):
     """what cannot take over is refused with its reason, and nobody notices"""

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""One of the two processes of an upgrade is killed at each step (decision 0015):
-before the first GO nothing happens, after it what is lost is counted, and at no
-time is a channel served twice or a daemon in the way of the next one."""
+"""One of the two processes of an upgrade is killed at each step (decision
+0015): before the first GO nothing happens, after it what is lost is
+counted, and at no time is a channel served twice or a daemon in the way of
+the next one."""
 import os
 import sys
 
@@ -98,7 +99,8 @@ def as_before(scene, message, because):
 
 
 def test_next_dies_first(scene):
-    """the next dies before it says hello: as before, and it may be tried again"""
+    """the next dies before it says hello: as before, and it may be
+    tried again"""
     as_before(scene, 'HELLO', 'ended before it was ready')
 
 
@@ -113,7 +115,8 @@ def test_next_dies_with_a_batch(scene):
 
 
 def test_next_dies_committed(scene):
-    """the next dies with channels of its own: they are counted, the rest stays"""
+    """the next dies with channels of its own: they are counted, the
+    rest stays"""
     f = Fleet(scene)
     f.grow()
     with f.d.bus() as bus:
@@ -221,7 +224,8 @@ def test_former_dies_after_the_end(scene):
 
 
 def test_next_dies_at_the_end(scene):
-    """the next dies before it serves: both have ended, and one can be started"""
+    """the next dies before it serves: both have ended, and one can
+    be started"""
     f = Fleet(scene)
     f.upgrade('DONE')
     check(f.d.process.wait(60) != 0, 'the former says that it went well')

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Upgrades in a row under load, to a higher minor version and back (issue 5): the
-story `upgrade` of `make bench`, with fewer channels and no word on time."""
+"""Upgrades in a row under load, to a higher minor version and back (issue
+5): the story `upgrade` of `make bench`, with fewer channels and no word
+on time."""
 import os
 import sys
 
@@ -16,8 +17,8 @@ SLOW = SANITIZER != 'no' or VALGRIND
 
 
 def test_upgrades_under_load(scene):
-    """four upgrades, in turns to a higher minor version: nothing is lost, doubled,
-    out of order, closed or refused, and every command ends once"""
+    """four upgrades, in turns to a higher minor version: nothing is lost,
+    doubled, out of order, closed or refused, and every command ends once"""
     for program in ('load', 'cleatd_later'):
         if not os.path.exists(os.path.join(BUILDDIR, 'tests/bench', program)):
             raise Skip(f'tests/bench/{program} is not built: libssl-dev')

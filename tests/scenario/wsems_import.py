@@ -53,7 +53,8 @@ def accepted(agent, listener=None, scene=None, key=None):
     equal((code, out), (0, ''), err)
     if listener:
         d = scene.daemon()
-        d.configure({'daemon': {'secret_key': key}, 'listener.main': None, 'slot.main': None,
+        d.configure({'daemon': {'secret_key': key},
+                     'listener.main': None, 'slot.main': None,
                      'plugin.cert': None})
         parts = os.path.join(d.dir, 'conf.d')
         os.makedirs(parts, exist_ok=True)
