@@ -167,7 +167,7 @@ class Trial:
         from control import Control
         self.h, self.control_of = harness, Control
         self.agents, self.quiet = agents, quiet
-        self.channels = channels
+        self.channels, self.load = channels, None
         need = channels + agents + 1000
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if hard < need:
@@ -185,20 +185,22 @@ class Trial:
         with open(devices, "w") as f:
             for name in self.names:
                 f.write(f"{name} {self.d.tokens[name]}\n")
+        self.of_load = [
+            "--ca", scene.pki.ca, "--conns", str(channels), "--tls12",
+            str(tls12), "--agents", str(agents), "--devices", devices,
+            "--rate", str(rate), "--visits", str(visits), "--delay", "0.5"]
+
+    def start(self):
         self.d.start()
         self.given = 0
-        self.outcomes = Outcomes(self.d.bus(), harness.spbus.BusError)
+        self.outcomes = Outcomes(self.d.bus(), self.h.spbus.BusError)
         self.load = Load(
-            os.path.join(harness.BUILDDIR, "tests/bench/load"),
-            self.d.address()[1], [
-                "--ca", scene.pki.ca, "--conns", str(channels), "--tls12",
-                str(tls12), "--agents", str(agents), "--devices", devices,
-                "--rate", str(rate), "--visits", str(visits), "--delay",
-                "0.5"])
+            os.path.join(self.h.BUILDDIR, "tests/bench/load"),
+            self.d.address()[1], self.of_load)
         self.load.answer()
-        time.sleep(quiet)       # what is needed once is not charged to it
+        time.sleep(self.quiet)  # what is needed once is not charged to it
         self.load.mark()
-        time.sleep(quiet)
+        time.sleep(self.quiet)
         self.before = self.state()
 
     def state(self):
@@ -294,13 +296,15 @@ class Trial:
                 "processes": daemons()}
 
     def stop(self):
-        self.load.stop()
+        if self.load is not None:
+            self.load.stop()
 
 
 def run(scene, upgrades, binary=None, **sizes):
     """All of it; judge() says what was wrong."""
     trial = Trial(scene, **sizes)
     try:
+        trial.start()
         builds = [binary or later(trial.h.BUILDDIR),
                   os.path.join(trial.h.BUILDDIR, "cleatd")]
         rounds = [trial.upgrade(builds[n % 2]) for n in range(upgrades)]
