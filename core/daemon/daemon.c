@@ -351,7 +351,8 @@ tell_known(void *ctx, void (*know)(void *arg, const struct event *),
 
 	/* In slices, because the queue of a status plugin is short. */
 	while (endpoint_table_tell(d->endpoints, &at, TELL_MAX, know, arg))
-		(void)nanosleep(&pause, NULL);
+		if (plugs_want_events(atomic_load(&d->plugs)))
+			(void)nanosleep(&pause, NULL);
 }
 
 /* The first event that is heard of us. */

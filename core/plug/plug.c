@@ -466,6 +466,16 @@ plugs_event(struct plugs *p, uint64_t seq, const struct event *ev,
 }
 
 bool
+plugs_want_events(const struct plugs *p)
+{
+	const struct plug_inst *in = p->first;
+
+	while (in != NULL && !is_up(in, CLEAT_STATUS))
+		in = in->next;
+	return in != NULL;
+}
+
+bool
 plugs_info(const struct plugs *p, unsigned i, struct plug_info *ret)
 {
 	struct plug_inst *in = p->first;

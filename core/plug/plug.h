@@ -153,6 +153,8 @@ struct channel_protocol *plugs_protocol(struct plugs *, unsigned worker,
  * between plugs_new() and plugs_free(). */
 void plugs_event(struct plugs *, uint64_t seq, const struct event *,
     const char *json, size_t n);
+/* Whether there is a status instance that gets it.  As above. */
+bool plugs_want_events(const struct plugs *);
 
 /* One instance, for the counters. */
 struct plug_info {
