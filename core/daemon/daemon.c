@@ -482,6 +482,20 @@ begin_stop(struct daemon *d)
 	loop_timer_set(d->loop, &d->second, 50);
 }
 
+/* Who signals a whole control group at the end of an upgrade, as systemd does,
+ * means both processes: what the former passes on and what comes to us are one
+ * stop, whichever is first. */
+static void
+asked_to_stop(struct daemon *d, bool passed_on)
+{
+	if (d->stopping && (passed_on || d->stop_passed_on)) {
+		d->stop_passed_on = false;
+		return;
+	}
+	d->stop_passed_on = passed_on;
+	begin_stop(d);
+}
+
 static void
 on_signal(struct watch *w, uint32_t events)
 {
@@ -494,7 +508,7 @@ on_signal(struct watch *w, uint32_t events)
 		if (si.ssi_signo == SIGUSR1)
 			daemon_log_counters(d);
 		else if (si.ssi_signo != SIGHUP)
-			begin_stop(d);
+			asked_to_stop(d, si.ssi_code == SI_QUEUE);
 		else if (d->upgrade.socket.fd >= 0)
 			log_warning("no reload: an upgrade is under way");
 		else if (!d->stopping)

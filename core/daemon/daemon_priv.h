@@ -51,6 +51,7 @@ struct daemon {
 	_Atomic bool bus_lost;		/* events: the view may be behind */
 	struct endpoint_cursor restated;
 	_Atomic bool stopping;		/* written by the main thread */
+	bool stop_passed_on;		/* it may still come to us as well */
 	uint32_t stop_seconds;
 	struct upgrade upgrade;
 	bool followed;			/* another process was there before */

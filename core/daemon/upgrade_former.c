@@ -646,7 +646,7 @@ pass_signals(struct daemon *d)
 	struct signalfd_siginfo si;
 
 	while (read(d->signals.fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
-		upgrade_signal(d->upgrade.next, (int)si.ssi_signo);
+		upgrade_pass_signal(d->upgrade.next, (int)si.ssi_signo);
 }
 
 int

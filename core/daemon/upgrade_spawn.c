@@ -151,15 +151,19 @@ upgrade_ended(int pidfd, int wait_ms)
 }
 
 void
-upgrade_signal(int pidfd, int number)
+upgrade_pass_signal(int pidfd, int number)
 {
-	(void)syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0);
+	siginfo_t si = { .si_signo = number, .si_code = SI_QUEUE };
+
+	si.si_pid = getpid();
+	si.si_uid = getuid();
+	(void)syscall(SYS_pidfd_send_signal, pidfd, number, &si, 0);
 }
 
 void
 upgrade_kill(int pidfd)
 {
-	upgrade_signal(pidfd, SIGKILL);
+	(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 	(void)upgrade_ended(pidfd, KILL_MS);
 }
 

@@ -20,7 +20,8 @@ int upgrade_spawn(const char *binary, const char *conf_path, char *why,
 
 int upgrade_pidfd(pid_t);		/* -ESRCH */
 bool upgrade_ended(int pidfd, int wait_ms);
-void upgrade_signal(int pidfd, int number);
+/* As sigqueue(3): the next process sees that it was passed on. */
+void upgrade_pass_signal(int pidfd, int number);
 void upgrade_kill(int pidfd);		/* and waits until it is gone */
 void upgrade_kill_child(pid_t);		/* it is still to be reaped */
 

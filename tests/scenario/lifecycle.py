@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts, reloads, ends and take-overs that go wrong or come at a bad time
 (issue 2, "When things go wrong")."""
+import ctypes
 import hashlib
 import os
 import re
@@ -396,6 +397,34 @@ def test_stop_twice(scene):
     took = time.monotonic() - begin
     check(took < 4, f'{took} s')
     device.sock.close()
+
+
+def direct(d):
+    d.process.send_signal(signal.SIGTERM)
+
+
+def pass_on(d):
+    """As a former process does that was told to stop (decision 0015)."""
+    ctypes.CDLL(None).sigqueue(d.process.pid, signal.SIGTERM,
+                               ctypes.c_void_p(None))
+
+
+def test_stop_of_both_processes(scene):
+    """a SIGTERM that the former process passes on, and the same to us, are one
+    stop: devices keep their time, in either order; the third ends it at once"""
+    d = scene.daemon()
+    for first, second in ((pass_on, direct), (direct, pass_on)):
+        d.start()
+        silent = WebSocket(scene.client_context().wrap_socket(
+            connect(d.address()), server_hostname='localhost'), 'x', '/echo')
+        first(d)
+        equal(silent.recv_frame()[0], CLOSE)    # and is not answered
+        second(d)
+        for _ in range(2):
+            d.counters()
+            check(d.alive(), 'stopped at once')
+        d.stop()
+        silent.sock.close()
 
 
 # ---- presence ---------------------------------------------------------------
