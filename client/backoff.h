@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When to try again: full jitter over a window that doubles, so that a fleet does
- * not come back at once (product story: teleport#6889).  Pure: randomness and
- * what happened come in, milliseconds come out.  doc/protocol.md, "Closing and
- * reconnecting".
+ * When to try again: full jitter over a window that doubles, so that a fleet
+ * does not come back at once (product story: teleport#6889).  Pure: randomness
+ * and what happened come in, milliseconds come out.  doc/protocol.md, "Closing
+ * and reconnecting".
  */
 #ifndef CT_CLIENT_BACKOFF_H
 #define CT_CLIENT_BACKOFF_H
@@ -27,10 +27,9 @@ void backoff_lasted(struct backoff *, uint64_t ms);
 /*
  * Milliseconds to wait after an end with close code `code` (1006: none came):
  * between 0 and the window.  1012 (restart), 1013 (try later) and 4008 spread
- * over the whole hint at once; refusals (4001, 4004, 4005) wait for max_ms and up
- * to a quarter more; 4003 (superseded) at least a minute, lest two devices of
- * one identity fight.
- * `random` is any 32 random bits.
+ * over the whole hint at once; refusals (4001, 4004, 4005) wait for max_ms and
+ * up to a quarter more; 4003 (superseded) at least a minute, lest two devices
+ * of one identity fight.  `random` is any 32 random bits.
  */
 uint32_t backoff_next(struct backoff *, uint16_t code, uint32_t random);
 

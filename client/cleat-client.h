@@ -64,14 +64,15 @@ struct cleat_client_opts {
 	/* "wss://host[:443][/v1/channel]" or "host[:8443]"; several, separated
 	 * by commas or spaces, are tried in this order. */
 	const char *server;
-	/* Where lists of servers that the server sends (hello, drain, set-server)
-	 * are kept, or NULL: they are forgotten at the end.  The servers
-	 * above are tried after them.  A file that holds no such list, or, where
-	 * the first above has TLS, a server without, is removed. */
+	/* Where lists of servers that the server sends (hello, drain,
+	 * set-server) are kept, or NULL: they are forgotten at the end.  The
+	 * servers above are tried after them.  A file that holds no such list,
+	 * or, where the first above has TLS, a server without, is removed. */
 	const char *servers_file;
 	const char *endpoint;		/* who we are */
 	const char *agent;		/* "name version" of the program */
-	const char *boot_id;		/* of this boot of the device, or NULL */
+	const char *boot_id;		/* of this boot of the
+					 * device, or NULL */
 	uint32_t retry_min_ms, retry_max_ms;	/* 0: 1 s and 120 s */
 	uint32_t approval_ms;		/* between questions; 0: 30 s */
 
@@ -165,13 +166,13 @@ struct cleat_client_opts {
 #define CLEAT_CLIENT_WHY_SIZE 512
 /*
  * Copies the options and reads the files; makes the key if it is missing.  It
- * connects in cleat_client_process() only, which looks at the files of TLS again
- * before each attempt: changed ones count from then on, or, when they cannot be
- * used, the old ones, with a warning to `log`.  *ret is the caller's, to be freed
- * with cleat_client_free().  `log` may be called.  Blocks on local files.
- * -EINVAL an option is missing or wrong, -EPERM others may read the key,
- * -ENOMEM, or -errno of a file; one line in why[CLEAT_CLIENT_WHY_SIZE], *ret
- * untouched.
+ * connects in cleat_client_process() only, which looks at the files of TLS
+ * again before each attempt: changed ones count from then on, or, when they
+ * cannot be used, the old ones, with a warning to `log`.  *ret is the caller's,
+ * to be freed with cleat_client_free().  `log` may be called.  Blocks on local
+ * files.  -EINVAL an option is missing or wrong, -EPERM others may read the
+ * key, -ENOMEM, or -errno of a file; one line in why[CLEAT_CLIENT_WHY_SIZE],
+ * *ret untouched.
  */
 CLEAT_CLIENT_API int cleat_client_new(const struct cleat_client_opts *,
     char *why, struct cleat_client **ret);

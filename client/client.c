@@ -103,7 +103,7 @@ cleat_client_free(struct cleat_client **pc)
 	*pc = NULL;
 }
 
-/* ---- the loop's questions ----------------------------------------------------------- */
+/* ---- the loop's questions ----------------------------------------------- */
 
 int
 cleat_client_fd(const struct cleat_client *c)
@@ -157,7 +157,7 @@ cleat_client_public_key(const struct cleat_client *c)
 	return c->key == NULL ? NULL : client_key_public(c->key);
 }
 
-/* ---- the loop's turns ------------------------------------------------------------------- */
+/* ---- the loop's turns --------------------------------------------------- */
 
 static void
 link_on(struct cleat_client *c)

@@ -86,7 +86,8 @@ struct cleat_client {
 	int (*challenged)(struct cleat_client *, const json_t *challenge);
 	int64_t hello_id;		/* 0: not said */
 	struct client_call calls[CLEAT_CLIENT_CALLS_MAX];
-	uint16_t close_code;		/* of the server's close frame, or 1006 */
+	uint16_t close_code;		/* of the server's close
+					 * frame, or 1006 */
 	char why[LINK_WHY_SIZE + 64];	/* why the channel ended */
 };
 
@@ -137,16 +138,17 @@ int client_flush(struct cleat_client *);
 /* To be freed with mem_free(); NULL: no memory.  Takes `o` over. */
 char *client_text_of(json_t *o);
 int client_message(struct cleat_client *, const char *p, size_t n);
-/* Takes `params` over; *ret_id (may be NULL: a notification) is the request's. */
+/* Takes `params` over; *ret_id (may be NULL:
+ * a notification) is the request's. */
 int client_request(struct cleat_client *, const char *method, json_t *params,
     int64_t *ret_id);
 
 /* hello.c */
 int client_send_hello(struct cleat_client *, const json_t *challenge);
 void client_hello_answered(struct cleat_client *, const json_t *answer);
-/* An array of URLs that the server names, of hello or drain, counts from the next
- * connection on, and is kept in servers_file; an empty one, or none, changes
- * nothing.  What is wrong is logged. */
+/* An array of URLs that the server names, of hello or drain, counts from the
+ * next connection on, and is kept in servers_file; an empty one, or none,
+ * changes nothing.  What is wrong is logged. */
 void client_take_servers(struct cleat_client *, const json_t *);
 
 /* calls.c */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A device in 60 lines: cc example.c $(pkg-config --cflags --libs cleat-client) */
+/* A device in 60 lines: cc example.c $(pkg-config --cflags
+ * --libs cleat-client) */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>

@@ -14,7 +14,7 @@
 #define AUTH_FAILED_CODE (-32001)
 #define PENDING_CODE (-32006)
 
-/* ---- what we say ----------------------------------------------------------------- */
+/* ---- what we say -------------------------------------------------------- */
 
 /* public_key, signature and binding into `auth`. */
 static int
@@ -103,7 +103,7 @@ client_send_hello(struct cleat_client *c, const json_t *challenge)
 	    &c->hello_id);
 }
 
-/* ---- what we hear ------------------------------------------------------------------ */
+/* ---- what we hear ------------------------------------------------------- */
 
 static uint32_t
 number(const json_t *o, const char *key, uint32_t otherwise)
@@ -159,7 +159,8 @@ client_take_servers(struct cleat_client *c, const json_t *list)
 	mem_free(text);
 }
 
-/* From now on it is `key`; when it cannot be kept, asking again does no harm. */
+/* From now on it is `key`; when it cannot be kept,
+ * asking again does no harm. */
 static void
 remember_enrolment(struct cleat_client *c)
 {
@@ -210,8 +211,8 @@ accepted(struct cleat_client *c, json_t *result)
 }
 
 /* A server that has forgotten us says no more than it does to a stranger.  To
- * enrol does no harm: a key that it knows after all is let in, one that was revoked
- * is not.  The wait that goes with a refusal is kept. */
+ * enrol does no harm: a key that it knows after all is let in,
+ * one that was revoked is not.  The wait that goes with a refusal is kept. */
 static void
 enrol_again(struct cleat_client *c)
 {

@@ -14,9 +14,10 @@
 struct client_key;
 
 /*
- * Reads the file (the seed in hexadecimal digits), or makes key and file (0600, atomically, durable)
- * when there is none.  Blocking.  *ret_made says which.  -EINVAL not such a
- * key, -EPERM others may read the file, -EIO, -errno of the file, -ENOMEM.
+ * Reads the file (the seed in hexadecimal digits), or makes key and file (0600,
+ * atomically, durable) when there is none.  Blocking.  *ret_made says which.
+ * -EINVAL not such a key, -EPERM others may read the file, -EIO, -errno of the
+ * file, -ENOMEM.
  */
 int client_key_open(const char *path, struct client_key **ret, bool *ret_made);
 void client_key_free(struct client_key **);

@@ -151,7 +151,7 @@ finish_connect(struct link *l)
 	return 0;
 }
 
-/* ---- the proxy --------------------------------------------------------------- */
+/* ---- the proxy ---------------------------------------------------------- */
 
 static int
 ask_proxy(struct link *l)
@@ -182,8 +182,8 @@ ask_proxy(struct link *l)
 	return 0;
 }
 
-/* Byte by byte at the end, so that nothing of the server's is taken: it does not
- * speak before we do in TLS, but may without. */
+/* Byte by byte at the end, so that nothing of the server's is taken:
+ * it does not speak before we do in TLS, but may without. */
 static int
 hear_proxy(struct link *l)
 {
@@ -219,7 +219,7 @@ hear_proxy(struct link *l)
 	return 0;
 }
 
-/* ---- TLS ------------------------------------------------------------------------- */
+/* ---- TLS ---------------------------------------------------------------- */
 
 static int
 tls_failed(struct link *l, int err, const char *what)

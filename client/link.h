@@ -14,8 +14,8 @@
 #include "url.h"
 
 #define LINK_WHY_SIZE 768
-/* For TCP to be there, shared by all addresses of a server, and what one gets at
- * most while there is another.  The last one may take what time there is. */
+/* For TCP to be there, shared by all addresses of a server, and what one gets
+ * at most while there is another.  The last one may take what time there is. */
 #define LINK_CONNECT_MS 15000
 #define LINK_ADDRESS_MS 5000
 
@@ -37,7 +37,8 @@ struct link {
 	struct tls_client_policy *policy;	/* NULL: no TLS */
 	struct resolve *names;
 	const struct ares_addrinfo_node *next;	/* not tried yet */
-	uint64_t next_ms;		/* when it is tried; monotonic, as is: */
+	uint64_t next_ms;		/* when it is tried;
+					 * monotonic, as is: */
 	uint64_t until_ms;		/* when all of them have been */
 	struct tls_client *tls;
 	enum link_step step;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What TLS is done with: the policy for the server, and our own certificate.  The
- * files are looked at before each attempt, so that a device that runs for years
- * follows a change of its authority; one that cannot be used changes nothing.
+ * What TLS is done with: the policy for the server, and our own certificate.
+ * The files are looked at before each attempt, so that a device that runs
+ * for years follows a change of its authority; one that cannot be used
+ * changes nothing.
  */
 #include "client_priv.h"
 
@@ -152,8 +153,8 @@ take_stamps(const struct cleat_client_opts *o, uint64_t *to)
 		    tls_blobs_stamp(path_of(o, i));
 }
 
-/* In the stamps that were taken before the files were read, a change meanwhile is
- * one. */
+/* In the stamps that were taken before the files were read,
+ * a change meanwhile is one. */
 static void
 renew(struct cleat_client *c, const uint64_t *stamps)
 {

@@ -13,7 +13,7 @@
 
 #define PROXY_PORT "3128"
 
-/* ---- which one ------------------------------------------------------------------- */
+/* ---- which one ---------------------------------------------------------- */
 
 static int
 hex_digit(char c)
@@ -249,7 +249,7 @@ proxy_wanted(const struct proxy *p, const struct url *server)
 	return !proxy_excluded(list, server);
 }
 
-/* ---- request and answer ------------------------------------------------------------- */
+/* ---- request and answer ------------------------------------------------- */
 
 static int
 write_digest(struct proxy *p, const char *target, char *to, size_t cap)
@@ -334,7 +334,8 @@ can_answer(const struct proxy *p)
 	    (p->allowed == PROXY_AUTH_ANY || p->allowed == PROXY_AUTH_BASIC));
 }
 
-/* 407: with the first challenge, or a stale nonce, there is something to try. */
+/* 407: with the first challenge, or a stale nonce,
+ * there is something to try. */
 static int
 wants_credentials(struct proxy *p, const char *head, const char *end, char *why)
 {

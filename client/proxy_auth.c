@@ -18,7 +18,7 @@
 #define TOKEN_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" \
 	"0123456789!#$%&'*+-.^_`|~"
 
-/* ---- challenges ----------------------------------------------------------------- */
+/* ---- challenges --------------------------------------------------------- */
 
 struct scan {
 	const char *p;
@@ -182,7 +182,7 @@ auth_take(struct auth_challenge *c, const char *value)
 	end_challenge(c, scheme, &o);
 }
 
-/* ---- responses ---------------------------------------------------------------------- */
+/* ---- responses ---------------------------------------------------------- */
 
 static const char *next_part(va_list *ap)
 {

@@ -59,7 +59,8 @@ servers_parse(const char *text, struct url **ret, unsigned *ret_n)
 	return 0;
 }
 
-/* Nobody talks us into plain text: neither a server nor who can write our file. */
+/* Nobody talks us into plain text:
+ * neither a server nor who can write our file. */
 static int
 parse_named(const struct servers *s, const char *text, struct url **ret,
     unsigned *ret_n)

@@ -23,9 +23,9 @@ struct servers {
  * all; -ENOMEM. */
 int servers_parse(const char *text, struct url **ret, unsigned *ret_n);
 
-/* Reads `own`, and the named ones from `file` if it is there (NULL: none).  0; 1:
- * the file does not hold a list that servers_name() would take, and was removed;
- * -EINVAL `own` is none; -ENOMEM, -errno of the file. */
+/* Reads `own`, and the named ones from `file` if it is there (NULL: none).  0;
+ * 1: the file does not hold a list that servers_name() would take, and was
+ * removed; -EINVAL `own` is none; -ENOMEM, -errno of the file. */
 int servers_init(struct servers *, const char *own, const char *file);
 void servers_fini(struct servers *);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client's WebSocket: upgrade (RFC 6455 4.1), masked frames out, frames in. */
+/* The client's WebSocket: upgrade (RFC 6455 4.1), masked frames out,
+ * frames in. */
 #include "client_priv.h"
 
 #include <errno.h>
@@ -55,7 +56,7 @@ client_frame(struct cleat_client *c, unsigned opcode, const void *p, size_t n)
 	return r;
 }
 
-/* ---- upgrade ------------------------------------------------------------------ */
+/* ---- upgrade ------------------------------------------------------------ */
 
 int
 client_start_upgrade(struct cleat_client *c)
@@ -180,7 +181,7 @@ client_take_answer(struct cleat_client *c)
 	return r;
 }
 
-/* ---- frames in -------------------------------------------------------------------- */
+/* ---- frames in ---------------------------------------------------------- */
 
 static int
 closed_by_server(struct cleat_client *c, const uint8_t *p, size_t n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Server addresses as a person writes them: "wss://host[:port][/path]", a URL with
- * its scheme's port (RFC 6455 3: 443, and 80 for ws), or "host[:port]", where it
- * is the one that cleatd has.  Thread: any. */
+/* Server addresses as a person writes them: "wss://host[:port][/path]", a URL
+ * with its scheme's port (RFC 6455 3: 443, and 80 for ws), or "host[:port]",
+ * where it is the one that cleatd has.  Thread: any. */
 #ifndef CT_CLIENT_URL_H
 #define CT_CLIENT_URL_H
 

@@ -28,8 +28,8 @@ int addr_parse(const char *text, struct sockaddr_storage *ret,
 /* The inverse into to[ADDR_TEXT_SIZE]; "unix" for an unnamed unix peer (whose
  * sun_path[0] the caller has zeroed); a mapped IPv4 address as IPv4. */
 const char *addr_text(const struct sockaddr *, char *to);
-/* How much of that text is the host: all but the port, which is another one each
- * time. */
+/* How much of that text is the host: all but the port,
+ * which is another one each time. */
 size_t addr_host_length(const char *text);
 /* Address only, without port: "192.0.2.1", "2001:db8::1", "unix". */
 const char *addr_host_text(const struct addr *, char *to);
@@ -37,8 +37,8 @@ const char *addr_host_text(const struct addr *, char *to);
 void addr_of(const struct sockaddr *, struct addr *ret);
 bool addr_is_loopback(const struct addr *);	/* unix counts as loopback */
 
-/* "192.0.2.0/24", "2001:db8::/32", a single address, or "unix".  Bits behind the
- * prefix are ignored.  An IPv6 range never holds an IPv4 address. */
+/* "192.0.2.0/24", "2001:db8::/32", a single address, or "unix".  Bits behind
+ * the prefix are ignored.  An IPv6 range never holds an IPv4 address. */
 struct addr_range {
 	struct addr net;
 	unsigned bits;			/* of 128 */

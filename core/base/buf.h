@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two byte areas.  `outbuf` is a fixed area that is filled from the front, owned
- * by whoever made it (a worker's staging, a stack array).  `buf` is a bounded
- * queue on the heap: bytes are appended at the end and taken from the front.
+ * Two byte areas.  `outbuf` is a fixed area that is filled from the front,
+ * owned by whoever made it (a worker's staging, a stack array).  `buf` is a
+ * bounded queue on the heap: bytes are appended at the end and taken from
+ * the front.
  */
 #ifndef CT_BUF_H
 #define CT_BUF_H

@@ -17,8 +17,8 @@
 int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_n);
 
 /*
- * What a file for a password says, to everybody who reads one: the first line of
- * its n bytes, without its end (LF or CRLF) and without a byte order mark
+ * What a file for a password says, to everybody who reads one: the first line
+ * of its n bytes, without its end (LF or CRLF) and without a byte order mark
  * (UTF-8).  *ret points into p.  -EILSEQ: a NUL in it, as UTF-16 has.
  */
 int file_line(const void *p, size_t n, const char **ret, size_t *ret_n);
@@ -32,9 +32,9 @@ int file_write_atomic(const char *path, const void *p, size_t n, unsigned mode);
 /* The same, but never over anything: -EEXIST when something has that name. */
 int file_write_new(const char *path, const void *p, size_t n, unsigned mode);
 
-/* file_write_atomic() for who goes on writing: *ret_fd is the new file, open to read
- * and write, the caller's, once it is at `path`.  So also when the last fsync fails;
- * file_sync_name() makes up for that. */
+/* file_write_atomic() for who goes on writing: *ret_fd is the new file, open to
+ * read and write, the caller's, once it is at `path`.  So also when the last
+ * fsync fails; file_sync_name() makes up for that. */
 int file_replace(const char *path, const void *p, size_t n, unsigned mode,
     int *ret_fd);
 /* Fsyncs the directory that `path` is in.  -errno, -ENOMEM. */

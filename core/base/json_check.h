@@ -18,7 +18,8 @@ int json_check_object(const char *p, size_t n);
 int json_check_array(const char *p, size_t n);
 int json_check_value(const char *p, size_t n);
 
-/* How deep objects and arrays are nested in a valid JSON text: 0 for a number. */
+/* How deep objects and arrays are nested in a valid JSON text:
+ * 0 for a number. */
 unsigned json_depth(const char *text);
 
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks into JSON that is known to be well-formed; never beyond its end though. */
+/* Looks into JSON that is known to be well-formed;
+ * never beyond its end though. */
 #include "base/json_find.h"
 
 #include <string.h>
 
-#define EXACT (UINT64_C(1) << 53)	/* a double holds all below (RFC 8259 6) */
+#define EXACT (UINT64_C(1) << 53)	/* a double holds all below
+					 * (RFC 8259 6) */
 
 static size_t
 space(struct json_span s, size_t at)

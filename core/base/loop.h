@@ -48,7 +48,8 @@ int loop_move(struct loop *, struct watch *to, struct watch *from,
 
 void loop_timer_set(struct loop *, struct timer *, uint64_t in_ms);
 void loop_timer_stop(struct loop *, struct timer *);
-/* The turn's monotonic time (read once after the wait; timers count from it). */
+/* The turn's monotonic time (read once after the wait;
+ * timers count from it). */
 uint64_t loop_now_ms(const struct loop *);
 
 void loop_defer(struct loop *, struct defer *);

@@ -3,8 +3,8 @@
  * A loop's mailbox: a lock-free queue with many senders and one receiver, and
  * an eventfd that is written only when the receiver may be asleep.  A mail is
  * embedded in (or allocated by) its sender and belongs to the receiver from
- * mailbox_post() until its fn is called on the receiver's thread; fn may free it.
- * Mail of one sender arrives in order.
+ * mailbox_post() until its fn is called on the receiver's thread;
+ * fn may free it.  Mail of one sender arrives in order.
  */
 #ifndef CT_MAILBOX_H
 #define CT_MAILBOX_H
@@ -32,8 +32,8 @@ struct mailbox {
 int mailbox_init(struct mailbox *, struct loop *);
 /* Any thread.  Never fails, never blocks. */
 void mailbox_post(struct mailbox *, struct mail *);
-/* Receiver's thread (or after it ended): runs what has arrived, and what arrives
- * meanwhile.  A turn of the loop runs at most MAILBOX_TURN mails. */
+/* Receiver's thread (or after it ended): runs what has arrived, and what
+ * arrives meanwhile.  A turn of the loop runs at most MAILBOX_TURN mails. */
 #define MAILBOX_TURN 1024
 void mailbox_drain(struct mailbox *);
 /* After every sender has stopped; what is left is delivered first. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes for another process of the same host: a writer that grows, a reader that
- * never reads beyond the end.  Both remember their first failure, so that only the
- * end is asked.  Numbers are in the host's order.
+ * Bytes for another process of the same host: a writer that grows, a reader
+ * that never reads beyond the end.  Both remember their first failure, so that
+ * only the end is asked.  Numbers are in the host's order.
  */
 #ifndef CT_PACK_H
 #define CT_PACK_H
@@ -37,8 +37,8 @@ const uint8_t *unpack_bytes(struct unpack *, size_t n);
 void unpack_copy(struct unpack *, void *to, size_t n);	/* zeros on failure */
 uint32_t unpack_u32(struct unpack *);
 uint64_t unpack_u64(struct unpack *);
-/* A text of at most max bytes, without a NUL inside, in the packed bytes: it ends
- * with a NUL there.  "" on failure. */
+/* A text of at most max bytes, without a NUL inside, in the packed bytes:
+ * it ends with a NUL there.  "" on failure. */
 const char *unpack_text(struct unpack *, size_t max);
 
 #endif

@@ -15,8 +15,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-/* AddressSanitizer knows nothing of places: whoever uses one that is free, all but
- * its link, is told of only so. */
+/* AddressSanitizer knows nothing of places: whoever uses one that is free,
+ * all but its link, is told of only so. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SLAB_ASAN 1

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Objects of one size in 64 KiB chunks that come straight from mmap, so that
- * long-lived small objects neither pay malloc's header nor get scattered between
- * the short-lived 83 KB peaks of handshakes.  Empty chunks are
- * returned (one may be kept).
- * Belongs to one thread (or one lock).
+ * long-lived small objects neither pay malloc's header nor get scattered
+ * between the short-lived 83 KB peaks of handshakes.  Empty chunks are returned
+ * (one may be kept).  Belongs to one thread (or one lock).
  */
 #ifndef CT_SLAB_H
 #define CT_SLAB_H

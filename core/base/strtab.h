@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hash table by name whose nodes are embedded in what they name.  Chained; grows,
- * never shrinks.  Not thread-safe.  Names are the operator's or were proven, so
- * that nobody can fill one bucket on purpose.
+ * A hash table by name whose nodes are embedded in what they name.  Chained;
+ * grows, never shrinks.  Not thread-safe.  Names are the operator's or were
+ * proven, so that nobody can fill one bucket on purpose.
  */
 #ifndef CT_STRTAB_H
 #define CT_STRTAB_H

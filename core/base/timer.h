@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hierarchical timer wheel: 4 levels of 64 slots, tick TIMER_TICK_MS.  A timer
- * never fires early and at most one tick late.  Set and stop are O(1).  Belongs
- * to one thread.  The timer is embedded in its owner, who stops it before
- * freeing it.
+ * A hierarchical timer wheel: 4 levels of 64 slots, tick TIMER_TICK_MS.  A
+ * timer never fires early and at most one tick late.  Set and stop are O(1).
+ * Belongs to one thread.  The timer is embedded in its owner, who stops it
+ * before freeing it.
  */
 #ifndef CT_TIMER_H
 #define CT_TIMER_H

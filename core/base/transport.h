@@ -15,7 +15,8 @@
 
 #include "base/buf.h"
 
-struct aead_cache;			/* tls/aead.h: handles, one cache a worker */
+struct aead_cache;			/* tls/aead.h: handles,
+					 * one cache a worker */
 
 /* A worker's staging areas.  Used for one stream at a time. */
 struct stage {
@@ -44,9 +45,10 @@ struct transport_ops {
 
 	/*
 	 * Opens what is whole in in[0..n): appends plaintext to st->rx and
-	 * answers that must not wait (alerts, KeyUpdate) to st->tx.  Stops early
-	 * when rx has no room for a whole record.  Returns the bytes of `in`
-	 * used (0 = more are needed), or, with what came before already in rx:
+	 * answers that must not wait (alerts, KeyUpdate) to st->tx.  Stops
+	 * early when rx has no room for a whole record.  Returns the bytes
+	 * of `in` used (0 = more are needed), or, with what came before
+	 * already in rx:
 	 *   -EPIPE          the peer ended cleanly (close_notify)
 	 *   -ECONNABORTED   the peer sent a fatal alert (see reason())
 	 *   -EPROTO         the peer broke the protocol; the alert is in tx
@@ -59,9 +61,9 @@ struct transport_ops {
 
 	/*
 	 * Seals p[0..n) into st->tx.  Returns how many bytes were taken: fewer
-	 * than n when tx is full (send it and call again).  n == 0 puts out what
-	 * is owed (a KeyUpdate answer).  -ENOMEM; -EOVERFLOW: the keys are used
-	 * up and cannot be renewed (TLS 1.2): close.
+	 * than n when tx is full (send it and call again).  n == 0 puts out
+	 * what is owed (a KeyUpdate answer).  -ENOMEM; -EOVERFLOW: the keys are
+	 * used up and cannot be renewed (TLS 1.2): close.
 	 */
 	ssize_t (*write)(struct transport *, struct stage *st,
 	    const uint8_t *p, size_t n);

@@ -7,9 +7,9 @@
  * (DEK-Info).
  *
  * No file costs more than a few seconds, whatever it asks for: how often a
- * password is to be hashed, and how, is read and limited before it is tried, and
- * keys with which a signature takes long are refused.  Blocking:
- * never on a worker.  Thread: one at a time.
+ * password is to be hashed, and how, is read and limited before it is tried,
+ * and keys with which a signature takes long are refused.  Blocking: never on a
+ * worker.  Thread: one at a time.
  */
 #ifndef CT_CERT_BUNDLE_H
 #define CT_CERT_BUNDLE_H
@@ -36,7 +36,8 @@ struct gnutls_x509_privkey_int;
 struct cert_origin {
 	const char *file;		/* as it was named; "": not a file */
 	const char *format;		/* "PKCS#12", "PEM", … */
-	unsigned at;			/* the how manieth of its kind there: 1 … */
+	unsigned at;			/* the how manieth of its
+					 * kind there: 1 … */
 };
 
 struct cert_item {
@@ -93,7 +94,8 @@ int cert_bundle_add(struct cert_bundle *, const char *file, const void *p,
  * known.  -ENODATA: it is not damaged, but there is no certificate in it. */
 int cert_bundle_add_certs(struct cert_bundle *, const char *file,
     const void *p, size_t n, char *why);
-/* As cert_bundle_add(), with cert_file_read(); ret_stamp and ret_mode may be NULL. */
+/* As cert_bundle_add(), with cert_file_read();
+ * ret_stamp and ret_mode may be NULL. */
 int cert_bundle_add_file(struct cert_bundle *, const char *path,
     const char *password, char *why, struct cert_stamp *ret_stamp,
     unsigned *ret_mode);

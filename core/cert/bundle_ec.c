@@ -2,8 +2,8 @@
 /*
  * What GnuTLS takes for damage in EC keys: curves that it does not know, curves
  * that are spelled out, and keys without their public half, which is optional
- * (RFC 5915 3) and which Java leaves out.  Such a key waits for a certificate of
- * its curve, where its other half is.
+ * (RFC 5915 3) and which Java leaves out.
+ * Such a key waits for a certificate of its curve, where its other half is.
  */
 #include "cert/bundle_priv.h"
 
@@ -198,7 +198,7 @@ gather_halves(struct gather *g)
 	return r < 0 ? r : 0;
 }
 
-/* ---- PBES2 ----------------------------------------------------------------- */
+/* ---- PBES2 -------------------------------------------------------------- */
 
 /* The ciphers of RFC 8018 B.2 that anybody uses, by their last bytes. */
 static gnutls_cipher_algorithm_t
@@ -259,7 +259,8 @@ read_kdf(struct tlv t, struct pbes2 *ret)
 	return ret->rounds > 0;
 }
 
-/* EncryptedPrivateKeyInfo: { PBES2, { { PBKDF2, … }, { cipher, iv } } }, octets */
+/* EncryptedPrivateKeyInfo: { PBES2, { { PBKDF2, … }, { cipher,
+ * iv } } }, octets */
 static bool
 read_pbes2(const uint8_t *p, size_t n, struct pbes2 *ret)
 {

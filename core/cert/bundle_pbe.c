@@ -26,7 +26,8 @@
 static const uint8_t pkcs5[] = { 0x06, 0x09, RSADSI, 0x01, 0x05 };
 static const uint8_t pkcs12[] = { 0x06, 0x0a, RSADSI, 0x01, 0x0c, 0x01 };
 static const uint8_t hmac[] = { RSADSI, 0x02 };
-/* id-scrypt, 1.3.6.1.4.1.11591.4.11 (RFC 7914), which GnuTLS takes for damage */
+/* id-scrypt, 1.3.6.1.4.1.11591.4.11 (RFC 7914),
+ * which GnuTLS takes for damage */
 static const uint8_t scrypt_oid[] = {
 	0x06, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x04, 0x0b
 };

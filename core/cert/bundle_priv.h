@@ -17,7 +17,8 @@ struct gather {
 	struct cert_bundle *b;
 	const char *file;		/* the bundle's copy */
 	const char *password;		/* NULL: none */
-	const char *other;		/* what was passed over; NULL: nothing */
+	const char *other;		/* what was passed over;
+					 * NULL: nothing */
 	char *why;
 	bool certs_only;		/* keys are passed over */
 	unsigned certs, keys;		/* found, also those known before */
@@ -54,8 +55,8 @@ int gather_key(struct gather *, gnutls_x509_privkey_t, bool was_encrypted,
 
 /*
  * bundle_pbe.c: before a password is tried.  -E2BIG when that takes too long,
- * -ENOTSUP for a hash that nobody here knows the price of.  gather_work() is for
- * every encryption that stands in the bytes, each tried `times` times;
+ * -ENOTSUP for a hash that nobody here knows the price of.  gather_work() is
+ * for every encryption that stands in the bytes, each tried `times` times;
  * gather_work_mac() for the MAC of a whole PKCS#12 (`rounds`: what GnuTLS has
  * read, SHA-384 and SHA-512 are long); gather_rounds() for one that the bytes
  * may have hidden.

@@ -131,8 +131,8 @@ all_valid(const struct cert_chain *ch, int64_t now_s)
 	return true;
 }
 
-/* Whether the path does better than the best so far: first what makes the one of
- * them wrong, then what is found higher up.  The earlier one had the issuers
+/* Whether the path does better than the best so far: first what makes the one
+ * of them wrong, then what is found higher up.  The earlier one had the issuers
  * that end later. */
 static bool
 is_preferred(struct search *s, bool anchored)

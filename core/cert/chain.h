@@ -19,7 +19,8 @@ struct cert_chain {
 	const struct cert_key *key;	/* NULL: external */
 	const struct cert_item *crt[CERT_CHAIN_MAX];
 	size_t n;			/* at least 1 */
-	bool rooted;			/* the last one names itself as issuer */
+	bool rooted;			/* the last one names
+					 * itself as issuer */
 	bool anchored;			/* leads to one of the anchors */
 	bool too_long;			/* goes on after the last one */
 };
@@ -60,10 +61,10 @@ int cert_chain_pem(const struct cert_chain *, struct cert_blob *ret);
 int cert_key_pem(const struct cert_key *, struct cert_blob *ret);
 
 /*
- * 0 if the issuer's key verifies the signature and its name constraints allow the
- * names; else GnuTLS's gnutls_certificate_status_t.  How strong the signature is,
- * the dates, whether the issuer may sign and unknown extensions are not looked
- * at.
+ * 0 if the issuer's key verifies the signature and its name constraints allow
+ * the names; else GnuTLS's gnutls_certificate_status_t.  How strong the
+ * signature is, the dates, whether the issuer may sign and unknown extensions
+ * are not looked at.
  */
 unsigned cert_sign_status(const struct cert_item *,
     const struct cert_item *issuer);

@@ -203,8 +203,8 @@ is_usable(gnutls_x509_crt_t crt)
 	    pk == GNUTLS_PK_EDDSA_ED448;
 }
 
-/* An authority that was given, but does not follow: it is the wrong one, or what
- * is between is missing. */
+/* An authority that was given, but does not follow: it is the wrong one,
+ * or what is between is missing. */
 static bool
 has_stray_ca(const struct checking *c)
 {

@@ -18,7 +18,8 @@
 
 enum cert_level {
 	CERT_NOTE,			/* worth knowing */
-	CERT_WARNING,			/* works, but not for everybody or long */
+	CERT_WARNING,			/* works, but not for
+					 * everybody or long */
 	CERT_ERROR			/* does not go live */
 };
 
@@ -50,8 +51,8 @@ struct cert_findings {
 struct cert_check_spec {
 	unsigned checks;		/* CERT_CHECK_* */
 	int64_t now_s;			/* seconds since 1970 */
-	/* Server names (also "*.x" and addresses) that the leaf must cover; NULL
-	 * ends; NULL: none. */
+	/* Server names (also "*.x" and addresses) that the leaf must cover;
+	 * NULL ends; NULL: none. */
 	const char *const *names;
 	/* Certificates that the chain has to reach; NULL: a root of its own is
 	 * enough. */
@@ -84,8 +85,8 @@ int cert_check(const struct cert_chain *, const struct cert_check_spec *,
 void cert_check_strays(const struct cert_check_spec *,
     const struct cert_chain *, struct cert_findings *);
 
-/* A signature of the key that the public key verifies: they belong together, and
- * the key is able to sign.  0 or a code of GnuTLS. */
+/* A signature of the key that the public key verifies: they belong together,
+ * and the key is able to sign.  0 or a code of GnuTLS. */
 struct gnutls_privkey_st;
 struct gnutls_pubkey_st;
 int cert_key_prove(struct gnutls_privkey_st *, struct gnutls_pubkey_st *);
@@ -94,8 +95,8 @@ int cert_key_prove(struct gnutls_privkey_st *, struct gnutls_pubkey_st *);
  * -EINVAL. */
 int cert_check_result(const struct cert_findings *, char *why);
 
-/* Whether an OCSP response (DER) says, at whatever time, that the chain's leaf is
- * good, and is its issuer's. */
+/* Whether an OCSP response (DER) says, at whatever time,
+ * that the chain's leaf is good, and is its issuer's. */
 bool cert_staple_fits(const struct cert_chain *, const void *der, size_t n);
 
 const char *cert_level_name(enum cert_level);	/* "note", … */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which of several chains is served: of each kind of key the best one, as a slot
- * has one place for RSA and one for the others.  Thread: any.
+ * Which of several chains is served: of each kind of key the best one,
+ * as a slot has one place for RSA and one for the others.  Thread: any.
  */
 #ifndef CT_CERT_CHOOSE_H
 #define CT_CERT_CHOOSE_H

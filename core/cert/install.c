@@ -2,8 +2,9 @@
 /*
  * Generations.  Everything is done relative to one descriptor of DIR, and no
  * link inside of it is followed but `current`, which is only read: who owns DIR
- * may be less than who installs.  Each generation names the one before it in the
- * file `before`, so that the one link `current` is all that has to be turned.
+ * may be less than who installs.  Each generation names the one before it
+ * in the file `before`, so that the one link `current` is all that has to
+ * be turned.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1			/* renameat2 */

@@ -2,9 +2,9 @@
 /*
  * Files that belong together, put in service at once.  DIR holds one directory
  * for each generation (g-000001 …) and a link `current` to one of them; turning
- * that link is all that a reader sees of an installation.  A crash at any moment
- * leaves the old generation or the new one.  The generation that was current
- * before stays, for rollback; older ones are removed.
+ * that link is all that a reader sees of an installation.  A crash at any
+ * moment leaves the old generation or the new one.  The generation that was
+ * current before stays, for rollback; older ones are removed.
  *
  * Blocking: never on a worker.  Thread: any; processes exclude each other by a
  * lock on DIR.
@@ -49,8 +49,8 @@ struct cert_install_spec {
 int cert_install(const struct cert_install_spec *, char *why,
     char ret_generation[CERT_GENERATION_SIZE]);
 
-/* Makes the generation current that was so before the present one.  -ENOENT when
- * there is none (any more); others as above. */
+/* Makes the generation current that was so before the present one.
+ * -ENOENT when there is none (any more); others as above. */
 int cert_install_rollback(const char *dir, char *why,
     char ret_generation[CERT_GENERATION_SIZE]);
 

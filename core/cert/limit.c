@@ -66,7 +66,7 @@ cert_key_too_dear(gnutls_x509_crt_t crt)
 	return dear;
 }
 
-/* ---- the message ------------------------------------------------------------- */
+/* ---- the message -------------------------------------------------------- */
 
 /* Takes `n_n` bytes of length and what they announce off the front. */
 static bool

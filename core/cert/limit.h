@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a public key costs whoever checks a signature with it.  Its size is chosen
- * by who sends it: with 64 kbit one RSA signature takes half a minute of CPU, and
- * GnuTLS 3.7.9 has no limit.  Thread: any.
+ * What a public key costs whoever checks a signature with it.  Its size is
+ * chosen by who sends it: with 64 kbit one RSA signature takes half a minute of
+ * CPU, and GnuTLS 3.7.9 has no limit.  Thread: any.
  */
 #ifndef CT_CERT_LIMIT_H
 #define CT_CERT_LIMIT_H

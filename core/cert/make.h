@@ -35,7 +35,8 @@ struct cert_make_spec {
 
 /* A key and its certificate, both PEM; the key is PKCS#8, encrypted (AES-256)
  * with a password if there is one.  Freed with cert_blob_free().  -EINVAL (a
- * name cannot stand in a certificate), -EIO, -ENOMEM, with why[CERT_WHY_SIZE]. */
+ * name cannot stand in a certificate), -EIO, -ENOMEM,
+ * with why[CERT_WHY_SIZE]. */
 int cert_make(const struct cert_make_spec *, const char *password, char *why,
     struct cert_blob *ret_crt, struct cert_blob *ret_key);
 

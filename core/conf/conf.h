@@ -95,8 +95,9 @@ const char *conf_set_text(const struct conf_set *, const char *name);
 uint64_t conf_set_number(const struct conf_set *, const char *name);
 const char *conf_set_item(const struct conf_set *, const char *name,
     unsigned i);
-/* A secret as it is now: where it is in a file, that is read again.  Blocking; any
- * thread.  "" if none is set; mem_free_wiped().  Errors as of conf_secret_fn. */
+/* A secret as it is now: where it is in a file, that is read again.  Blocking;
+ * any thread.  "" if none is set; mem_free_wiped().  Errors as of
+ * conf_secret_fn. */
 int conf_set_secret(const struct conf_set *, const char *name, char *why,
     char **ret);
 /* True if any option differs. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bus: publisher thread, nng PUB and REP sockets over ipc, materialised view
- * and canary (decision 0008).  The only folder that knows nng.
+ * The bus: publisher thread, nng PUB and REP sockets over ipc, materialised
+ * view and canary (decision 0008).  The only folder that knows nng.
  */
 #ifndef CT_EVENT_BUS_H
 #define CT_EVENT_BUS_H
@@ -14,7 +14,8 @@
 struct event_bus_opts {
 	const char *events_url;		/* ipc://… PUB; NULL: none */
 	const char *snapshot_url;	/* ipc://… REP; NULL: none */
-	uint32_t ring;			/* events that may wait; a power of two */
+	uint32_t ring;			/* events that may wait;
+					 * a power of two */
 	uint32_t queue;			/* nng's send buffer per subscriber,
 					 * 1 … 8192 */
 	uint32_t canary_ms;		/* how often; 0 = off */
@@ -34,8 +35,8 @@ struct event_bus_opts {
 	 * its revision, in slices below half a ring.  May be NULL. */
 	void (*resync)(void *ctx);
 	void *resync_ctx;
-	/* Listens only after event_bus_open(): until then events wait in the ring,
-	 * and go unheard when it is three quarters full. */
+	/* Listens only after event_bus_open(): until then events wait in the
+	 * ring, and go unheard when it is three quarters full. */
 	bool closed;
 };
 
@@ -47,14 +48,14 @@ int event_bus_new(const struct event_bus_opts *, char *why,
 typedef void event_bus_fill(void *ctx, void (*know)(void *arg,
     const struct event *), void *arg);
 /*
- * Opens a bus that was made closed: nng cannot hand a socket on, so two processes
- * have one address one after the other.  Lets `fill` (NULL: nobody) tell view and
- * tap what is known already, which nobody hears and which takes no number; then
- * listens, and sees that connections are taken (canary).  Events wait in the ring
- * until `subscribers` have come, for at most a second or three quarters of the
- * ring: whoever was there before and comes back misses none.  Not on the
- * publisher's thread; waits.  Errors as of event_bus_new(), -EIO; it may be called
- * again then; -EALREADY.
+ * Opens a bus that was made closed: nng cannot hand a socket on, so two
+ * processes have one address one after the other.  Lets `fill` (NULL: nobody)
+ * tell view and tap what is known already, which nobody hears and which takes
+ * no number; then listens, and sees that connections are taken (canary).
+ * Events wait in the ring until `subscribers` have come, for at most a second
+ * or three quarters of the ring: whoever was there before and comes back misses
+ * none.  Not on the publisher's thread; waits.  Errors as of event_bus_new(),
+ * -EIO; it may be called again then; -EALREADY.
  */
 int event_bus_open(struct event_bus *, event_bus_fill *fill, void *fill_ctx,
     uint32_t subscribers, char *why);

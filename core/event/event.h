@@ -2,9 +2,10 @@
 /*
  * Events: what happened, as a record that any thread hands to the bus without
  * waiting.  event_emit() copies into one allocation, pushes it on a bounded
- * lock-free ring and returns; the publisher thread numbers it (`seq`), writes the
- * JSON, keeps the view and sends it.  When the ring is full the event is dropped
- * but its number is used up and counted, so that a subscriber always sees the gap.
+ * lock-free ring and returns; the publisher thread numbers it (`seq`), writes
+ * the JSON, keeps the view and sends it.  When the ring is full the event is
+ * dropped but its number is used up and counted, so that a subscriber always
+ * sees the gap.
  */
 #ifndef CT_EVENT_H
 #define CT_EVENT_H
@@ -91,7 +92,8 @@ const char *presence_reason_name(enum presence_reason);
 struct event {
 	enum event_type type;
 	int64_t wall_ms;		/* 0 = now */
-	int64_t since_ms;		/* wall, in this state; 0 = from now on */
+	int64_t since_ms;		/* wall, in this state;
+					 * 0 = from now on */
 	const char *endpoint;		/* "" or NULL: not about an endpoint */
 	uint64_t channel;		/* channel number */
 	uint64_t old_channel;		/* replaced */
@@ -101,7 +103,8 @@ struct event {
 	enum presence_reason reason;
 	uint32_t rtt_us;		/* 0 unknown */
 	const char *peer;		/* address as text */
-	const char *text;		/* one line for people; slot, plugin… name */
+	const char *text;		/* one line for people; slot,
+					 * plugin… name */
 	const char *detail;		/* a JSON object known to be valid */
 	size_t detail_n;
 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The publisher: the one thread that takes events out of the ring, keeps the
- * view, and talks to the nng sockets.  A burst waits in the ring and goes out at
- * a pace that nng's queues bear; only when the ring itself is about to fill is
- * it sent at once, because a slow subscriber's loss is better than everybody's.
- * Emitting threads never wait for it.
+ * view, and talks to the nng sockets.  A burst waits in the ring and goes out
+ * at a pace that nng's queues bear; only when the ring itself is about to fill
+ * is it sent at once, because a slow subscriber's loss is better than
+ * everybody's.  Emitting threads never wait for it.
  */
 #include "event/bus.h"
 
@@ -209,8 +209,8 @@ alive_due(const struct event_bus *bus)
 	return bus->alive_ms + bus->opts.alive_ms;
 }
 
-/* So that what was lost before a silence shows.  Not an event: it uses no number
- * up and the tap does not see it. */
+/* So that what was lost before a silence shows.  Not an event:
+ * it uses no number up and the tap does not see it. */
 static void
 say_alive(struct event_bus *bus, uint64_t now_ms)
 {
@@ -494,7 +494,8 @@ open_sockets(struct event_bus *bus, char *why)
 	return 0;
 }
 
-/* A machine that is busy just now is no reason to give up: the canary goes on. */
+/* A machine that is busy just now is no reason to give up:
+ * the canary goes on. */
 static void
 confirm(const struct bus_socket *b, uint8_t protocol)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads a request with jansson.  This file stays apart from base/json_out.h, whose
- * writer has function names that jansson has too.  Members that are not known
- * are passed over, so that a newer client can ask an older daemon.
+ * Reads a request with jansson.  This file stays apart from base/json_out.h,
+ * whose writer has function names that jansson has too.  Members that are not
+ * known are passed over, so that a newer client can ask an older daemon.
  */
 #include "event/request.h"
 

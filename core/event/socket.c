@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nng, versions 1.5.2 and later of 1.x.  No receive timeouts anywhere (nng issue
- * 1523) and no statistics (issue 1577).
+ * nng, versions 1.5.2 and later of 1.x.
+ * No receive timeouts anywhere (nng issue 1523) and no statistics (issue 1577).
  */
 #include "event/socket.h"
 

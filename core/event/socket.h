@@ -16,7 +16,8 @@ enum bus_socket_kind { BUS_PUB, BUS_REP };
 
 #define BUS_QUEUE_MAX 8192		/* nng's own limit */
 #define BUS_REQUEST_MAX (64 * 1024)	/* a peer that sends more is cut off */
-#define BUS_PIPES_MAX 256		/* peers of a socket; more are refused */
+#define BUS_PIPES_MAX 256		/* peers of a socket;
+					 * more are refused */
 
 struct bus_socket {
 	enum bus_socket_kind kind;
@@ -25,7 +26,8 @@ struct bus_socket {
 	nng_socket s;
 	nng_listener l;
 	int recv_fd, send_fd;		/* REP */
-	nng_msg *held;			/* REP: its peer's answer before it is */
+	nng_msg *held;			/* REP: its peer's answer
+					 * before it is */
 	uint64_t held_ms;		/* still under way; since when */
 	/* Written on nng's threads. */
 	_Atomic uint32_t added;		/* pipes ever got */

@@ -21,8 +21,8 @@ int unix_connect_sp(const char *path, uint8_t protocol, int *ret_fd);
 /*
  * Makes `path` free to be bound: a socket nobody answers on is removed.
  * -EADDRINUSE: somebody listens there, or it is no socket.  nng's own test
- * connects and closes at once, which ends the other daemon's listener (nng issue
- * 1518); this one takes part in the negotiation.  Waits 200 ms at most.
+ * connects and closes at once, which ends the other daemon's listener (nng
+ * issue 1518); this one takes part in the negotiation.  Waits 200 ms at most.
  */
 int unix_clear(const char *path, uint8_t protocol);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The view.  An endpoint is one packed row, reached by its number; the numbers lie
- * in an open-addressing hash of 32-bit slots.  Nothing is ever taken out, so there
- * are no tombstones, and rows are cut one after the other from blocks.  Ids can be
- * chosen by devices that enrol: the hash is keyed (SipHash-1-3 after Aumasson and
- * Bernstein, "SipHash: a fast short-input PRF", 2012).
+ * The view.  An endpoint is one packed row, reached by its number; the numbers
+ * lie in an open-addressing hash of 32-bit slots.  Nothing is ever taken out,
+ * so there are no tombstones, and rows are cut one after the other from blocks.
+ * Ids can be chosen by devices that enrol: the hash is keyed (SipHash-1-3 after
+ * Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012).
  */
 #include "event/view.h"
 
@@ -17,8 +17,8 @@
 
 /*
  * What a peer's text may need: an IPv4 address and port, an IPv6 one, anything.
- * The first is kept free for who is not online yet, since a row that has to move
- * leaves its old place unused; with three steps it moves twice at most.
+ * The first is kept free for who is not online yet, since a row that has to
+ * move leaves its old place unused; with three steps it moves twice at most.
  */
 static const uint8_t peer_rooms[] = { 21, 47, VIEW_PEER_MAX };
 

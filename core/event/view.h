@@ -2,10 +2,10 @@
 /*
  * The materialised view: what the events so far add up to.  Every endpoint with
  * its present state, every certificate slot and plugin with its last event, and
- * the daemon's own times.  Endpoints are never taken out (a forgotten one is only
- * passed over), and stay in the order in which they were first seen: a pager that
- * goes on behind an id misses none.
- * Belongs to the publisher thread.
+ * the daemon's own times.  Endpoints are never taken out (a forgotten one
+ * is only passed over), and stay in the order in which they were first
+ * seen: a pager that goes on behind an id misses none.  Belongs to the
+ * publisher thread.
  */
 #ifndef CT_EVENT_VIEW_H
 #define CT_EVENT_VIEW_H
@@ -49,7 +49,8 @@ struct view_fact {
 	int64_t wall_ms;
 	uint64_t seq;
 	struct view_text detail;
-	int64_t live_ms;		/* certificate: last went live; 0 never */
+	int64_t live_ms;		/* certificate:
+					 * last went live; 0 never */
 	struct view_text live;		/* its detail */
 };
 

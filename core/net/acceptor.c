@@ -3,9 +3,9 @@
  * Takes connections off the shared listening descriptors (decision 0003).  Each
  * worker has every listener in its epoll with EPOLLEXCLUSIVE, takes a few a
  * wake-up, and takes the listeners out (DEL, for MOD is not allowed with
- * EPOLLEXCLUSIVE) while the daemon is full, while it has its share of connections
- * before their upgrade and none may wait (waiting.c), and for a while when
- * descriptors have run out.
+ * EPOLLEXCLUSIVE) while the daemon is full, while it has its share of
+ * connections before their upgrade and none may wait (waiting.c), and for a
+ * while when descriptors have run out.
  */
 #include "net/impl.h"
 

@@ -3,7 +3,8 @@
  * How many connections there are, in all and by address, channels included, and
  * whether one more may come.  An IPv6 address counts by its /64, because a
  * customer has at least that many of them; unix peers count in all only.
- * Thread: any; the one lock guards the table and is never held across a call out.
+ * Thread: any; the one lock guards the table and is never held
+ * across a call out.
  */
 #ifndef CT_NET_ADMISSION_H
 #define CT_NET_ADMISSION_H

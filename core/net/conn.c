@@ -4,9 +4,10 @@
  *
  *	PROXY -> TLS -> HTTP -> (handed over | ENDING) -> gone
  *
- * One deadline covers PROXY and TLS, one each HTTP request; both run from a fixed
- * point, so that single bytes now and then gain nothing.  Every wake-up does one
- * recv, goes through as many states as the bytes are good for, and one send.
+ * One deadline covers PROXY and TLS, one each HTTP request; both run from a
+ * fixed point, so that single bytes now and then gain nothing.  Every
+ * wake-up does one recv, goes through as many states as the bytes are good
+ * for, and one send.
  */
 #include "net/conn.h"
 

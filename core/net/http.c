@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs libmicrohttpd over socketpairs.  Its callbacks only note what is to be
- * done; nothing of net/conn is called from inside them but conn_http_answered().
+ * done; nothing of net/conn is called from inside them
+ * but conn_http_answered().
  */
 #include "net/http.h"
 

@@ -58,7 +58,8 @@ struct http_hop {
 	bool known;			/* libmicrohttpd has its end */
 	bool upgraded;			/* the 101 is in the pair */
 	bool lost;			/* no memory for what was behind it */
-	struct http_pair pair;		/* other: until the first bytes are fed */
+	struct http_pair pair;		/* other: until the first
+					 * bytes are fed */
 	bool answered;			/* a request got an answer of ours */
 	bool begun;			/* a request's handler was called */
 	bool decided;			/* first_n bytes were looked at */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens listening sockets, own and inherited; never touches what others made. */
+/* Opens listening sockets, own and inherited;
+ * never touches what others made. */
 #include "net/listener.h"
 
 #include <errno.h>
@@ -284,7 +285,7 @@ listener_open(const char *address, int backlog, struct listener_inherited *in,
 	return finish(address, error, why, &l, ret);
 }
 
-/* ---- passed on ---------------------------------------------------------------- */
+/* ---- passed on ---------------------------------------------------------- */
 
 static bool
 same_inet(const struct sockaddr_storage *bound,

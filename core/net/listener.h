@@ -42,8 +42,8 @@ int listener_open(const char *address, int backlog,
 /*
  * The listening socket that another process had for `address`: it has to be
  * bound to it, and gets `backlog` unless it is systemd's.  Duplicates fd, which
- * stays the caller's, and is lent at first.  As listener_open(); -ENOTSOCK it is
- * no listening socket, -EADDRNOTAVAIL bound elsewhere.
+ * stays the caller's, and is lent at first.  As listener_open();
+ * -ENOTSOCK it is no listening socket, -EADDRNOTAVAIL bound elsewhere.
  */
 int listener_adopt(const char *address, int backlog, int fd, char *why,
     struct listener *ret);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Everything between accept() and the WebSocket upgrade: listeners, admission
- * limits, PROXY header, TLS handshake, the short HTTP life inside libmicrohttpd.
- * What comes out is a stream with the facts of its peer; the layer above takes it
- * by a callback and owns it from then on.
+ * limits, PROXY header, TLS handshake, the short HTTP life inside
+ * libmicrohttpd.  What comes out is a stream with the facts of its peer; the
+ * layer above takes it by a callback and owns it from then on.
  *
- * `struct net` is shared: listeners (one descriptor per address, decision 0003),
- * limits, counters.  `struct net_worker` is one worker's half and is touched on
- * its thread only.
+ * `struct net` is shared: listeners (one descriptor per address, decision
+ * 0003), limits, counters.  `struct net_worker` is one worker's half and is
+ * touched on its thread only.
  */
 #ifndef CT_NET_H
 #define CT_NET_H
@@ -34,7 +34,8 @@ struct net_limits {
 	uint32_t handshakes;		/* not upgraded yet, whole daemon */
 	uint32_t connections;		/* whole daemon, channels included */
 	uint32_t connections_per_address;
-	uint32_t handshake_ms, http_ms;	/* TCP + PROXY + TLS; first byte to 101 */
+	uint32_t handshake_ms, http_ms;	/* TCP + PROXY + TLS;
+					 * first byte to 101 */
 	uint32_t http_header;		/* bytes */
 	uint32_t accept_quota;		/* accepts per wake-up */
 	/* Accepted, but no handshake has room; 0: they wait in the kernel. */
@@ -66,24 +67,29 @@ struct net_listener_opts {
 struct net_request {
 	const struct net_listener_opts *listener;
 	unsigned listener_index;
-	struct sockaddr_storage peer;	/* announced by PROXY if there was one */
+	struct sockaddr_storage peer;	/* announced by PROXY if
+					 * there was one */
 	struct addr peer_addr;
 	bool tls;
-	bool trusted;			/* loopback, unix, or behind a trusted proxy */
+	bool trusted;			/* loopback, unix,
+					 * or behind a trusted proxy */
 	const struct tls_peer *tls_peer;	/* NULL without TLS */
 	const char *target;		/* request target as sent */
 	/* Its path, never decoded: "/a" of "/a?b" and of "http://h/a"; "" for
-	 * targets without one ("ws", "", "*", "?x"), which some clients send. */
+	 * targets without one ("ws", "", "*", "?x"),
+	 * which some clients send. */
 	const char *path;
 	const char *user_agent;		/* "" if none; peer text */
-	const char *const *subprotocols;	/* offered, client's order; NULL ends */
+	const char *const *subprotocols;	/* offered, client's order;
+						 * NULL ends */
 };
 
 /* What the layer above chose. */
 struct net_route {
 	void *protocol;			/* handed back in net_upgrade */
 	const char *subprotocol;	/* to answer; NULL: none */
-	bool compression;		/* negotiate permessage-deflate if offered */
+	bool compression;		/* negotiate
+					 * permessage-deflate if offered */
 };
 
 struct net_upgrade {
@@ -98,8 +104,8 @@ struct net_upgrade {
 
 struct net_hooks {
 	void *ctx;
-	/* Chooses a protocol: 0, or an HTTP status (400, 403, 404, 503) with one
-	 * line in *ret_why.  Worker's thread. */
+	/* Chooses a protocol: 0, or an HTTP status (400, 403, 404,
+	 * 503) with one line in *ret_why.  Worker's thread. */
 	int (*route)(void *ctx, struct net_worker *, const struct net_request *,
 	    struct net_route *ret, const char **ret_why);
 	/* Takes the stream over (its 101 is out or in the backlog).  Negative:
@@ -135,14 +141,16 @@ struct net_counters *net_counters(struct net *);
 const char *net_listener_address(const struct net *, unsigned index, char *to);
 /* How many listeners there are, and each one's options (name and address as
  * configured) and listening descriptor, which stays net's: to pass it on.  What
- * waits in the kernel's queue is for whoever accepts: a process that begins after
- * the other has stopped (net_worker_accept()) misses nothing.  Main thread. */
+ * waits in the kernel's queue is for whoever accepts: a process that begins
+ * after the other has stopped (net_worker_accept()) misses nothing.  Main
+ * thread. */
 size_t net_listeners(const struct net *);
 const struct net_listener_opts *net_listener_opts(const struct net *,
     unsigned index);
 int net_listener_fd(const struct net *, unsigned index);
 /* true: another process has the sockets too and answers for their files;
- * net_free() closes and unlinks nothing.  false: they are ours.  Main thread. */
+ * net_free() closes and unlinks nothing.  false: they are ours.
+ * Main thread. */
 void net_lend(struct net *, bool lent);
 /* The listener's own copy of that name (n bytes), or NULL.  Any thread. */
 const char *net_listener_name(const struct net *, const char *name, size_t n);

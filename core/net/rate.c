@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Token buckets, each as the one time at which it is full again: a token moves that
- * time by 1/rate, and it may not be further away than a whole burst.
+ * Token buckets, each as the one time at which it is full again: a token moves
+ * that time by 1/rate, and it may not be further away than a whole burst.
  */
 #include "net/rate.h"
 

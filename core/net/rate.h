@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Token buckets: so many a second, and so many at once.  One alone (a listener's),
- * and one for each address in fixed memory.  Any thread.
+ * Token buckets: so many a second, and so many at once.  One alone (a
+ * listener's), and one for each address in fixed memory.  Any thread.
  */
 #ifndef CT_NET_RATE_H
 #define CT_NET_RATE_H
@@ -14,7 +14,8 @@
 
 struct rate_limit {
 	uint32_t rate;			/* tokens a second; 0: no limit */
-	uint32_t burst;			/* tokens of a full bucket, 1 at least */
+	uint32_t burst;			/* tokens of a full bucket,
+					 * 1 at least */
 };
 
 /* When the bucket is full again, as clock_mono_ms() but in ns; begins as 0. */

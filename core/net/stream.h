@@ -48,12 +48,12 @@ ssize_t stream_fill(struct stream *, struct stage *st);
 int stream_keep(struct stream *, struct stage *st, size_t used);
 
 /*
- * One recv behind the carry (none if st->in is not empty: stream_fill() was called
- * before), then opens what is whole into st->rx (emptied first) and empties
- * st->in.  0: go on (rx may be empty).
- * Negative: the stream is over once rx has been used: -EPIPE clean end,
- * -ECONNRESET truncated or reset, -EPROTO, -ECONNABORTED, -ENOMEM.  Answers
- * of the transport are in st->tx: call stream_flush().
+ * One recv behind the carry (none if st->in is not empty: stream_fill() was
+ * called before), then opens what is whole into st->rx (emptied first) and
+ * empties st->in.  0: go on (rx may be empty).  Negative: the stream is over
+ * once rx has been used: -EPIPE clean end, -ECONNRESET truncated or reset,
+ * -EPROTO, -ECONNABORTED, -ENOMEM.  Answers of the transport are in st->tx:
+ * call stream_flush().
  */
 int stream_read(struct stream *, struct stage *st);
 
@@ -63,9 +63,9 @@ int stream_write(struct stream *, struct stage *st, const void *p, size_t n,
     size_t backlog_limit);
 
 /*
- * Seals st->plain, sends st->tx behind the backlog with one send, keeps what the
- * socket does not take.  -ENOBUFS: the backlog would exceed the limit (bytes);
- * -EPIPE, -ECONNRESET: the socket is gone; -EOVERFLOW: keys used up.
+ * Seals st->plain, sends st->tx behind the backlog with one send, keeps what
+ * the socket does not take.  -ENOBUFS: the backlog would exceed the limit
+ * (bytes); -EPIPE, -ECONNRESET: the socket is gone; -EOVERFLOW: keys used up.
  */
 int stream_flush(struct stream *, struct stage *st, size_t backlog_limit);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections that are accepted and wait, before their first byte is read: for one
- * of the handshakes in flight, or for a token of their listener.  The newest goes
- * first, because its peer is the likeliest to be there still; when there are too
- * many, or one has waited too long, the oldest is closed.  In a storm whoever is
- * served is served in time, instead of everybody too late.
+ * Connections that are accepted and wait, before their first byte is read: for
+ * one of the handshakes in flight, or for a token of their listener.  The
+ * newest goes first, because its peer is the likeliest to be there still; when
+ * there are too many, or one has waited too long, the oldest is closed.  In a
+ * storm whoever is served is served in time, instead of everybody too late.
  */
 #include "net/impl.h"
 
@@ -19,7 +19,8 @@
 #define LOOK_MS 50
 
 struct waiter {
-	struct list link;		/* of its gate; the newest is the last */
+	struct list link;		/* of its gate;
+					 * the newest is the last */
 	uint64_t since_ms;		/* of the loop */
 	struct conn_origin from;
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows about commands.  The database decides which outcome counts: the first. */
+/* Rows about commands.  The database decides which outcome counts:
+ * the first. */
 #include "store/commands.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows about commands; as in endpoints.h.  An outcome, once there, never changes. */
+/* Rows about commands; as in endpoints.h.  An outcome, once there,
+ * never changes. */
 #ifndef CT_STORE_COMMANDS_H
 #define CT_STORE_COMMANDS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows about what proves an identity; as in endpoints.h.  Tokens are never stored,
- * only their SHA-256. */
+/* Rows about what proves an identity; as in endpoints.h.
+ * Tokens are never stored, only their SHA-256. */
 #ifndef CT_STORE_CREDENTIALS_H
 #define CT_STORE_CREDENTIALS_H
 
@@ -12,11 +12,12 @@ struct store_db;
 enum store_cred_kind { STORE_CRED_TOKEN = 1, STORE_CRED_KEY, STORE_CRED_CERT };
 
 struct store_credential {
-	uint64_t number;		/* given by the store, never used again */
+	uint64_t number;		/* given by the store,
+					 * never used again */
 	const char *endpoint;
 	enum store_cred_kind kind;
-	uint8_t value[32];		/* SHA-256 of token or certificate; Ed25519
-					 * public key */
+	uint8_t value[32];		/* SHA-256 of token or certificate;
+					 * Ed25519 public key */
 	const char *label;		/* the operator's; "" none */
 	int64_t created_ms, expires_ms;	/* 0 never */
 	int64_t used_ms;		/* last; 0 never */

@@ -10,8 +10,8 @@
 
 #define BUSY_MS 2000			/* waited for another program */
 
-/* Nothing of what jobs decide (-EACCES, -EBUSY, …): a device is not to be told that
- * it is refused because a disk is. */
+/* Nothing of what jobs decide (-EACCES, -EBUSY, …):
+ * a device is not to be told that it is refused because a disk is. */
 int
 db_errno(int code)
 {

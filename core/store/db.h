@@ -29,8 +29,8 @@ struct store_db {
 	uint64_t pruned;		/* for that, in this transaction */
 };
 
-/* 0 for OK, ROW and DONE; -EAGAIN held by another program, -EROFS, -ENOSPC, -EIO,
- * -EILSEQ broken, -ENOMEM, -EEXIST a constraint, -EMSGSIZE. */
+/* 0 for OK, ROW and DONE; -EAGAIN held by another program, -EROFS, -ENOSPC,
+ * -EIO, -EILSEQ broken, -ENOMEM, -EEXIST a constraint, -EMSGSIZE. */
 int db_errno(int sqlite_code);
 int db_open(struct store_db *, const char *path);
 void db_close(struct store_db *);
@@ -38,7 +38,8 @@ void db_close(struct store_db *);
 int db_exec(struct store_db *, const char *text);
 /* Runs a statement to its end.  0 or -errno (-EEXIST: a constraint). */
 int db_run(struct store_db *, const char *text, const char *format, ...);
-/* Begins a query; then db_next(): 1 a row, 0 the end, or -errno; then db_end(). */
+/* Begins a query; then db_next(): 1 a row, 0 the end, or -errno;
+ * then db_end(). */
 int db_query(struct store_db *, sqlite3_stmt **ret, const char *text,
     const char *format, ...);
 int db_next(sqlite3_stmt *);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows about endpoints.  Every function: on the store's thread inside a job or a
- * flush, or on store_reader() before the thread runs.  0, -ENOENT, or the errno
- * of the database; a text pointer in a row is valid during the call. */
+/* Rows about endpoints.  Every function: on the store's thread inside a job or
+ * a flush, or on store_reader() before the thread runs.  0, -ENOENT, or the
+ * errno of the database; a text pointer in a row is valid during the call. */
 #ifndef CT_STORE_ENDPOINTS_H
 #define CT_STORE_ENDPOINTS_H
 
@@ -16,7 +16,8 @@ enum store_status { STORE_ACTIVE, STORE_PENDING, STORE_DENIED };
 /* Presence: what endpoint/endpoint keeps in memory. */
 struct store_presence {
 	const char *id;
-	uint8_t state, reason, intent;	/* enum presence_state, …_reason, …_intent */
+	uint8_t state, reason, intent;	/* enum presence_state, …_reason,
+					 * …_intent */
 	uint8_t security;		/* of the last channel */
 	uint64_t channel, revision;
 	int64_t since_ms, last_seen_ms;	/* wall; 0 never */
@@ -31,7 +32,8 @@ struct store_endpoint {
 	const char *name, *group;	/* the operator's; "" none */
 	const char *agent, *boot_id;	/* of the last hello */
 	const char *peer, *listener;	/* of the last channel */
-	const char *mac;		/* 12 hex digits, from inventory; "" unknown */
+	const char *mac;		/* 12 hex digits, from inventory;
+					 * "" unknown */
 	int64_t created_ms;
 	uint64_t inventory_revision, telemetry_seq;
 };
@@ -49,14 +51,15 @@ int store_endpoint_hello(struct store_db *, const char *id, const char *agent,
 /* NULL: leave as it is. */
 int store_endpoint_describe(struct store_db *, const char *id,
     const char *name, const char *group);
-/* Forgets it with its credentials, commands, telemetry and inventory; these also if
- * its own row is not there (-ENOENT). */
+/* Forgets it with its credentials, commands, telemetry and inventory;
+ * these also if its own row is not there (-ENOENT). */
 int store_endpoint_forget(struct store_db *, const char *id);
 int store_endpoint_get(struct store_db *, const char *id,
     void (*fn)(void *, const struct store_endpoint *), void *ctx);
 
 struct store_endpoint_filter {
-	const char *after;		/* ids behind this one; "" from the start */
+	const char *after;		/* ids behind this one;
+					 * "" from the start */
 	const char *prefix, *group;	/* "" any */
 	int state;			/* -1 any */
 	int status;			/* -1 any */

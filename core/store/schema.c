@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The tables, and how older ones become them.  PRAGMA user_version counts the
- * steps that were taken; a step is never changed once it was released, a new one
- * is appended.  A file that is not ours, is newer or is broken is refused and left
- * as it is.
+ * steps that were taken; a step is never changed once it was released, a new
+ * one is appended.  A file that is not ours, is newer or is broken is refused
+ * and left as it is.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -68,8 +68,8 @@ static const char *const steps[] = {
 	    " run SET telemetry_rows = telemetry_rows - 1, telemetry_bytes ="
 	    " telemetry_bytes - length(CAST(OLD.json AS BLOB)); END;"
 	"CREATE INDEX command_done ON command (changed_ms) WHERE state >= 2;",
-	/* 3: 2026-11: what each endpoint has of the log, and up to where some of
-	 * it was cut off before its time. */
+	/* 3: 2026-11: what each endpoint has of the log,
+	 * and up to where some of it was cut off before its time. */
 	"ALTER TABLE endpoint ADD COLUMN"
 	    " telemetry_rows INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE endpoint ADD COLUMN"
@@ -201,8 +201,8 @@ quick_check(struct store_db *db, const char *what)
 	return r < 0 ? r : ok ? 0 : -EILSEQ;
 }
 
-/* Of a large file the log, the commands and the inventories are left out: an error
- * in those is met when they are read. */
+/* Of a large file the log, the commands and the inventories are left out:
+ * an error in those is met when they are read. */
 static int
 check(struct store_db *db, const char *path, char *why)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store's thread: takes what waits, runs it in one transaction, commits, and
- * tells everybody.  Nobody else touches the database while it runs.
+ * The store's thread: takes what waits, runs it in one transaction, commits,
+ * and tells everybody.  Nobody else touches the database while it runs.
  */
 #include "store/store.h"
 
@@ -55,7 +55,7 @@ struct store {
 	_Atomic bool failing;
 };
 
-/* ---- opening -------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------ */
 
 /* The file is ours alone, before SQLite makes it with the umask's mode; its
  * companions take their mode from it. */
@@ -173,7 +173,7 @@ store_last_alive_ms(const struct store *s)
 	return s->last_alive_ms;
 }
 
-/* ---- one transaction ------------------------------------------------------- */
+/* ---- one transaction ---------------------------------------------------- */
 
 static const char *
 reason(int error)
@@ -348,7 +348,7 @@ transact(struct store *s, struct store_job *first, bool flush)
 	return r;
 }
 
-/* ---- the thread ------------------------------------------------------------ */
+/* ---- the thread --------------------------------------------------------- */
 
 static void
 on_home(struct mail *m)
@@ -524,7 +524,7 @@ store_free(struct store **ps)
 	mem_free(s);
 }
 
-/* ---- from any thread ------------------------------------------------------- */
+/* ---- from any thread ---------------------------------------------------- */
 
 int
 store_submit(struct store *s, struct store_job *j)

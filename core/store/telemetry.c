@@ -60,8 +60,8 @@ cut(struct store_db *db, const char *endpoint, int64_t last)
 	    " max(telemetry_cut, ?)", "i", last);
 }
 
-/* Whoever has more than its share loses its own oldest, not those of others; what
- * has just come is kept. */
+/* Whoever has more than its share loses its own oldest, not those of others;
+ * what has just come is kept. */
 static int
 keep_share(struct store_db *db, const char *endpoint, uint64_t newest)
 {
@@ -203,8 +203,8 @@ store_telemetry_read(struct store_db *db, const char *endpoint,
 	return r < 0 ? r : 0;
 }
 
-/* The MAC that wakes it is kept where it can be looked up: 12 hexadecimal digits in
- * lower case, "" none. */
+/* The MAC that wakes it is kept where it can be looked up:
+ * 12 hexadecimal digits in lower case, "" none. */
 static int
 keep_mac(struct store_db *db, const char *endpoint)
 {

@@ -30,8 +30,8 @@ struct tls_client_spec {
 	size_t key_n;
 };
 
-/* Keeps a reference to the trust.  Blocking (reads the system's store).  -EINVAL with why[TLS_WHY_SIZE] (may be
- * NULL), -ENOMEM. */
+/* Keeps a reference to the trust.  Blocking (reads the system's store).
+ * -EINVAL with why[TLS_WHY_SIZE] (may be NULL), -ENOMEM. */
 int tls_client_policy_new(const struct tls_client_spec *, char *why,
     struct tls_client_policy **ret);
 /* After every connection was freed. */
@@ -89,8 +89,8 @@ bool tls_client_resumed(const struct tls_client *);
 /*
  * For diagnosis.  The judgement of this connection is also written to *review
  * (tls/review.h), which must stay.  With `go_on` a server that is refused is
- * talked to all the same: the caller says no secret to it, and the policy has no
- * certificate of ours.
+ * talked to all the same: the caller says no secret to it,
+ * and the policy has no certificate of ours.
  */
 void tls_client_review(struct tls_client *, struct tls_review *, bool go_on);
 

@@ -24,8 +24,9 @@
 #include "tls/impl.h"
 #include "tls/vendor.h"
 
-/* Clocks of responders differ a little.  A response without nextUpdate says that
- * there is always a newer one (RFC 6960 4.2.2.1): GnuTLS takes it for so long. */
+/* Clocks of responders differ a little.  A response without nextUpdate says
+ * that there is always a newer one (RFC 6960 4.2.2.1): GnuTLS takes it for
+ * so long. */
 #define STAPLE_SKEW_S 300
 #define STAPLE_AGE_S (15 * 86400)
 /* What is said of them, in the place of a file's name. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ed25519 (RFC 8032) by GnuTLS: a device's key, and the proof that it has it.  A
- * private key is its 32-byte seed.  Thread: any.
+ * Ed25519 (RFC 8032) by GnuTLS: a device's key, and the proof that it has it.
+ * A private key is its 32-byte seed.  Thread: any.
  */
 #ifndef CT_TLS_ED25519_H
 #define CT_TLS_ED25519_H

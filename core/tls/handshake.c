@@ -2,8 +2,8 @@
 /*
  * Drives gnutls_handshake() over whole records in memory (RFC 8446 5.1, RFC
  * 5246 6.2.1) until the keys can be taken out.  Whatever arrives is bounded
- * before GnuTLS sees it (hs_record.c).  GnuTLS reads exactly one record at a time, so that
- * nothing is left in the session when it ends.
+ * before GnuTLS sees it (hs_record.c).  GnuTLS reads exactly one record at a
+ * time, so that nothing is left in the session when it ends.
  */
 #include "tls/handshake.h"
 

@@ -100,8 +100,8 @@ struct tls_snapshot {
 
 /* GnuTLS asks which credential to use (select.c). */
 gnutls_certificate_retrieve_function3 tls_select_cred;
-/* The number of what would be shown to a client that needs to see nothing, as it
- * resumes; 0 none (select.c). */
+/* The number of what would be shown to a client that needs to see nothing,
+ * as it resumes; 0 none (select.c). */
 uint16_t tls_select_unseen(gnutls_session_t);
 /* Was acme-tls/1 agreed on? */
 bool tls_select_challenge(gnutls_session_t);
@@ -194,8 +194,9 @@ uint16_t tls_hello_limit(const struct tls_handshake *);
 /* ... and that it may send us in one. */
 uint16_t tls_hello_take(const struct tls_handshake *);
 
-/* How long the record at p is with its header, 0: more bytes are needed; h->head
- * is what GnuTLS gets for its header.  -EPROTO, -EMSGSIZE (hs_record.c). */
+/* How long the record at p is with its header, 0: more bytes are needed;
+ * h->head is what GnuTLS gets for its header.  -EPROTO, -EMSGSIZE
+ * (hs_record.c). */
 ssize_t tls_hs_record(struct tls_handshake *, const uint8_t *p, size_t n);
 
 /* After a resumption: is what the ticket says of the peer still good?  0 or

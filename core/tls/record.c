@@ -43,9 +43,9 @@ cipher_index(int gnutls_id)
 }
 
 /*
- * A connection outlives its handshake by days: on the heap it would keep the holes
- * apart that handshakes leave there.  One slab for each length; they are the
- * process's, since a connection may end in another thread than it began.
+ * A connection outlives its handshake by days: on the heap it would keep the
+ * holes apart that handshakes leave there.  One slab for each length; they are
+ * the process's, since a connection may end in another thread than it began.
  */
 static struct {
 	pthread_mutex_t lock;		/* guards slab */

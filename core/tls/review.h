@@ -30,7 +30,8 @@ enum tls_review_state {
 #define TLS_REVIEW_TEXT 640
 struct tls_review {
 	bool judged;			/* the peer has shown a certificate */
-	int error;			/* the judgement's: 0, -EACCES, -ENOMEM */
+	int error;			/* the judgement's: 0,
+					 * -EACCES, -ENOMEM */
 	char why[512];			/* of -EACCES: "is expired" */
 	struct {
 		enum tls_review_state state;

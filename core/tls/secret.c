@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Encrypted form, before base64: 1 byte version (1), 4 bytes that name the key, 12
- * bytes nonce, ciphertext, 16 bytes tag.  A nonce is random: a key is used a few
- * times in its life.
+ * Encrypted form, before base64: 1 byte version (1), 4 bytes that name the key,
+ * 12 bytes nonce, ciphertext, 16 bytes tag.  A nonce is random: a key is used a
+ * few times in its life.
  */
 #include "tls/secret.h"
 
@@ -63,7 +63,7 @@ secret_free(char **p)
 	*p = NULL;
 }
 
-/* ---- the key of the host ------------------------------------------------------ */
+/* ---- the key of the host ------------------------------------------------ */
 
 static int
 check_key(const char *path, const struct stat *st, size_t n, char *why)
@@ -198,7 +198,7 @@ key_id(const uint8_t key[SECRET_KEY_SIZE], uint8_t id[ID_SIZE])
 	return r < 0 ? -EIO : 0;
 }
 
-/* ---- encryption --------------------------------------------------------------- */
+/* ---- encryption --------------------------------------------------------- */
 
 static int
 cipher(const uint8_t key[SECRET_KEY_SIZE], gnutls_aead_cipher_hd_t *ret)
@@ -331,7 +331,7 @@ open_encrypted(const char *text, const char *key_file, char *why, char **ret)
 	return r;
 }
 
-/* ---- files --------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------- */
 
 static int
 take_text(const char *path, const uint8_t *p, size_t n, char *why, char **ret)

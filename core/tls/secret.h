@@ -29,8 +29,8 @@ bool secret_is_elsewhere(const char *text);
 int secret_credential(const char *name, char *why, char *path, size_t cap);
 
 /* The secret, ended by NUL; secret_free().  key_file may be NULL if nothing is
- * encrypted.  -EINVAL, -EPERM, -errno of a file, -EBADMSG (damaged, or of another
- * key) with why[TLS_WHY_SIZE]; -ENOMEM. */
+ * encrypted.  -EINVAL, -EPERM, -errno of a file, -EBADMSG (damaged,
+ * or of another key) with why[TLS_WHY_SIZE]; -ENOMEM. */
 int secret_open(const char *text, const char *key_file, char *why, char **ret);
 /* Wipes it. */
 void secret_free(char **);

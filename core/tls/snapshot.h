@@ -61,9 +61,9 @@ void tls_sign_done(struct tls_sign_job *job, int error, const void *sig,
  * none of them are left out (cert/chain.h).  Checks that the key belongs to the
  * leaf and what clients would refuse: signatures in the chain, SHA-1, RSA below
  * 2048 bits, key usage.  Dates are for the caller to judge (tls_cred_info).
- * ocsp_der may be NULL; if it is there it must say that the leaf is good.  It is
- * sent as long as it is not out of date.  Blocking (signs once).  -EINVAL with
- * why, -ENOMEM.
+ * ocsp_der may be NULL; if it is there it must say that the leaf is good.  It
+ * is sent as long as it is not out of date.  Blocking (signs once).  -EINVAL
+ * with why, -ENOMEM.
  */
 int tls_cred_new(const void *chain_pem, size_t chain_n, const void *key_pem,
     size_t key_n, const void *ocsp_der, size_t ocsp_n, char *why,
@@ -137,8 +137,8 @@ int tls_snapshot_new(const struct tls_snapshot_spec *, char *why,
     struct tls_snapshot **ret);
 struct tls_snapshot *tls_snapshot_ref(struct tls_snapshot *);
 void tls_snapshot_unref(struct tls_snapshot **);
-/* Whether what the listener let in once would be let in now (tls_trust_holds());
- * true where it asks for no certificates. */
+/* Whether what the listener let in once would be let in now
+ * (tls_trust_holds()); true where it asks for no certificates. */
 bool tls_snapshot_holds(const struct tls_snapshot *, unsigned listener,
     const struct tls_proof *, const char **ret_why);
 /* Whether both judge clients by the same trusts. */

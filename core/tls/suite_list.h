@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads a cipher list of OpenSSL's (ciphers(1)), as configurations of others have
- * it: names and keywords, "+" between what has to hold together, "!", "-" and "+"
- * in front, "@STRENGTH".  What of it can be spoken is tls/suites.h's to judge.
- * Keywords do not touch suites of TLS 1.3, as there.  Any thread.
+ * Reads a cipher list of OpenSSL's (ciphers(1)), as configurations of others
+ * have it: names and keywords, "+" between what has to hold together, "!", "-"
+ * and "+" in front, "@STRENGTH".  What of it can be spoken is tls/suites.h's to
+ * judge.  Keywords do not touch suites of TLS 1.3, as there.  Any thread.
  */
 #ifndef CT_TLS_SUITE_LIST_H
 #define CT_TLS_SUITE_LIST_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cipher suites as OpenSSL's ciphers(1) calls them, with what its keywords select
- * them by.  Also those that we never speak: a list is understood whole before it
- * is judged.  Constant.
+ * Cipher suites as OpenSSL's ciphers(1) calls them, with what its keywords
+ * select them by.  Also those that we never speak: a list is understood whole
+ * before it is judged.  Constant.
  */
 #ifndef CT_TLS_SUITE_TABLE_H
 #define CT_TLS_SUITE_TABLE_H

@@ -73,7 +73,7 @@ list_end(struct lister *l)
 	text_add(l->to, TLS_LIST_SIZE, ", ", more);
 }
 
-/* ---- what a priority string gives ------------------------------------------ */
+/* ---- what a priority string gives --------------------------------------- */
 
 static bool
 has_version(gnutls_priority_t p, unsigned version)
@@ -158,7 +158,7 @@ describe(gnutls_priority_t p, char *why, struct tls_suites *ret)
 	    "library (GnuTLS %s) has", gnutls_check_version(NULL));
 }
 
-/* ---- priority strings ------------------------------------------------------- */
+/* ---- priority strings --------------------------------------------------- */
 
 /* Whether the string has the word itself, as "+WORD". */
 static bool
@@ -254,8 +254,8 @@ drop(gnutls_priority_t p, const char *asked, const struct property *o,
 	return 0;
 }
 
-/* A cipher by its name, after which nothing takes it out, that the library's own
- * policy has switched off. */
+/* A cipher by its name, after which nothing takes it out,
+ * that the library's own policy has switched off. */
 static int
 check_had(gnutls_priority_t p, const char *asked, char *why)
 {
@@ -314,7 +314,7 @@ narrow_priority(const char *asked, char *why, struct tls_suites *ret)
 	return r;
 }
 
-/* ---- cipher lists ----------------------------------------------------------- */
+/* ---- cipher lists ------------------------------------------------------- */
 
 struct rectangle {
 	unsigned c, k;			/* bits: ciphers, kxs */
@@ -557,7 +557,7 @@ static const char modern_priority[] =
     ":-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA"
     TLS_POLICY_TAIL;
 
-/* ---- profiles ------------------------------------------------------------- */
+/* ---- profiles ----------------------------------------------------------- */
 
 static bool
 given(const char *text)
@@ -624,7 +624,7 @@ tls_suites_resolve(const struct tls_suites_spec *s, char *why,
 	return r;
 }
 
-/* ---- FIPS 140, and the library ------------------------------------------------ */
+/* ---- FIPS 140, and the library ------------------------------------------ */
 
 const char *
 tls_fips_name(unsigned mode)

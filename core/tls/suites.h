@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is spoken, from what an operator asked for: a profile, a priority string of
- * GnuTLS's, or a cipher list of OpenSSL's.  Each is resolved against what the
- * library has (its own policy file included) and what ours allows
+ * What is spoken, from what an operator asked for: a profile, a priority string
+ * of GnuTLS's, or a cipher list of OpenSSL's.  Each is resolved against what
+ * the library has (its own policy file included) and what ours allows
  * (tls/policy.h).  What does not fit is dropped and told; an error is only what
  * was asked for by its own name and cannot be had, and when nothing is left.
  * Shared by server and client.  Any thread.

@@ -14,7 +14,7 @@
 #include "tls/trust_priv.h"
 #include "tls/vendor.h"
 
-/* ---- marks ---------------------------------------------------------------------- */
+/* ---- marks -------------------------------------------------------------- */
 
 int
 tls_mark_compare(const void *a, const void *b)
@@ -59,7 +59,7 @@ tls_trust_holds(const struct tls_trust *t, const struct tls_proof *p,
 	return why == NULL;
 }
 
-/* ---- weakenings ------------------------------------------------------------------- */
+/* ---- weakenings --------------------------------------------------------- */
 
 static void weak(struct tls_trust *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -102,7 +102,7 @@ tls_trust_weakness(const struct tls_trust *t, unsigned i)
 	return i < t->weaknesses_n ? t->weakness[i] : NULL;
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------ */
 
 bool
 tls_blob_is_pem(const struct tls_blob *b)
@@ -197,7 +197,7 @@ read_crls(struct tls_trust *t, const struct tls_trust_spec *spec, char *why)
 	return r;
 }
 
-/* ---- life --------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 int
 tls_trust_new(const struct tls_trust_spec *spec, char *why,

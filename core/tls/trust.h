@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whom to believe: the one policy for the other side of a TLS session, whichever
- * side we are (doc/security.md).  The listener judges client certificates with
- * it, the agent and the client library judge the server.  A chain to an anchor,
- * dates and purpose (RFC 5280), revocation lists, the name, and what else the
- * operator asks of the certificate: the six fields of the EMS, alternative
- * names, fingerprints, pinned keys.
+ * Whom to believe: the one policy for the other side of a TLS session,
+ * whichever side we are (doc/security.md).  The listener judges client
+ * certificates with it, the agent and the client library judge the server.  A
+ * chain to an anchor, dates and purpose (RFC 5280), revocation lists, the name,
+ * and what else the operator asks of the certificate: the six fields of the
+ * EMS, alternative names, fingerprints, pinned keys.
  *
  * A trust is immutable and reference-counted.  It never accepts because
  * something could not be looked at.  Thread: any.
@@ -31,8 +31,8 @@ enum tls_trust_field {
 	TLS_ISSUER_CN, TLS_ISSUER_O, TLS_ISSUER_OU, TLS_TRUST_FIELDS
 };
 
-/* A file, as it is: certificates in any format of cert/bundle.h, or PEM with any
- * number of revocation lists in it, or one in DER. */
+/* A file, as it is: certificates in any format of cert/bundle.h,
+ * or PEM with any number of revocation lists in it, or one in DER. */
 struct tls_blob {
 	void *p;
 	size_t n;
@@ -42,7 +42,8 @@ struct tls_blob {
 
 /* NULL and "" are the same in all texts. */
 struct tls_trust_spec {
-	bool of_clients;		/* the peers are clients, else servers */
+	bool of_clients;		/* the peers are clients,
+					 * else servers */
 	/* Anchors; none: the system's (of_clients: nobody). */
 	const struct tls_blob *ca;
 	size_t ca_n;
@@ -54,7 +55,8 @@ struct tls_trust_spec {
 	bool any_chain;			/* any issuer, any dates, any purpose */
 	bool self_signed;		/* one signed by itself will do */
 	bool any_name;			/* the host's name is not compared */
-	bool any_of;			/* one of the criteria below is enough */
+	bool any_of;			/* one of the criteria
+					 * below is enough */
 
 	/* Criteria; those that are there must all be met. */
 	const char *field[TLS_TRUST_FIELDS];	/* exactly that value */
@@ -82,7 +84,8 @@ struct tls_trust_info {
 	unsigned anchors;		/* 0: the system's */
 	unsigned crls;
 	size_t revoked;			/* certificates that they name */
-	int64_t crl_next_update;	/* s since 1970, of the first due; 0 none */
+	int64_t crl_next_update;	/* s since 1970,
+					 * of the first due; 0 none */
 };
 void tls_trust_info(const struct tls_trust *, struct tls_trust_info *ret);
 
@@ -109,7 +112,7 @@ struct tls_proof {
 bool tls_trust_holds(const struct tls_trust *, const struct tls_proof *,
     const char **ret_why);
 
-/* ---- files ----------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------- */
 
 #define TLS_BLOB_MAX (16 * 1024 * 1024)	/* of a file, and of all of a set */
 #define TLS_BLOBS_MAX 4096

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Revocation lists (RFC 5280 5): checked when they are read, and kept as a set of
- * marks, so that a handshake, a ticket and a live channel are judged alike.  A
- * list counts only if one of the CAs that are given has signed it.
+ * Revocation lists (RFC 5280 5): checked when they are read, and kept as a set
+ * of marks, so that a handshake, a ticket and a live channel are judged alike.
+ * A list counts only if one of the CAs that are given has signed it.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One judgement for either side (RFC 5280, RFC 6125): chain, dates, purpose,
- * name, revocation, then the operator's criteria.  It works on a session that was
- * resumed as well, on the certificates of its ticket: the library asks nobody
- * then.
+ * name, revocation, then the operator's criteria.  It works on a session that
+ * was resumed as well, on the certificates of its ticket: the library asks
+ * nobody then.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -85,7 +85,7 @@ refuse_status(const struct tls_trust *t, struct tls_judgement *j,
 	refuse(j, flaws[i].alert, flaw_text(t, i));
 }
 
-/* ---- chain, name, dates ----------------------------------------------------------- */
+/* ---- chain, name, dates ------------------------------------------------- */
 
 struct look {
 	const struct tls_trust *trust;
@@ -188,7 +188,7 @@ forgive(const struct look *l, unsigned status)
 	return status;
 }
 
-/* ---- what is kept ------------------------------------------------------------------- */
+/* ---- what is kept ------------------------------------------------------- */
 
 static int
 leaf_hash(const struct look *l, uint8_t ret[32])
@@ -240,10 +240,10 @@ revoked_in(const struct tls_trust *t, const struct tls_proof *p)
 	return NULL;
 }
 
-/* ---- what a person is told ---------------------------------------------------------- */
+/* ---- what a person is told ---------------------------------------------- */
 
-/* The library does not look at all of it once something is wrong, and leaves the
- * name alone when it was not asked. */
+/* The library does not look at all of it once something is wrong,
+ * and leaves the name alone when it was not asked. */
 static unsigned
 all_flaws(const struct look *l, unsigned status)
 {
@@ -307,7 +307,7 @@ review_revocation(const struct look *l, const char *revoked)
 		tls_review_met(r, TLS_REVIEW_REVOCATION);
 }
 
-/* ---- the judgement -------------------------------------------------------------------- */
+/* ---- the judgement ------------------------------------------------------ */
 
 /* False: that was all. */
 static bool

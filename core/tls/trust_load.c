@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of a trust: one, or those of a directory, as OpenSSL and others keep
- * them (links by hash included). */
+/* The files of a trust: one, or those of a directory,
+ * as OpenSSL and others keep them (links by hash included). */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -149,7 +149,7 @@ tls_blobs_free(struct tls_blobs *b)
 	*b = (struct tls_blobs){ NULL, 0 };
 }
 
-/* ---- stamps ------------------------------------------------------------------------- */
+/* ---- stamps ------------------------------------------------------------- */
 
 static uint64_t
 stir(uint64_t h, const void *p, size_t n)

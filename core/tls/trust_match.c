@@ -58,7 +58,7 @@ tame(char *text)
 	return text;
 }
 
-/* ---- fields ------------------------------------------------------------------- */
+/* ---- fields ------------------------------------------------------------- */
 
 /* Takes RFC 4514's escapes out, which the library has put in.  False: a NUL. */
 static bool
@@ -131,7 +131,7 @@ match_fields(struct match *m)
 	}
 }
 
-/* ---- alternative names ------------------------------------------------------------ */
+/* ---- alternative names -------------------------------------------------- */
 
 static bool
 san_is(const struct tls_san *s, unsigned type, const char *p, size_t n)
@@ -197,7 +197,7 @@ match_sans(struct match *m)
 		    "that are expected");
 }
 
-/* ---- the certificate itself, and keys ---------------------------------------------- */
+/* ---- the certificate itself, and keys ----------------------------------- */
 
 static void
 match_fingerprint(struct match *m)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way from a certificate up to an anchor, and the marks by which its
- * certificates are known afterwards.  Whether the chain is good is the library's
- * to say (RFC 5280 6); this finds which one it is.
+ * certificates are known afterwards.  Whether the chain is good is the
+ * library's to say (RFC 5280 6); this finds which one it is.
  */
 #include <errno.h>
 #include <string.h>

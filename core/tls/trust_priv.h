@@ -20,7 +20,8 @@ enum tls_san_kind { TLS_SAN_DNS, TLS_SAN_URI, TLS_SAN_IP };
 struct tls_san {
 	enum tls_san_kind kind;
 	char *text;			/* without its kind */
-	bool open;			/* dns: "*." before it; uri: "*" behind */
+	bool open;			/* dns: "*." before it; uri:
+					 * "*" behind */
 	uint8_t addr[16];
 	uint8_t addr_n;			/* ip: 4 or 16 */
 };
@@ -125,8 +126,8 @@ int tls_trust_apply(const struct tls_trust *,
 /*
  * Judges the certificates that the peer has shown, in a handshake or in the
  * ticket that it came back with.  host: NULL none.  There must be one.  review
- * (NULL: none) is filled with all that is to be said; without it the first fault
- * ends the work.
+ * (NULL: none) is filled with all that is to be said;
+ * without it the first fault ends the work.
  */
 void tls_trust_judge(const struct tls_trust *, gnutls_session_t,
     gnutls_certificate_credentials_t, const char *host,

@@ -10,9 +10,9 @@
  * host table (<cleat/host.h>), which also states threads and ownership.
  *
  * Versions.  MAJOR rises when anything is changed or removed, MINOR when
- * something is appended.  A plugin loads when its major equals the daemon's and its
- * minor is not higher.  Tables carry their size: what an older plugin does not
- * have reads as NULL.  Within a major nothing is ever reordered.
+ * something is appended.  A plugin loads when its major equals the daemon's and
+ * its minor is not higher.  Tables carry their size: what an older plugin does
+ * not have reads as NULL.  Within a major nothing is ever reordered.
  *
  *   1.0  2026-11-20  first version
  *   1.1  2026-11-21  keys and enrolment in hello; commands, telemetry, inventory,
@@ -40,7 +40,8 @@ enum cleat_kind {
 };
 
 struct cleat_host;
-struct cleat_self;			/* an instance, as the daemon knows it */
+struct cleat_self;			/* an instance,
+					 * as the daemon knows it */
 struct cleat_opts;			/* a set of option values, see host.h */
 
 struct cleat_bytes {
@@ -74,8 +75,8 @@ struct cleat_opt {
 
 /*
  * The life of an instance.  Order of calls: open, start, then any number of
- * (prepare, then commit or discard), stop, close.  Errors are negative errno; the
- * plugin logs why (host->log) before it returns one.
+ * (prepare, then commit or discard), stop, close.  Errors are negative errno;
+ * the plugin logs why (host->log) before it returns one.
  */
 struct cleat_life {
 	uint32_t size;			/* sizeof(struct cleat_life) */
@@ -87,10 +88,10 @@ struct cleat_life {
 	/* Begins to work (timers, descriptors, first publish).  Optional. */
 	int (*start)(void *inst);
 	/*
-	 * Reload, first half: checks new option values and builds what they need
-	 * without changing what runs.  May fail.  *ret_staged comes back in
-	 * exactly one of commit and discard.  Optional: without it a change of
-	 * options needs a restart.
+	 * Reload, first half: checks new option values and builds what they
+	 * need without changing what runs.  May fail.  *ret_staged comes back
+	 * in exactly one of commit and discard.  Optional: without it a change
+	 * of options needs a restart.
 	 */
 	int (*prepare)(void *inst, const struct cleat_opts *, void **ret_staged);
 	/* Second half: cannot fail.  Mandatory with prepare. */
@@ -112,7 +113,8 @@ struct cleat_plugin {
 	const char *version;		/* the plugin's own, for people */
 	const struct cleat_opt *opts;	/* NULL: none */
 	const struct cleat_life *life;
-	const void *ops;		/* table of the kind; starts with its size */
+	const void *ops;		/* table of the kind;
+					 * starts with its size */
 };
 
 #ifdef __cplusplus

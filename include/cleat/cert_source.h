@@ -32,7 +32,8 @@ struct cleat_cred {
 
 struct cleat_sign_request {
 	uint32_t size;			/* sizeof(struct cleat_sign_request) */
-	uint32_t scheme;		/* TLS SignatureScheme (RFC 8446 4.2.3) */
+	uint32_t scheme;		/* TLS SignatureScheme
+					 * (RFC 8446 4.2.3) */
 	uint64_t request;		/* for host->sign_done() */
 	const char *key_id;
 	/* What is to be signed: a hash made by the scheme's algorithm when
@@ -42,17 +43,18 @@ struct cleat_sign_request {
 };
 
 struct cleat_cert_source_ops {
-	uint32_t size;			/* sizeof(struct cleat_cert_source_ops) */
+	uint32_t size;			/* sizeof(struct
+					 * cleat_cert_source_ops) */
 	uint32_t reserved;
 	/* Look again now (a slot was added or has other names; later also at an
-	 * operator's wish): publish what is valid for `slot`, or say why not with
-	 * host->cred_failed().  Mandatory. */
+	 * operator's wish): publish what is valid for `slot`,
+	 * or say why not with host->cred_failed().  Mandatory. */
 	void (*refresh)(void *inst, const char *slot);
 	/* Sign with an external key; answer with host->sign_done(), from inside
 	 * this call or later.  Mandatory for sources that publish a key_id. */
 	void (*sign)(void *inst, const struct cleat_sign_request *);
-	/* A challenge that was put is served by every worker (result 0) or could
-	 * not be.  Optional. */
+	/* A challenge that was put is served by every worker (result 0) or
+	 * could not be.  Optional. */
 	void (*challenge_done)(void *inst, uint64_t request, int result);
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Events as a status plugin gets them.  The JSON text is the one that goes to the
- * bus; cleat-events(7) describes its members.
+ * Events as a status plugin gets them.  The JSON text is the one that goes to
+ * the bus; cleat-events(7) describes its members.
  */
 #ifndef CLEAT_EVENT_H
 #define CLEAT_EVENT_H
@@ -22,7 +22,8 @@ struct cleat_event {
 	const char *endpoint;		/* "" when not about an endpoint */
 	const char *state;		/* "online"; "" when not about one */
 	const char *text;		/* one line for people, or "" */
-	const char *json;		/* the whole event, json_n bytes + NUL */
+	const char *json;		/* the whole event,
+					 * json_n bytes + NUL */
 	size_t json_n;
 };
 

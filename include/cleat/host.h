@@ -6,9 +6,10 @@
  * worker's thread.  A certificate-source or status instance has a thread and a
  * loop of its own.  Every op and callback of an instance comes on its one
  * thread, never two at a time, never from inside a host call.  Every function
- * below is to be called on that thread too, except log and post, which any thread
- * may call.  An op of a protocol must not block; one that takes over 50 ms is
- * logged.  A plugin's own threads are started in start() and joined in stop().
+ * below is to be called on that thread too, except log and post, which any
+ * thread may call.  An op of a protocol must not block; one that takes over
+ * 50 ms is logged.  A plugin's own threads are started in start() and
+ * joined in stop().
  *
  * Ownership.  No allocated byte changes hands: the callee copies what it keeps,
  * and a pointer in a call is valid until the call returns.  Text is UTF-8 with
@@ -57,10 +58,11 @@ struct cleat_host {
 	/* Where the instance may keep files: an existing directory, 0700. */
 	const char *(*state_dir)(struct cleat_self *);
 
-	/* Option values by name.  opts NULL: those in force.  The name must be in
-	 * the plugin's schema.  opt_text: NULL when unset, else valid until the
-	 * next reload (or, in prepare, until commit or discard).  Values have
-	 * been checked against type and range; duration in ms, size in bytes. */
+	/* Option values by name.  opts NULL: those in force.  The name must
+	 * be in the plugin's schema.  opt_text: NULL when unset, else valid
+	 * until the next reload (or, in prepare, until commit or discard).
+	 * Values have been checked against type and range; duration in ms,
+	 * size in bytes. */
 	const char *(*opt_text)(struct cleat_self *, const struct cleat_opts *,
 	    const char *name);
 	uint64_t (*opt_number)(struct cleat_self *, const struct cleat_opts *,
@@ -72,8 +74,9 @@ struct cleat_host {
 	uint64_t (*mono_ms)(struct cleat_self *);
 	int64_t (*wall_ms)(struct cleat_self *);
 
-	/* Calls fn(arg) on the instance's thread soon.  Any thread; the only way
-	 * in for a plugin's own threads.  -ENOMEM, -ESHUTDOWN after stop. */
+	/* Calls fn(arg) on the instance's thread soon.  Any thread; the
+	 * only way in for a plugin's own threads.  -ENOMEM, -ESHUTDOWN
+	 * after stop. */
 	int (*post)(struct cleat_self *, void (*fn)(void *), void *arg);
 	/* Calls fn(arg) once after `ms`.  -ENOMEM. */
 	int (*timer_new)(struct cleat_self *, void (*fn)(void *), void *arg,
@@ -101,10 +104,10 @@ struct cleat_host {
 	/* The i-th server name configured for a slot; NULL ends. */
 	const char *(*slot_name)(struct cleat_self *, const char *slot,
 	    unsigned i);
-	/* Checks a credential completely (key against leaf, dates, …) and puts it
-	 * in service for new handshakes.  0: every worker will serve it; else the
-	 * one in service stays, and the reason is logged and published.
-	 * -EINVAL the credential, -ENOENT the slot, -ENOMEM. */
+	/* Checks a credential completely (key against leaf, dates, …) and puts
+	 * it in service for new handshakes.  0: every worker will serve it;
+	 * else the one in service stays, and the reason is logged and
+	 * published.  -EINVAL the credential, -ENOENT the slot, -ENOMEM. */
 	int (*cred_publish)(struct cleat_self *, const char *slot,
 	    const struct cleat_cred *);
 	/* Nothing can be published now, because of `why`: logged and published
@@ -112,7 +115,8 @@ struct cleat_host {
 	void (*cred_failed)(struct cleat_self *, const char *slot,
 	    const char *why);
 	/* Answers a sign request: error 0 and the signature (DER for ECDSA, as
-	 * TLS carries it), or negative errno.  -ENOENT: not waited for any more. */
+	 * TLS carries it), or negative errno.  -ENOENT:
+	 * not waited for any more. */
 	int (*sign_done)(struct cleat_self *, uint64_t request, int error,
 	    struct cleat_bytes signature);
 	/* ACME http-01 (RFC 8555 8.3): serve `body` at
@@ -155,14 +159,15 @@ struct cleat_host {
 
 	/* ---- 1.1, CLEAT_PROTOCOL ---- */
 
-	/* What ends with completed(): `request` is the plugin's own number.  All:
-	 * -EPERM before authentication, -ENOMEM, -EAGAIN too much waits. */
+	/* What ends with completed(): `request` is the plugin's own number.
+	 * All: -EPERM before authentication, -ENOMEM, -EAGAIN too much
+	 * waits. */
 
 	/* What the device announced so far is durable. */
 	int (*presence_settle)(struct cleat_chan *, uint64_t request);
-	/* Stores `json`, an array of n bytes, under this number of the device's;
-	 * numbers up to the last stored one are known and stored no more.
-	 * -EINVAL. */
+	/* Stores `json`, an array of n bytes, under this number of the
+	 * device's; numbers up to the last stored one are known and stored no
+	 * more.  -EINVAL. */
 	int (*telemetry_put)(struct cleat_chan *, uint64_t request,
 	    uint64_t seq, const char *json, size_t n);
 	/* Changes the inventory by a merge patch (RFC 7396), one object. */
@@ -196,8 +201,9 @@ struct cleat_host {
 	/* A CLEAT_OPT_SECRET option as it is now: if it is in a file, that is
 	 * read again, where opt_text has what it was when the configuration was
 	 * read.  Calls fn once before it returns, with the text ("" if none is
-	 * set) and NULL, or with NULL and one line that says why not.  Blocking:
-	 * not for protocols.  opts as above.  -errno as of the file, -ENOMEM. */
+	 * set) and NULL, or with NULL and one line that says why not.
+	 * Blocking: not for protocols.  opts as above.  -errno as of the
+	 * file, -ENOMEM. */
 	int (*opt_secret)(struct cleat_self *, const struct cleat_opts *,
 	    const char *name, void (*fn)(void *ctx, const char *text,
 	    const char *why), void *ctx);

@@ -30,7 +30,8 @@ struct cleat_request {
 	const char *target;		/* request target as sent; peer text */
 	const char *subprotocol;	/* chosen; "" none */
 	const char *user_agent;		/* peer text; "" none */
-	const char *cert_cn;		/* verified client certificate; "" none */
+	const char *cert_cn;		/* verified client
+					 * certificate; "" none */
 };
 
 struct cleat_msg {
@@ -57,11 +58,12 @@ struct cleat_hello {
 	const char *token;		/* CLEAT_AUTH_TOKEN, else NULL */
 	const char *boot_id;		/* "" unknown */
 	const char *agent;		/* name and version, "" unknown */
-	/* 1.1.  Ed25519 (RFC 8032): public key 32 bytes, signature 64 bytes over
-	 * what doc/protocol.md says; n 0: none.  KEY: both.  ENROL: the one-time
-	 * token in `token` (NULL: none, where the operator lets or approves),
-	 * and the key that shall be known from now on with a signature by it, or
-	 * none: then a token is made and given in the result. */
+	/* 1.1.  Ed25519 (RFC 8032): public key 32 bytes, signature 64 bytes
+	 * over what doc/protocol.md says; n 0: none.  KEY: both.  ENROL:
+	 * the one-time token in `token` (NULL: none, where the operator
+	 * lets or approves), and the key that shall be known from now on
+	 * with a signature by it, or none: then a token is made and given
+	 * in the result. */
 	struct cleat_bytes public_key, signature;
 	uint32_t bound;			/* 1: the TLS exporter is in what was
 					 * signed; 0: it is not */
@@ -82,15 +84,16 @@ struct cleat_auth_result {
 	 * -EBUSY: another channel has the id (first-in-wins); -EDQUOT: too many
 	 * attempts. */
 	const char *enrolled_token;	/* what enrolment yielded; "" nothing */
-	const char *fingerprint;	/* -EINPROGRESS: SHA-256 of the key in hex;
-					 * "" none */
+	const char *fingerprint;	/* -EINPROGRESS: SHA-256 of the key in
+					 * hex; "" none */
 	uint64_t telemetry_seq;		/* last one that is stored; 0 none */
 };
 
 /* 1.1: a command for the device.  Text is valid during the call. */
 struct cleat_command {
 	uint32_t size;			/* sizeof(struct cleat_command) */
-	uint32_t again;			/* 1: it may have been delivered before */
+	uint32_t again;			/* 1: it may have been
+					 * delivered before */
 	const char *id;			/* 1 to 64 of a-z A-Z 0-9 . _ - */
 	const char *verb;
 	const char *args_json;		/* one JSON object */
@@ -104,7 +107,8 @@ enum cleat_outcome {
 
 /* 1.1: what became of a command. */
 struct cleat_command_result {
-	uint32_t size;			/* sizeof(struct cleat_command_result) */
+	uint32_t size;			/* sizeof(struct
+					 * cleat_command_result) */
 	uint32_t outcome;		/* enum cleat_outcome; never EXPIRED */
 	const char *id;
 	const char *result_json;	/* any JSON value, or "" */
@@ -116,11 +120,12 @@ struct cleat_completion {
 	uint32_t size;			/* sizeof(struct cleat_completion) */
 	int32_t error;			/* 0: it is durable; negative errno:
 					 * -EAGAIN, -EIO, -ENOSPC try later,
-					 * -EINVAL, -EMSGSIZE, -ENOENT, -ESTALE */
+					 * -EINVAL, -EMSGSIZE,
+					 * -ENOENT, -ESTALE */
 	uint64_t request;		/* the number given in the call */
 	uint64_t value;			/* telemetry: last seq that is stored;
-					 * inventory: revision; outcome: the enum
-					 * cleat_outcome that is final */
+					 * inventory: revision; outcome: the
+					 * enum cleat_outcome that is final */
 };
 
 /* 1.1: the daemon wants the device to connect again, elsewhere or later. */
@@ -167,11 +172,11 @@ struct cleat_protocol_ops {
 	 * process (a live upgrade), which may have another version of the
 	 * plugin: the bytes should say theirs.  Optional, but only together:
 	 * without them a channel stays on its worker, and an upgrade closes it
-	 * with 1012.  export writes the session as bytes into to[cap] and returns how many, or -ENOBUFS, or
-	 * -EBUSY (not just now); the session lives on.  import makes one from
-	 * them for a channel of its own instance (host->chan_set_session()).
-	 * forget frees a session whose channel lives on elsewhere, and makes no
-	 * host call about it.
+	 * with 1012.  export writes the session as bytes into to[cap] and
+	 * returns how many, or -ENOBUFS, or -EBUSY (not just now); the session
+	 * lives on.  import makes one from them for a channel of its own
+	 * instance (host->chan_set_session()).  forget frees a session whose
+	 * channel lives on elsewhere, and makes no host call about it.
 	 */
 	int (*session_export)(void *inst, struct cleat_chan *, void *session,
 	    void *to, size_t cap);
@@ -183,8 +188,9 @@ struct cleat_protocol_ops {
 	void (*completed)(void *inst, struct cleat_chan *, void *session,
 	    const struct cleat_completion *);
 	/* Sends a command to the device.  0: it is on its way (the device says
-	 * host->command_accepted(), _later() or _outcome()); -EAGAIN: not now, it
-	 * is offered again after drained(); -ENOTSUP: this protocol cannot. */
+	 * host->command_accepted(), _later() or _outcome()); -EAGAIN: not
+	 * now, it is offered again after drained(); -ENOTSUP: this protocol
+	 * cannot. */
 	int (*command)(void *inst, struct cleat_chan *, void *session,
 	    const struct cleat_command *);
 	/* Asks the device to give a command up that it was sent. */

@@ -16,9 +16,9 @@ extern "C" {
 struct cleat_status_ops {
 	uint32_t size;			/* sizeof(struct cleat_status_ops) */
 	uint32_t reserved;
-	/* One event, in order of seq.  `event` and all in it are valid during the
-	 * call.  What waits for a slow plugin is bounded: the oldest is lost, and
-	 * seq shows it.  Mandatory. */
+	/* One event, in order of seq.  `event` and all in it are valid during
+	 * the call.  What waits for a slow plugin is bounded: the oldest is
+	 * lost, and seq shows it.  Mandatory. */
 	void (*event)(void *inst, const struct cleat_event *event);
 };
 

@@ -2,8 +2,8 @@
 /*
  * The agent's journal of commands and queue of telemetry, from files of any
  * content.  A line gets its checksum here unless it begins with '!', so that
- * what stands in it is reached.  Whatever was in them, they open, what is taken is
- * there after the next start, what is final stays final, and numbers rise.
+ * what stands in it is reached.  Whatever was in them, they open, what is taken
+ * is there after the next start, what is final stays final, and numbers rise.
  */
 #include <errno.h>
 #include <stdint.h>

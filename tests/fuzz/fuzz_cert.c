@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a file of certificates and keys, with and without a password, then
- * all that follows when it is taken: chains, checks, description, PEM.  What is
- * refused has a line, and what is taken can be taken again.
+ * Any bytes as a file of certificates and keys, with and without a password,
+ * then all that follows when it is taken: chains, checks, description, PEM.
+ * What is refused has a line, and what is taken can be taken again.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The bytes of a moving channel (core/channel/export.c): whatever they are, the
- * import refuses them or makes a channel that works or ends.  Its place under the
- * connection limits cannot be checked by an import, so here it is always that
- * of a local peer.
+ * import refuses them or makes a channel that works or ends.  Its place under
+ * the connection limits cannot be checked by an import, so here it is always
+ * that of a local peer.
  */
 #include <stdatomic.h>
 #include <stdint.h>

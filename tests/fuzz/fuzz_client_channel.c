@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a server sends a device, from its HTTP answer on: headers, frames, hello's
- * answer, requests and notifications.  The first byte says in what pieces it
- * comes.  Whatever it is, the client goes on or tries again, says nothing that is
- * not a masked frame, and answers each call of its owner once.
+ * What a server sends a device, from its HTTP answer on: headers, frames,
+ * hello's answer, requests and notifications.  The first byte says in what
+ * pieces it comes.  Whatever it is, the client goes on or tries again, says
+ * nothing that is not a masked frame, and answers each call of its owner once.
  */
 #include <stdint.h>
 #include <stdlib.h>

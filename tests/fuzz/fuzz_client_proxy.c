@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a proxy answers to CONNECT, several times in a row: the first byte says
- * what we have and may use, a NUL ends an answer.  Whatever it asks for, the next
- * request has the lines that we meant and no other, credentials go out only when
- * they were asked for and allowed, and it comes to an end.
+ * what we have and may use, a NUL ends an answer.  Whatever it asks for, the
+ * next request has the lines that we meant and no other, credentials go out
+ * only when they were asked for and allowed, and it comes to an end.
  */
 #include <errno.h>
 #include <stdint.h>

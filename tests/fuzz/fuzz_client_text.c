@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pins, lists of servers (a server names them, too), no_proxy and the address of
- * a proxy.  What is taken reads the same when it is written down again, and fits
- * into a request as one word.
+ * Pins, lists of servers (a server names them, too), no_proxy and the address
+ * of a proxy.  What is taken reads the same when it is written down again, and
+ * fits into a request as one word.
  */
 #include <errno.h>
 #include <stdint.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes that a control client sends, through libmicrohttpd, to the handlers: the
- * first byte says who it is and in which pieces, the others are sent, then the
- * sender's end.  The store has ended, so that each request ends where it would be
- * asked.  Whatever comes, the connection ends and nothing is left; what is
- * answered is JSON, a problem says its status, and who may nothing gets nothing.
+ * Bytes that a control client sends, through libmicrohttpd, to the handlers:
+ * the first byte says who it is and in which pieces, the others are sent,
+ * then the sender's end.  The store has ended, so that each request ends
+ * where it would be asked.  Whatever comes, the connection ends and nothing
+ * is left; what is answered is JSON, a problem says its status, and who may
+ * nothing gets nothing.
  */
 #include <errno.h>
 #include <stdint.h>

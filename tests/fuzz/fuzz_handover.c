@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A batch of live channels (core/channel/handover.c): how many descriptors came
- * with it (one byte), then its bytes.  Whatever they are, each channel is made and
- * works or ends, or is refused and leaves nothing.
+ * with it (one byte), then its bytes.  Whatever they are,
+ * each channel is made and works or ends, or is refused and leaves nothing.
  */
 #include <stdatomic.h>
 #include <stdint.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inventory documents of devices, as inventory_facts.c and json_find.c look into them:
- * those that are JSON are read, those that are not must do no harm either.
+ * Inventory documents of devices, as inventory_facts.c and json_find.c look
+ * into them: those that are JSON are read, those that are not must do no
+ * harm either.
  */
 #include <stdint.h>
 #include <stdlib.h>

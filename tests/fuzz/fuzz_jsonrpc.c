@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages of a device, as proto-endpoint gets them: one per line of the input;
- * a line that begins with '!' is the core's answer to hello instead, one with '?'
- * a completion, one with '>' a command.  Whatever comes, an answer is JSON, nothing
- * is sent after a close, what is published is one object, and what is to be
- * stored is JSON of its kind.
+ * a line that begins with '!' is the core's answer to hello instead, one with
+ * '?' a completion, one with '>' a command.  Whatever comes, an answer is JSON,
+ * nothing is sent after a close, what is published is one object, and what is
+ * to be stored is JSON of its kind.
  */
 #include <errno.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as the OCSP response of a certificate, one that needs none and one that
- * does (Must-Staple): whether it fits, what the checks say of it, and whether a
- * credential takes it.  They agree: what fits is taken.
+ * Any bytes as the OCSP response of a certificate, one that needs none and one
+ * that does (Must-Staple): whether it fits, what the checks say of it, and
+ * whether a credential takes it.  They agree: what fits is taken.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CAs, revocation lists and lists of criteria, whatever they hold: a trust is
- * made, or there is a reason why not.  One byte of switches, two with the length
- * of the CAs, the CAs, a revocation list. */
+ * made, or there is a reason why not.  One byte of switches,
+ * two with the length of the CAs, the CAs, a revocation list. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as config.json of a WS EMS.  Beyond crashes it looks for lies: a listener
- * that cleatd would not read, a line for the agent that was not meant as one, a
- * report that could draw on a terminal.
+ * Any bytes as config.json of a WS EMS.  Beyond crashes it looks for lies: a
+ * listener that cleatd would not read, a line for the agent that was not meant
+ * as one, a report that could draw on a terminal.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A certificate source whose key stays with it: signs on a thread of its own,
- * `delay` later, as a token or a remote signer would.  delay = 0s: never answers.
+ * `delay` later, as a token or a remote signer would.  delay = 0s:
+ * never answers.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -61,7 +62,8 @@ run(void *arg)
 	j->error = gnutls_privkey_sign_hash2(j->in->key,
 	    GNUTLS_SIGN_ECDSA_SHA256, 0, &j->data, &j->sig) < 0 ? -EIO : 0;
 	if (j->in->host->post(j->in->self, on_done, j) < 0)
-		abort();		/* stop() came too early for this test */
+		abort();		/* stop() came too early
+					 * for this test */
 	return NULL;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A plugin that fails where the option `fail` says, and writes what happens to
- * it into the file `notes` of its state directory.  -DKIND=2 or 3, -DNAME="...".
+ * it into the file `notes` of its state directory.  -DKIND=2 or 3,
+ * -DNAME="...".
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -820,7 +820,7 @@ a_stale_socket_is_replaced_and_a_file_is_not(void **state)
 	(void)unlink(events_path);
 }
 
-/* ---- two processes have one address by turns ------------------------------------ */
+/* ---- two processes have one address by turns ---------------------------- */
 
 /* The next event but bus.alive, as text. */
 static bool

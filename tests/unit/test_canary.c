@@ -116,7 +116,8 @@ a_full_backlog_is_not_dead(void **state)
 	(void)unlink(path);
 }
 
-/* A listener that takes one connection, negotiates and, after a while, tells. */
+/* A listener that takes one connection, negotiates and,
+ * after a while, tells. */
 struct taker {
 	int listener;
 	bool tells;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of every format, made by openssl and certtool in tests/lib/cert-files.sh,
- * go live or are refused for the reason that the manifest names, in 5 seconds.
+ * Files of every format, made by openssl and certtool in
+ * tests/lib/cert-files.sh, go live or are refused for the reason that the
+ * manifest names, in 5 seconds.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,8 +33,8 @@
 static char *dir;
 static unsigned cases;
 
-/* So that what has no mode for reading cannot be read, also for root; the files can
- * still be removed, which is up to their directory. */
+/* So that what has no mode for reading cannot be read, also for root;
+ * the files can still be removed, which is up to their directory. */
 static int
 obey_modes(void)
 {

@@ -260,7 +260,7 @@ killing_says_1006_to_the_protocol_once(void **state)
 	rig_expect_eof(&client);
 }
 
-/* ---- a protocol that does things inside its ops --------------------------------- */
+/* ---- a protocol that does things inside its ops ------------------------- */
 
 static void
 close_it(struct rig *r, struct channel *c)
@@ -367,9 +367,10 @@ messages_over_the_limit_are_not_sent(void **state)
 	free(big);
 }
 
-/* ---- short of memory -------------------------------------------------------------- */
+/* ---- short of memory ---------------------------------------------------- */
 
-/* Dial, hello, echo, fragments, close: whatever fails, nothing leaks or hangs. */
+/* Dial, hello, echo, fragments, close: whatever fails,
+ * nothing leaks or hangs. */
 static bool
 one_life(unsigned long nth)
 {

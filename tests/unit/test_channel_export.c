@@ -627,7 +627,7 @@ a_channel_that_cannot_arrive_ends_for_everybody(void **state)
 	assert_int_equal(atomic_load(&net_counters(rig.net)->connections), 0);
 }
 
-/* ---- the bytes --------------------------------------------------------------------- */
+/* ---- the bytes ---------------------------------------------------------- */
 
 /* The exported bytes of a channel with everything in it, which then goes on. */
 static uint8_t *

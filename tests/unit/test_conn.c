@@ -218,7 +218,8 @@ run_out(bool switch_off_and_on)
 	struct rlimit old, few;
 	int fd[40], made = 0, turns = 0, spare;
 	uint64_t begin, failed;
-	/* Its accept() takes what is over the limit, closes it and says EMFILE. */
+	/* Its accept() takes what is over the limit,
+	 * closes it and says EMFILE. */
 	bool lost = under_valgrind();
 
 	start(&plain);

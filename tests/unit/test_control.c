@@ -64,7 +64,7 @@ the_control(void)
 	return atomic_load(&rig.control);
 }
 
-/* ---- the socket ---------------------------------------------------------------------- */
+/* ---- the socket --------------------------------------------------------- */
 
 static int
 open_at(const char *path, struct control **ret)
@@ -188,7 +188,7 @@ short_memory_at_the_start_leaves_nothing(void **state)
 	control_refuse(NULL);
 }
 
-/* ---- connections --------------------------------------------------------------------- */
+/* ---- connections -------------------------------------------------------- */
 
 static void
 more_connections_than_allowed_are_told(void **state)
@@ -243,7 +243,8 @@ be_a_viewer(void)
 	if (recv(fd, got, 12, MSG_WAITALL) != 12 ||
 	    memcmp(got, "HTTP/1.1 503", 12) != 0)
 		_exit(3);
-	(void)raise(SIGKILL);		/* valgrind says nothing of a copy then */
+	(void)raise(SIGKILL);		/* valgrind says nothing
+					 * of a copy then */
 }
 
 static void
@@ -342,7 +343,7 @@ changed_rules_hold_at_once(void **state)
 	    &the_control()->counters);
 }
 
-/* ---- deadlines ------------------------------------------------------------------------- */
+/* ---- deadlines ---------------------------------------------------------- */
 
 static void
 a_request_has_to_come_in_time(void **state)
@@ -417,7 +418,7 @@ who_hangs_up_while_it_waits_is_forgotten(void **state)
 	assert_true(list_empty(&the_control()->exchanges));
 }
 
-/* ---- the end ---------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------ */
 
 static void
 nobody_is_let_in_after_refuse(void **state)
@@ -472,7 +473,7 @@ the_end_answers_who_waits(void **state)
 	(void)close(stream);
 }
 
-/* ---- a new process takes over ------------------------------------------------ */
+/* ---- a new process takes over ------------------------------------------- */
 
 static void
 what_begins_while_it_is_held_is_told_to_come_again(void **state)

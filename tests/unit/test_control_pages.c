@@ -172,7 +172,7 @@ commands_come_in_pages(void **state)
 	assert_string_equal(got, "| ");
 }
 
-/* ---- telemetry, inventory ------------------------------------------------------------- */
+/* ---- telemetry, inventory ----------------------------------------------- */
 
 static int
 report(struct store_db *db, void *arg)

@@ -407,7 +407,7 @@ short_memory_in_an_event_loses_it_or_ends_the_stream(void **state)
 	assert_true(n > 2);
 }
 
-/* ---- long polls ------------------------------------------------------------------------ */
+/* ---- long polls --------------------------------------------------------- */
 
 static int
 wait_for(const char *target)

@@ -373,7 +373,7 @@ a_claim_without_memory_changes_nothing(void **state)
 	assert_int_equal(number, 1);
 }
 
-/* ---- threads ------------------------------------------------------------------ */
+/* ---- threads ------------------------------------------------------------ */
 
 #define THREADS 8
 #define SHARED_IDS 4

@@ -541,7 +541,7 @@ known_ones_are_unlinked_until_they_come(void **state)
 	assert_int_equal(facts("dev").presence.state, PRESENCE_UNLINKED);
 }
 
-/* ---- recovery ------------------------------------------------------------------ */
+/* ---- recovery ----------------------------------------------------------- */
 
 static const struct tapped *
 recovered(void)
@@ -631,7 +631,7 @@ who_waits_for_nobody_has_nothing_to_recover(void **state)
 	assert_null(recovered());
 }
 
-/* ---- threads -------------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------ */
 
 static _Atomic bool done;
 

@@ -51,7 +51,7 @@ says(const char *method, const char *target, const char *body,
 		    body == NULL ? "" : body, s, got);
 }
 
-/* ---- from the target to the handler -------------------------------------------------- */
+/* ---- from the target to the handler ------------------------------------- */
 
 static void
 a_path_and_its_method_lead_to_a_handler(void **state)
@@ -262,7 +262,7 @@ requests_and_refusals_are_counted(void **state)
 	assert_int_equal(atomic_load(&c->counters.requests_refused), 2);
 }
 
-/* ---- the handlers -------------------------------------------------------------------- */
+/* ---- the handlers ------------------------------------------------------- */
 
 static void
 members_of_each_request_are_checked(void **state)
@@ -461,7 +461,7 @@ a_stopped_store_is_told(void **state)
 	says("GET", "/v1/status", NULL, 200, "");
 }
 
-/* ---- every allocation fails once ------------------------------------------------------ */
+/* ---- every allocation fails once ---------------------------------------- */
 
 static const struct attempt {
 	/* %u: the attempt, so that each has things of its own; but in the

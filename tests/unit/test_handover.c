@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Live channels go to the next process (core/channel/handover.c, decision 0015).
- * Two sets of workers and tables in one process play the former and the next
- * daemon; between them descriptors are duplicated, as SCM_RIGHTS does.
+ * Live channels go to the next process (core/channel/handover.c, decision
+ * 0015).  Two sets of workers and tables in one process play the former and the
+ * next daemon; between them descriptors are duplicated, as SCM_RIGHTS does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,7 +71,7 @@ worker_of(struct product *p)
 	return p->rig.cw[p == &next ? 1 : 0];
 }
 
-/* ---- the way between them ---------------------------------------------------- */
+/* ---- the way between them ----------------------------------------------- */
 
 struct crossing {
 	struct handover_batch *batch;
@@ -194,7 +194,7 @@ drop_anybody(void)
 	rig_wait_empty(&next.rig);
 }
 
-/* ---- the stream ---------------------------------------------------------------- */
+/* ---- the stream --------------------------------------------------------- */
 
 static void
 speaks_on_the_way(const char *priority)
@@ -445,7 +445,7 @@ what_is_sealed_but_not_sent_goes_along(void **state)
 	unsent(RIG_TLS12);
 }
 
-/* ---- the endpoint ---------------------------------------------------------------- */
+/* ---- the endpoint ------------------------------------------------------- */
 
 static void
 the_endpoint_goes_with_its_channel(void **state)
@@ -587,7 +587,7 @@ limits_of_connections_count_it_here_and_not_there(void **state)
 	assert_int_equal(net_counters(next.rig.net)->connections, 1);
 }
 
-/* ---- reports and commands ---------------------------------------------------------- */
+/* ---- reports and commands ----------------------------------------------- */
 
 static void
 report(struct product *p, uint64_t seq)
@@ -761,7 +761,7 @@ what_became_of_a_command_since_is_read(void **state)
 	assert_string_equal(next.asked[1], "c-3 again");
 }
 
-/* ---- when it does not work out ------------------------------------------------------ */
+/* ---- when it does not work out ------------------------------------------ */
 
 static void
 a_batch_that_is_taken_back_goes_on_as_before(void **state)
@@ -970,7 +970,7 @@ those_of_a_next_process_that_died_are_disconnected(void **state)
 	assert_int_equal(facts_of(&former, "dev-1").number, before.number + 1);
 }
 
-/* ---- memory ---------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------- */
 
 struct failing {
 	bool went;			/* it is over there now */
@@ -1079,7 +1079,7 @@ short_memory_loses_nobody_on_either_side(void **state)
 	short_of_memory(true);
 }
 
-/* ---- the bytes --------------------------------------------------------------------------- */
+/* ---- the bytes ---------------------------------------------------------- */
 
 /* A batch of two with something of everything, as bytes. */
 static uint8_t *
@@ -1173,7 +1173,7 @@ cut_or_damaged_batches_are_refused_and_leave_nothing(void **state)
 	free(p);
 }
 
-/* ---- nobody becomes known in between ------------------------------------------------------ */
+/* ---- nobody becomes known in between ------------------------------------ */
 
 static void
 hold(struct product *p, bool on)

@@ -70,7 +70,7 @@ dial(struct rig_client *c, const char *priority, const struct test_cert *cert)
 	rig_dial(&rig, &d, c);
 }
 
-/* ---- keys ----------------------------------------------------------------- */
+/* ---- keys --------------------------------------------------------------- */
 
 struct key {
 	uint8_t seed[32], public_key[32];
@@ -234,7 +234,7 @@ a_signature_is_for_one_challenge_one_id_and_one_key(void **state)
 	rig_expect_text(&client, "no -13");
 }
 
-/* ---- revocation ------------------------------------------------------------- */
+/* ---- revocation --------------------------------------------------------- */
 
 static void
 revoking_ends_who_was_let_in_by_it_and_nobody_else(void **state)
@@ -307,7 +307,7 @@ who_is_denied_is_out_by_any_credential_until_approved(void **state)
 	(void)rig_hello(&client, "dev-1");
 }
 
-/* ---- the store ------------------------------------------------------------------ */
+/* ---- the store ---------------------------------------------------------- */
 
 /* Holds the store's thread inside a job: what is asked meanwhile waits. */
 struct hold {
@@ -360,7 +360,7 @@ settle(void)
 	let_go(&h);
 }
 
-/* ---- enrolment ---------------------------------------------------------------- */
+/* ---- enrolment ---------------------------------------------------------- */
 
 static void
 enrol(struct rig_client *c, const char *id, const char *token,
@@ -488,7 +488,7 @@ open_lets_in_until_so_many_are_known(void **state)
 		    (enum enrol_result)i)) > 0);
 }
 
-/* ---- at the same moment ------------------------------------------------------ */
+/* ---- at the same moment ------------------------------------------------- */
 
 /* Ends the transaction that the others are in, as a full disk does. */
 static int
@@ -893,7 +893,7 @@ a_hello_like_the_last_one_writes_nothing(void **state)
 	let_go(&h);
 }
 
-/* ---- throttling ---------------------------------------------------------------- */
+/* ---- throttling --------------------------------------------------------- */
 
 static void
 wrong_tokens_are_looked_at_so_often_and_keys_always(void **state)
@@ -1004,8 +1004,8 @@ a_bucket_fills_leaks_and_is_nobody_elses(void **state)
 	assert_true(throttle_full(&t, "d", 10, 100000));
 }
 
-/* 20,000 keys are far more than places, but each is alone when it is asked about:
- * with one row some ten of them would have been taken for "attacked". */
+/* 20,000 keys are far more than places, but each is alone when it is asked
+ * about: with one row some ten of them would have been taken for "attacked". */
 static void
 a_key_is_not_taken_for_another_that_shares_a_place(void **state)
 {

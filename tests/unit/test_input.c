@@ -95,7 +95,7 @@ answers_of_one_wake_up_share_a_record(void **state)
 	over_tls(RIG_TLS12);
 }
 
-/* ---- a peer that does not read ------------------------------------------------------- */
+/* ---- a peer that does not read ------------------------------------------ */
 
 static size_t
 bytes_waiting(struct channel *c)
@@ -400,7 +400,7 @@ the_closing_handshake_goes_on_behind_held_input(void **state)
 	assert_int_equal(atomic_load(&rig.counters.protocol_errors), 0);
 }
 
-/* ---- strangers ------------------------------------------------------------------------- */
+/* ---- strangers ---------------------------------------------------------- */
 
 static void
 a_stranger_may_send_only_so_much(void **state)

@@ -112,8 +112,8 @@ an_answered_ping_is_followed_by_the_next(void **state)
 	assert_int_equal(rig_channels(&rig), 1);
 }
 
-/* Found in a storm: the look for an answer was the next one at all, so that pings
- * came as often as suspicions would have. */
+/* Found in a storm: the look for an answer was the next one at all,
+ * so that pings came as often as suspicions would have. */
 static void
 much_patience_does_not_make_pings_rare(void **state)
 {

@@ -189,7 +189,7 @@ memory_may_be_short(void **state)
 	assert_int_equal(stat(path, &st), -1);
 }
 
-/* ---- passed on ------------------------------------------------------------ */
+/* ---- passed on ---------------------------------------------------------- */
 
 static void
 a_socket_that_is_passed_on_serves_what_waits(void **state)

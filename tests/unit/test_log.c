@@ -33,7 +33,8 @@ wall(void)
 	return 0;
 }
 
-/* Runs fn in a child whose standard error is a pipe; what it wrote is in out. */
+/* Runs fn in a child whose standard error is a pipe;
+ * what it wrote is in out. */
 static void
 capture(void (*fn)(void), bool journal)
 {

@@ -304,7 +304,7 @@ messages_are_limited_before_they_are_kept(void **state)
 	free(b);
 }
 
-/* ---- permessage-deflate ------------------------------------------------------------- */
+/* ---- permessage-deflate ------------------------------------------------- */
 
 static size_t
 deflated(const void *p, size_t n, uint8_t *to, size_t cap)

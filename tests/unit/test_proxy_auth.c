@@ -207,7 +207,7 @@ short_memory_leaves_no_half_proxy(void **state)
 	proxy_fini(&p);
 }
 
-/* ---- pins and servers ------------------------------------------------------------- */
+/* ---- pins and servers --------------------------------------------------- */
 
 #define PIN "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 

@@ -202,7 +202,7 @@ labels_and_groups_are_what_they_may_be(void **state)
 	assert_false(group_valid("caf\xc3\xa9"));
 }
 
-/* ---- members and parameters ---------------------------------------------------------- */
+/* ---- members and parameters --------------------------------------------- */
 
 static const struct member table[] = {
 	{ "text", JSON_STRING, true }, { "count", JSON_INTEGER, false },

@@ -132,8 +132,8 @@ produce(void *arg)
 	return NULL;
 }
 
-/* With `lock`, what is emitted under one lock comes in that order (as a shard of
- * endpoints does); and every number is a pointer or counted as refused. */
+/* With `lock`, what is emitted under one lock comes in that order (as a shard
+ * of endpoints does); and every number is a pointer or counted as refused. */
 static void
 run_producers(bool locked)
 {

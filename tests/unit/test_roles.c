@@ -74,7 +74,7 @@ without_viewers_everybody_is_one(void **state)
 	assert_int_equal(roles_of(&r, SELF, 1001, NULL, 0), CONTROL_OPERATOR);
 }
 
-/* ---- who really connects ------------------------------------------------------------- */
+/* ---- who really connects ------------------------------------------------ */
 
 static void
 what_is_no_unix_socket_is_nobody(void **state)
@@ -185,7 +185,7 @@ a_peer_has_all_its_groups(void **state)
 	tmpdir_remove();
 }
 
-/* ---- names --------------------------------------------------------------------------- */
+/* ---- names -------------------------------------------------------------- */
 
 static int
 read_rules(const char *text, char *why, struct control_rules *ret)

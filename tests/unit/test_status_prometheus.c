@@ -34,7 +34,7 @@ metric(const char *name, const char *labels, double value)
 	};
 }
 
-/* ---- text ---------------------------------------------------------------------- */
+/* ---- text --------------------------------------------------------------- */
 
 static void
 expect_text(const struct cleat_metric *m, size_t n, const char *wanted)
@@ -126,7 +126,7 @@ the_text_is_bounded(void **state)
 	free(help);
 }
 
-/* ---- the plugin ----------------------------------------------------------------- */
+/* ---- the plugin --------------------------------------------------------- */
 
 struct rig {
 	struct fakehost *host;

@@ -252,7 +252,7 @@ a_store_that_never_ran_gives_its_jobs_back(void **state)
 	assert_int_equal(store_call_wait(&c), -ESHUTDOWN);
 }
 
-/* ---- refusals --------------------------------------------------------------- */
+/* ---- refusals ----------------------------------------------------------- */
 
 static void
 refused(int error, const char *remedy)

@@ -29,7 +29,7 @@
 #include "../lib/store_rig.h"
 #include "../lib/under_valgrind.h"
 
-/* ---- a life of a store ------------------------------------------------------ */
+/* ---- a life of a store -------------------------------------------------- */
 
 #define PER_LIFE 12			/* jobs, two at a time */
 #define ITEMS (2 * PER_LIFE)
@@ -155,7 +155,7 @@ check_afterwards(const struct item *items)
 	store_free(&s);
 }
 
-/* ---- power failures ----------------------------------------------------------- */
+/* ---- power failures ----------------------------------------------------- */
 
 /* Valgrind looks for leaks, for which some of the points will do. */
 static unsigned long
@@ -201,7 +201,7 @@ nor_if_some_sectors_were_written(void **state)
 	every_failure(98765, 3);
 }
 
-/* ---- errors --------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------- */
 
 static void
 every_error(int code, int error)
@@ -376,7 +376,7 @@ a_disk_that_stalls_holds_up_nobody_who_submits(void **state)
 	store_free(&s);
 }
 
-/* ---- memory, also SQLite's -------------------------------------------------------- */
+/* ---- memory, also SQLite's ---------------------------------------------- */
 
 #define HEAD 16				/* for the size */
 

@@ -21,7 +21,7 @@
 #include "store/telemetry.h"
 #include "../lib/store_rig.h"
 
-/* ---- rows ----------------------------------------------------------------- */
+/* ---- rows --------------------------------------------------------------- */
 
 static struct store *
 reader(struct store_db **ret)

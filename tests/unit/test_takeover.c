@@ -184,8 +184,8 @@ a_stop_leaves_no_question_behind(void **state)
 
 	(void)state;
 	contend(&old, &new);
-	/* rig_stop() and the leak checker are the test; a question that is still
-	 * in a mailbox as well: */
+	/* rig_stop() and the leak checker are the test;
+	 * a question that is still in a mailbox as well: */
 	assert_true(rig_send_text(&other, "x"));
 }
 
@@ -224,7 +224,7 @@ of_many_newcomers_one_gets_in(void **state)
 	assert_int_equal(in, 1);
 }
 
-/* ---- kicks ---------------------------------------------------------------------- */
+/* ---- kicks -------------------------------------------------------------- */
 
 static void
 a_kick_closes_the_live_channel_with_its_code(void **state)
@@ -295,7 +295,7 @@ who_is_forgotten_is_closed(void **state)
 	assert_int_equal(rig.tap.got[n - 1].type, EVENT_ENDPOINT_FORGOTTEN);
 }
 
-/* ---- clones --------------------------------------------------------------------- */
+/* ---- clones ------------------------------------------------------------- */
 
 static const struct clone_rules rules = { 3, 60000 };
 
@@ -407,7 +407,7 @@ what_is_watched_is_bounded_and_may_lack_memory(void **state)
 	assert_int_equal(alarms(), 1);
 }
 
-/* ---- memory and announcements ------------------------------------------------------ */
+/* ---- memory and announcements ------------------------------------------- */
 
 static void
 a_contest_without_memory_is_try_later(void **state)

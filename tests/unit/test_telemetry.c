@@ -132,8 +132,8 @@ who_is_being_forgotten_does_not_come_back_by_reporting(void **state)
 	refused(REPORT_INVENTORY, REPORT_REFUSED_BUSY, 1);
 }
 
-/* Numbers count as known when a higher one is stored: what was refused for now has
- * to come again before the others. */
+/* Numbers count as known when a higher one is stored:
+ * what was refused for now has to come again before the others. */
 static void
 nothing_passes_what_was_refused_for_now(void **state)
 {

@@ -78,7 +78,7 @@ teardown(void **state)
 	return 0;
 }
 
-/* ---- helpers --------------------------------------------------------------------- */
+/* ---- helpers ------------------------------------------------------------ */
 
 static struct tls_blob
 blob_of(const struct test_cert *c)
@@ -167,7 +167,7 @@ pin_of(const struct test_cert *c, bool of_ca, char *to)
 	digest_base64(hash, 32, to + strlen(to));
 }
 
-/* ---- criteria --------------------------------------------------------------------- */
+/* ---- criteria ----------------------------------------------------------- */
 
 static void
 expect(struct tls_trust_spec spec, const struct test_cert *c, const char *no)
@@ -312,7 +312,7 @@ test_bad_lists_are_refused(void **state)
 	assert_null(t);
 }
 
-/* ---- weakenings --------------------------------------------------------------------- */
+/* ---- weakenings --------------------------------------------------------- */
 
 static void
 test_what_nobody_vouches_for_proves_nothing(void **state)
@@ -362,7 +362,7 @@ test_what_nobody_vouches_for_proves_nothing(void **state)
 	tls_trust_unref(&t);
 }
 
-/* ---- revocation ----------------------------------------------------------------------- */
+/* ---- revocation --------------------------------------------------------- */
 
 static struct tls_trust *
 trust_with(char *const *crls, size_t n, const struct test_cert *const *cas,
@@ -546,7 +546,7 @@ test_a_fingerprint_that_goes_takes_its_channel_along(void **state)
 	tls_trust_unref(&any);
 }
 
-/* ---- files ------------------------------------------------------------------------------ */
+/* ---- files -------------------------------------------------------------- */
 
 static void
 put(const char *dir, const char *name, const void *p, size_t n)

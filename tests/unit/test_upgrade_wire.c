@@ -89,7 +89,7 @@ receive(struct upgrade_message *m)
 	return r;
 }
 
-/* ---- what goes well ------------------------------------------------------------ */
+/* ---- what goes well ----------------------------------------------------- */
 
 static void
 bytes_and_descriptors_arrive(void **state)
@@ -229,7 +229,7 @@ it_may_come_byte_by_byte(void **state)
 	upgrade_message_fini(&m);
 }
 
-/* ---- what does not --------------------------------------------------------------- */
+/* ---- what does not ------------------------------------------------------ */
 
 static void
 too_much_is_not_sent(void **state)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* core/control/wait.c: requests that wait for news, and the progress of commands. */
+/* core/control/wait.c: requests that wait for news,
+ * and the progress of commands. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -179,7 +180,7 @@ a_control_that_stops_keeps_nobody_waiting(void **state)
 	assert_int_equal(answers, 3);
 }
 
-/* ---- progress ----------------------------------------------------------------------- */
+/* ---- progress ----------------------------------------------------------- */
 
 static void
 the_last_progress_counts_and_has_a_number(void **state)
