@@ -120,7 +120,8 @@ say_hello(struct probe *p)
 	}
 	r = talk_until(p, is_online);
 	if (r != 0) {
-		probe_fail(p, PROBE_REFUSED, "hello", "%s", probe_reason(p, r, text));
+		probe_fail(p, PROBE_REFUSED, "hello", "%s",
+		    probe_reason(p, r, text));
 		return;
 	}
 	p->c->stopping = true;

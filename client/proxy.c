@@ -353,8 +353,8 @@ wants_credentials(struct proxy *p, const char *head, const char *end, char *why)
 	}
 	if (had && (!p->challenge.stale || p->sent > 0)) {
 		p->sent = 0;
-		(void)snprintf(why, PROXY_WHY_SIZE, "the proxy %s refuses user and "
-		    "password", p->where.host);
+		(void)snprintf(why, PROXY_WHY_SIZE, "the proxy %s refuses user "
+		    "and password", p->where.host);
 		return -EACCES;
 	}
 	p->sent = had ? 1 : 0;
@@ -372,9 +372,9 @@ proxy_answer(struct proxy *p, char *head, char *why)
 
 	if (strncmp(head, "HTTP/1.", 7) != 0 || strlen(head) < 12 ||
 	    head[8] != ' ' || strspn(digits, "0123456789") != 3) {
-		(void)snprintf(why, PROXY_WHY_SIZE, "what answers at the proxy's "
-		    "address %s port %s is no HTTP proxy", p->where.host,
-		    p->where.port);
+		(void)snprintf(why, PROXY_WHY_SIZE, "what answers at the "
+		    "proxy's address %s port %s is no HTTP proxy",
+		    p->where.host, p->where.port);
 		return -EPROTO;
 	}
 	if (*digits == '2') {

@@ -121,7 +121,8 @@ gather_vendor(struct gather *g, const char *what, int r)
 		    "than anybody can do, or for none", what);
 	return gather_fail(g, err, err == -ENOTSUP ?
 	    "%s uses an algorithm that is not supported: %s" :
-	    "%s is damaged (%s): copy it again, or write it anew", what, gnutls_strerror(r));
+	    "%s is damaged (%s): copy it again, or write it anew", what,
+	    gnutls_strerror(r));
 }
 
 int

@@ -165,14 +165,15 @@ check_dates_of(struct checking *c, const struct cert_item *it, bool leaf)
 
 	if (now < from) {
 		clock_text(from * 1000, text);
-		cert_found(c->to, "dates", CERT_ERROR, it, "is not valid before %s: "
-		    "wait, or correct the clock of this host", text);
+		cert_found(c->to, "dates", CERT_ERROR, it, "is not valid "
+		    "before %s: wait, or correct the clock of this host", text);
 		return;
 	}
 	clock_text(to * 1000, text);
 	if (now >= to) {
-		cert_found(c->to, "dates", CERT_ERROR, it, "expired at %s: get %s", text,
-		    leaf ? "a new one" : "the present one from the authority");
+		cert_found(c->to, "dates", CERT_ERROR, it, "expired at %s: get "
+		    "%s", text, leaf ? "a new one" :
+		    "the present one from the authority");
 		return;
 	}
 	if ((to - from) / 3 < soon)
@@ -234,29 +235,30 @@ check_end(struct checking *c)
 		    facts.issuer.dn;
 	if (c->spec->anchors != NULL) {
 		if (!cert_chain_reaches(c->ch, c->spec->anchors))
-			cert_found(c->to, "chain", CERT_ERROR, last, "leads to none of "
-			    "the authorities that were named; its issuer is "
-			    "\"%.64s\": add the intermediate certificates, or "
-			    "name that authority", issuer);
+			cert_found(c->to, "chain", CERT_ERROR, last, "leads to "
+			    "none of the authorities that were named; its "
+			    "issuer is \"%.64s\": add the intermediate "
+			    "certificates, or name that authority", issuer);
 		return;
 	}
 	if (c->ch->rooted) {
 		if (cert_sign_status(last, last) != 0)
-			cert_found(c->to, "chain", CERT_ERROR, last, "names itself as "
-			    "its issuer, but has not signed itself: get it "
-			    "anew");
+			cert_found(c->to, "chain", CERT_ERROR, last, "names "
+			    "itself as its issuer, but has not signed itself: "
+			    "get it anew");
 		else if (alone)
-			cert_found(c->to, "chain", CERT_NOTE, last, "is self-signed: "
-			    "clients have to be told to trust it");
+			cert_found(c->to, "chain", CERT_NOTE, last, "is "
+			    "self-signed: clients have to be told to trust it");
 		return;
 	}
 	if (alone && (c->spec->complete || has_stray_ca(c)))
-		cert_found(c->to, "chain", CERT_ERROR, last, "was issued by \"%.64s\", "
-		    "whose certificate is missing: add the certificates of "
-		    "the authority (intermediates) to the file", issuer);
+		cert_found(c->to, "chain", CERT_ERROR, last, "was issued by "
+		    "\"%.64s\", whose certificate is missing: add the "
+		    "certificates of the authority (intermediates) to the file",
+		    issuer);
 	else if (alone)
-		cert_found(c->to, "chain", CERT_WARNING, last, "comes without its "
-		    "issuer \"%.64s\": if that is an intermediate, clients "
+		cert_found(c->to, "chain", CERT_WARNING, last, "comes without "
+		    "its issuer \"%.64s\": if that is an intermediate, clients "
 		    "will refuse it; add it to the file", issuer);
 }
 
@@ -340,27 +342,28 @@ check_issuer(struct checking *c, const struct cert_item *it, unsigned below)
 	if (r < 0 && gnutls_x509_crt_get_version(it->crt) < 3)
 		return;
 	if (r < 0 || ca == 0) {
-		cert_found(c->to, "ca", CERT_ERROR, it, "issued another one, but is no "
-		    "authority's (basicConstraints): get the chain anew");
+		cert_found(c->to, "ca", CERT_ERROR, it, "issued another one, "
+		    "but is no authority's (basicConstraints): get the chain "
+		    "anew");
 		return;
 	}
 	if (path >= 0 && below > (unsigned)path)
-		cert_found(c->to, "ca", CERT_ERROR, it, "allows %d authorities below it "
-		    "(pathLenConstraint), and there are %u: get the chain "
-		    "anew", path, below);
+		cert_found(c->to, "ca", CERT_ERROR, it, "allows %d authorities "
+		    "below it (pathLenConstraint), and there are %u: get the "
+		    "chain anew", path, below);
 	if (gnutls_x509_crt_get_key_usage(it->crt, &usage, &critical) >= 0 &&
 	    (usage & GNUTLS_KEY_KEY_CERT_SIGN) == 0)
-		cert_found(c->to, "ca", CERT_ERROR, it, "issued another one, but its "
-		    "key usage lacks keyCertSign: get the chain anew");
+		cert_found(c->to, "ca", CERT_ERROR, it, "issued another one, "
+		    "but its key usage lacks keyCertSign: get the chain anew");
 }
 
 static void
 check_ca(struct checking *c)
 {
 	if (c->leaf.ca)
-		cert_found(c->to, "ca", CERT_ERROR, c->ch->crt[0], "is a certificate "
-		    "authority's (basicConstraints CA:TRUE), not a %s's: use "
-		    "the one that it issued for this host",
+		cert_found(c->to, "ca", CERT_ERROR, c->ch->crt[0], "is a "
+		    "certificate authority's (basicConstraints CA:TRUE), not a "
+		    "%s's: use the one that it issued for this host",
 		    c->spec->client ? "client" : "server");
 	for (size_t i = 1; i < c->ch->n; i++)
 		check_issuer(c, c->ch->crt[i], (unsigned)i - 1);
@@ -560,22 +563,22 @@ check_key_strength(struct checking *c, const struct cert_item *it, bool leaf)
 
 	type = pk < 0 ? NULL : gnutls_pk_get_name((gnutls_pk_algorithm_t)pk);
 	if (rsa && bits < RSA_BITS_MIN)
-		cert_found(c->to, "strength", CERT_ERROR, it, "has an RSA key of %u "
-		    "bits, at least %d are needed: make a new key", bits,
+		cert_found(c->to, "strength", CERT_ERROR, it, "has an RSA key "
+		    "of %u bits, at least %d are needed: make a new key", bits,
 		    RSA_BITS_MIN);
 	else if (rsa && leaf && bits > RSA_BITS_SLOW)
-		cert_found(c->to, "strength", CERT_WARNING, it, "has an RSA key of %u "
-		    "bits, which makes every handshake slow: 3072 will do",
-		    bits);
+		cert_found(c->to, "strength", CERT_WARNING, it, "has an RSA "
+		    "key of %u bits, which makes every handshake slow: 3072 "
+		    "will do", bits);
 	else if (pk == GNUTLS_PK_ECDSA && bits < EC_BITS_MIN)
-		cert_found(c->to, "strength", CERT_ERROR, it, "has an EC key of %u "
-		    "bits, at least %d are needed: make a new key", bits,
+		cert_found(c->to, "strength", CERT_ERROR, it, "has an EC key "
+		    "of %u bits, at least %d are needed: make a new key", bits,
 		    EC_BITS_MIN);
 	else if (leaf && !rsa && pk != GNUTLS_PK_ECDSA &&
 	    pk != GNUTLS_PK_EDDSA_ED25519)
-		cert_found(c->to, "strength", CERT_ERROR, it, "has a key of type %s, "
-		    "which cannot be used: make one of RSA, ECDSA or Ed25519",
-		    type != NULL ? type : "unknown");
+		cert_found(c->to, "strength", CERT_ERROR, it, "has a key of "
+		    "type %s, which cannot be used: make one of RSA, ECDSA or "
+		    "Ed25519", type != NULL ? type : "unknown");
 }
 
 static void
@@ -598,8 +601,8 @@ check_strength(struct checking *c)
 			continue;
 		name = sign < 0 ? NULL :
 		    gnutls_sign_get_name((gnutls_sign_algorithm_t)sign);
-		cert_found(c->to, "strength", CERT_ERROR, it, "is signed with a weak "
-		    "algorithm (%s): have it issued with SHA-256",
+		cert_found(c->to, "strength", CERT_ERROR, it, "is signed with "
+		    "a weak algorithm (%s): have it issued with SHA-256",
 		    name != NULL ? name : "unknown");
 	}
 }
@@ -651,10 +654,10 @@ check_staple(struct checking *c)
 
 	if (c->spec->staple_n == 0) {
 		if (c->leaf.must_staple)
-			cert_found(c->to, "staple", CERT_ERROR, c->ch->crt[0], "must "
-			    "be sent with an OCSP response (Must-Staple), and "
-			    "there is none: name its file (ocsp of cert-file, "
-			    "-ocsp of cleat-certmgr)");
+			cert_found(c->to, "staple", CERT_ERROR, c->ch->crt[0],
+			    "must be sent with an OCSP response (Must-Staple), "
+			    "and there is none: name its file (ocsp of "
+			    "cert-file, -ocsp of cleat-certmgr)");
 		return;
 	}
 	if (gnutls_ocsp_resp_init(&resp) < 0)
@@ -665,12 +668,12 @@ check_staple(struct checking *c)
 		fault = staple_stale(resp, c->spec->now_s);
 	gnutls_ocsp_resp_deinit(resp);
 	if (fault != NULL && c->leaf.must_staple)
-		cert_found(c->to, "staple", CERT_ERROR, c->ch->crt[0], "must be sent "
-		    "with an OCSP response (Must-Staple), and the one there "
-		    "%s: fetch it anew", fault);
+		cert_found(c->to, "staple", CERT_ERROR, c->ch->crt[0], "must "
+		    "be sent with an OCSP response (Must-Staple), and the one "
+		    "there %s: fetch it anew", fault);
 	else if (fault != NULL)
-		cert_found(c->to, "staple", CERT_WARNING, c->ch->crt[0], "has an OCSP "
-		    "response that %s: fetch it anew", fault);
+		cert_found(c->to, "staple", CERT_WARNING, c->ch->crt[0], "has "
+		    "an OCSP response that %s: fetch it anew", fault);
 }
 
 /* ---- all of it ----------------------------------------------------------- */

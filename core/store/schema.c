@@ -93,8 +93,8 @@ static const char *const steps[] = {
 
 _Static_assert(PRESENCE_UNLINKED == 6, "the default of endpoint.state");
 
-#define BROKEN "the database is broken; move it away, and restore a backup if " \
-	"there is one"
+#define BROKEN "the database is broken; move it away, and restore a " \
+	"backup if there is one"
 
 static int
 fail(char *why, int r, const char *path, const char *what)

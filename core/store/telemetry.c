@@ -97,8 +97,8 @@ keep_share(struct store_db *db, const char *endpoint, uint64_t newest)
 
 int
 store_telemetry_put(struct store_db *db, const char *endpoint, uint64_t seq,
-    uint64_t after, int64_t now_ms, const char *json, size_t n, uint64_t *ret_last,
-    uint64_t *ret_cursor)
+    uint64_t after, int64_t now_ms, const char *json, size_t n,
+    uint64_t *ret_last, uint64_t *ret_cursor)
 {
 	int r;
 

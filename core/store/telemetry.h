@@ -15,8 +15,8 @@ struct store_db;
  * was known.  -EAGAIN: `after` (below seq; 0 none) is not stored, and has
  * to come first. */
 int store_telemetry_put(struct store_db *, const char *endpoint, uint64_t seq,
-    uint64_t after, int64_t now_ms, const char *json, size_t n, uint64_t *ret_last,
-    uint64_t *ret_cursor);
+    uint64_t after, int64_t now_ms, const char *json, size_t n,
+    uint64_t *ret_last, uint64_t *ret_cursor);
 /* 0: none. */
 int store_telemetry_last(struct store_db *, const char *endpoint,
     uint64_t *ret_last);

@@ -20,8 +20,8 @@ refuse(struct tls_handshake *h, gnutls_alert_description_t alert,
 {
 	h->peer_refused = true;
 	h->peer_alert = alert;
-	(void)snprintf(h->reason, sizeof(h->reason), "client certificate %.350s",
-	    why);
+	(void)snprintf(h->reason, sizeof(h->reason),
+	    "client certificate %.350s", why);
 }
 
 int

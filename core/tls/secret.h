@@ -4,7 +4,8 @@
  * itself, or says where it is:
  *
  *	file:/PATH		a file that not everybody may read
- *	credential:NAME		a file in $CREDENTIALS_DIRECTORY (systemd.exec(5))
+ *	credential:NAME		a file in $CREDENTIALS_DIRECTORY, see
+ *				systemd.exec(5)
  *	encrypted:BASE64	with the key of this host (AES-256-GCM)
  *	plain:TEXT		TEXT, whatever it begins with
  *

@@ -650,9 +650,9 @@ tls_fips_judge(unsigned mode, char *why)
 {
 	if (mode == GNUTLS_FIPS140_STRICT)
 		return 0;
-	return tls_why(why, -ENOTSUP, "fips = require: GnuTLS %s says that FIPS "
-	    "140 mode is %s; it needs a build with FIPS support and fips=1 of "
-	    "the kernel (or GNUTLS_FORCE_FIPS_MODE=1)",
+	return tls_why(why, -ENOTSUP, "fips = require: GnuTLS %s says that "
+	    "FIPS 140 mode is %s; it needs a build with FIPS support and "
+	    "fips=1 of the kernel (or GNUTLS_FORCE_FIPS_MODE=1)",
 	    gnutls_check_version(NULL), tls_fips_name(mode));
 }
 

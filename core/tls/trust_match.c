@@ -127,7 +127,8 @@ match_fields(struct match *m)
 			met(m, TLS_REVIEW_FIELDS);
 		else
 			say(m, TLS_REVIEW_FIELDS, "has %s \"%.100s\", "
-			    "\"%.100s\" is expected", names[f], tame(seen), m->trust->field[f]);
+			    "\"%.100s\" is expected", names[f], tame(seen),
+			    m->trust->field[f]);
 	}
 }
 

@@ -15,9 +15,10 @@
  * not have reads as NULL.  Within a major nothing is ever reordered.
  *
  *   1.0  2026-11-20  first version
- *   1.1  2026-11-21  keys and enrolment in hello; commands, telemetry, inventory,
- *                    drain; completions; metrics for status plugins; credentials
- *                    beside each other (CLEAT_CRED_BESIDE)
+ *   1.1  2026-11-21  keys and enrolment in hello; commands, telemetry,
+ *                    inventory, drain; completions; metrics for status
+ *                    plugins; credentials beside each other
+ *                    (CLEAT_CRED_BESIDE)
  */
 #ifndef CLEAT_ABI_H
 #define CLEAT_ABI_H
@@ -93,7 +94,8 @@ struct cleat_life {
 	 * in exactly one of commit and discard.  Optional: without it a change
 	 * of options needs a restart.
 	 */
-	int (*prepare)(void *inst, const struct cleat_opts *, void **ret_staged);
+	int (*prepare)(void *inst, const struct cleat_opts *,
+	    void **ret_staged);
 	/* Second half: cannot fail.  Mandatory with prepare. */
 	void (*commit)(void *inst, void *staged);
 	void (*discard)(void *inst, void *staged);

@@ -128,7 +128,8 @@ struct cleat_host {
 	int (*challenge_alpn)(struct cleat_self *, uint64_t request,
 	    const char *name, const struct cleat_cred *);
 	/* Takes a token or name out of service.  Unknown ones are fine. */
-	void (*challenge_remove)(struct cleat_self *, const char *token_or_name);
+	void (*challenge_remove)(struct cleat_self *,
+	    const char *token_or_name);
 
 	/* ---- CLEAT_PROTOCOL ---- */
 

@@ -56,7 +56,8 @@ run(void *arg)
 {
 	struct job *j = arg;
 	uint64_t ms = j->in->host->opt_number(j->in->self, NULL, "delay");
-	struct timespec t = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
+	struct timespec t = { (time_t)(ms / 1000),
+	    (long)(ms % 1000) * 1000000 };
 
 	(void)nanosleep(&t, NULL);
 	j->error = gnutls_privkey_sign_hash2(j->in->key,

@@ -393,7 +393,7 @@ of_a_directory_the_newest_is_taken(void **state)
 }
 
 static void
-what_a_limit_keeps_out_of_a_directory_is_the_oldest_and_told(void **state)
+what_a_limit_keeps_out_is_the_oldest_and_told(void **state)
 {
 	const struct timespec old[2] = { { .tv_sec = 1000 },
 	    { .tv_sec = 1000 } };
@@ -452,7 +452,8 @@ thumbprints_choose_however_they_were_copied(void **state)
 		inst = NULL;
 	}
 	gnutls_x509_crt_deinit(crt);
-	fakehost_opt(host, "choose", "00112233445566778899aabbccddeeff00112233");
+	fakehost_opt(host, "choose",
+	    "00112233445566778899aabbccddeeff00112233");
 	assert_int_equal(begin(), -ENOKEY);
 	assert_non_null(strstr(fakehost_why(host), "matches"));
 	fakehost_opt(host, "choose", "0011");
@@ -590,7 +591,7 @@ main(void)
 		TEST(a_reload_looks_at_the_files_first),
 		TEST(a_key_may_be_in_the_same_file),
 		TEST(of_a_directory_the_newest_is_taken),
-		TEST(what_a_limit_keeps_out_of_a_directory_is_the_oldest_and_told),
+		TEST(what_a_limit_keeps_out_is_the_oldest_and_told),
 		TEST(thumbprints_choose_however_they_were_copied),
 		TEST(kinds_of_keys_stand_side_by_side),
 		TEST(what_a_slot_cannot_use_is_refused_with_each_reason),

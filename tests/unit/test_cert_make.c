@@ -163,8 +163,8 @@ a_pkcs12_has_all_of_it(void **state)
 	make(&spec, NULL);
 	add(ca, &crt, NULL);
 	add(ca, &key, NULL);
-	assert_int_equal(cert_chain_build(ca, NULL, &ca->keys[1], time(NULL), why,
-	    &ch), 0);
+	assert_int_equal(cert_chain_build(ca, NULL, &ca->keys[1], time(NULL),
+	    why, &ch), 0);
 	assert_int_equal(cert_make_pkcs12(&ch, "secret", "friend", why,
 	    &other), 0);
 	assert_int_equal(cert_bundle_add(b, "x", other.p, other.n, "wrong",

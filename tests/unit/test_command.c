@@ -78,7 +78,7 @@ refused(enum command_refusal why, uint64_t times)
 }
 
 static void
-a_command_that_cannot_be_stored_is_told_so_and_not_delivered(void **state)
+a_command_that_cannot_be_stored_is_not_delivered(void **state)
 {
 	(void)state;
 	product_hold(&p);
@@ -820,7 +820,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_command_is_accepted_and_delivered_when_it_is_stored),
-		TEST(a_command_that_cannot_be_stored_is_told_so_and_not_delivered),
+		TEST(a_command_that_cannot_be_stored_is_not_delivered),
 		TEST(an_id_is_made_and_used_once),
 		TEST(commands_come_in_order_and_again_after_every_hello),
 		TEST(commands_wait_for_a_device_that_is_offline),

@@ -340,8 +340,8 @@ main(void)
 		    set_up, tear_down),
 		cmocka_unit_test_setup_teardown(telemetry_is_read_by_cursor,
 		    set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_inventory_is_known_by_its_tag,
-		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    an_inventory_is_known_by_its_tag, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 		    short_memory_for_a_long_page_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_token_is_shown_once,

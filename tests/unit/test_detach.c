@@ -256,8 +256,8 @@ refused(int alert)
 	} while ((k == GNUTLS_E_AGAIN || k == 0) &&
 	    pair.down_at < pair.down_n);
 	if (k != GNUTLS_E_FATAL_ALERT_RECEIVED)
-		fail_msg("client %zd (%s), server: %s", k, gnutls_strerror((int)k),
-		    tls_handshake_reason(pair.hs));
+		fail_msg("client %zd (%s), server: %s", k,
+		    gnutls_strerror((int)k), tls_handshake_reason(pair.hs));
 	assert_int_equal(gnutls_alert_get(pair.client), alert);
 }
 

@@ -388,7 +388,7 @@ who_was_there_is_unknown_and_the_others_are_what_they_were(void **state)
 }
 
 static void
-after_a_clean_end_nothing_leaps_and_who_we_sent_away_is_awaited(void **state)
+after_a_clean_end_nothing_leaps_and_sent_away_are_awaited(void **state)
 {
 	const struct endpoint_start start = { .epoch = 2, .killed = false };
 	struct endpoint *e = online("sent", 256), *f = online("reset", 512);
@@ -706,7 +706,7 @@ main(void)
 		T(who_waits_is_told_when_it_is_durable),
 		T(without_a_keeper_nobody_waits),
 		T(who_was_there_is_unknown_and_the_others_are_what_they_were),
-		T(after_a_clean_end_nothing_leaps_and_who_we_sent_away_is_awaited),
+		T(after_a_clean_end_nothing_leaps_and_sent_away_are_awaited),
 		T(numbers_never_go_back_however_long_the_store_stalls),
 		T(rows_that_make_no_sense_do_no_harm),
 		T(who_is_forgotten_is_stored_no_more),

@@ -307,12 +307,12 @@ members_of_each_request_are_checked(void **state)
 		    "\"verb\":\"x-a\",\"deadline_ms\":9223372036854775807}" },
 		{ "POST", "/v1/commands", "{\"endpoint\":\"a\","
 		    "\"verb\":\"dance\",\"deadline_ms\":1000}" },
-		{ "POST", "/v1/commands", "{\"endpoint\":\"a\",\"verb\":\"x-a\","
-		    "\"deadline_ms\":1000,\"id\":\"\"}" },
-		{ "POST", "/v1/commands", "{\"endpoint\":\"a\",\"verb\":\"x-a\","
-		    "\"deadline_ms\":1000,\"id\":\"a b\"}" },
-		{ "POST", "/v1/commands", "{\"endpoint\":\"a\",\"verb\":\"x-a\","
-		    "\"deadline_ms\":1000,\"args\":[]}" },
+		{ "POST", "/v1/commands", "{\"endpoint\":\"a\","
+		    "\"verb\":\"x-a\",\"deadline_ms\":1000,\"id\":\"\"}" },
+		{ "POST", "/v1/commands", "{\"endpoint\":\"a\","
+		    "\"verb\":\"x-a\",\"deadline_ms\":1000,\"id\":\"a b\"}" },
+		{ "POST", "/v1/commands", "{\"endpoint\":\"a\","
+		    "\"verb\":\"x-a\",\"deadline_ms\":1000,\"args\":[]}" },
 		{ "POST", "/v1/drain", "{}" },
 		{ "POST", "/v1/drain", "{\"window_ms\":-1}" },
 		{ "POST", "/v1/drain", "{\"window_ms\":86400001}" },

@@ -34,8 +34,8 @@ members_are_found_at_the_top_only(void **state)
 	assert_true(json_member(span(" { \"a\" : {\"b\":1} , \"b\":[2,{}] } "),
 	    "b", &v));
 	is(v, "[2,{}]");
-	assert_true(json_member(span("{\"x\":\"}\\\",\\\"a\\\":1\",\"a\":-1.5}"),
-	    "a", &v));
+	assert_true(json_member(
+	    span("{\"x\":\"}\\\",\\\"a\\\":1\",\"a\":-1.5}"), "a", &v));
 	is(v, "-1.5");
 	assert_true(json_member(span("{\"a\":1,\"a\":\"two\"}"), "a", &v));
 	is(v, "\"two\"");
@@ -70,7 +70,8 @@ elements_come_one_by_one(void **state)
 static void
 a_text_that_ends_early_is_survived(void **state)
 {
-	static const char text[] = "{\"a\":[1,\"x\\\"y\",{\"b\":null}],\"c\":2}";
+	static const char text[] =
+	    "{\"a\":[1,\"x\\\"y\",{\"b\":null}],\"c\":2}";
 	struct json_span v;
 
 	(void)state;
@@ -142,8 +143,10 @@ main(void)
 		cmocka_unit_test(members_are_found_at_the_top_only),
 		cmocka_unit_test(elements_come_one_by_one),
 		cmocka_unit_test(a_text_that_ends_early_is_survived),
-		cmocka_unit_test(strings_and_numbers_are_read_when_they_are_plain),
-		cmocka_unit_test(things_are_found_by_name_while_the_table_grows),
+		cmocka_unit_test(
+		    strings_and_numbers_are_read_when_they_are_plain),
+		cmocka_unit_test(
+		    things_are_found_by_name_while_the_table_grows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

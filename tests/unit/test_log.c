@@ -202,7 +202,8 @@ peer_text_is_quoted_and_cut(void **state)
 	assert_string_equal(log_quote(to, 8, "", 0), "\"\"");
 	for (size_t cap = 8; cap < sizeof(to); cap++) {
 		memset(to, 'G', sizeof(to));
-		(void)log_quote(to, cap, "a\x01\"b\x02zz\\\\\\\\\\kkkkkkkkk", 21);
+		(void)log_quote(to, cap, "a\x01\"b\x02zz\\\\\\\\\\kkkkkkkkk",
+		    21);
 		assert_true(strlen(to) < cap);
 		for (size_t i = cap; i < sizeof(to); i++)
 			assert_int_equal(to[i], 'G');

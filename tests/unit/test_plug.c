@@ -311,7 +311,7 @@ a_failing_start_is_followed_by_close_alone(void **state)
 
 /* An upgrade that has the channels already goes on without it. */
 static void
-statuses_behind_one_that_fails_are_started_when_asked_again(void **state)
+statuses_behind_one_that_fails_start_when_asked_again(void **state)
 {
 	char why[PLUG_WHY_SIZE] = "";
 	struct plugs *p = NULL;
@@ -910,7 +910,7 @@ main(void)
 		TEST(a_failing_open_ends_the_start_only_if_required),
 		TEST(a_failing_open_before_workers_run_leaves_nothing),
 		TEST(a_failing_start_is_followed_by_close_alone),
-		TEST(statuses_behind_one_that_fails_are_started_when_asked_again),
+		TEST(statuses_behind_one_that_fails_start_when_asked_again),
 		TEST(statuses_can_start_later_than_the_rest),
 		TEST(a_status_that_cannot_start_leaves_the_rest_up),
 		TEST(what_a_plugin_leaves_behind_is_freed),

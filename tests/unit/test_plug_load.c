@@ -156,8 +156,8 @@ bad_names_are_refused(void **state)
 	refused("x.so", -EINVAL, "a name is a-z");
 	refused("/", -EINVAL, "a name is a-z");
 	refused("/x y", -EINVAL, "a name is a-z");
-	refused("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "a", -EINVAL, "a name is a-z");
+	refused("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaa", -EINVAL, "a name is a-z");
 }
 
 static void
@@ -294,7 +294,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_module_is_loaded_by_name_and_by_path),
-		cmocka_unit_test(two_modules_opened_one_after_the_other_are_two),
+		cmocka_unit_test(
+		    two_modules_opened_one_after_the_other_are_two),
 		cmocka_unit_test(modules_of_abi_1_0_load_for_ever),
 		cmocka_unit_test(each_bad_descriptor_has_its_own_line),
 		cmocka_unit_test(bad_names_are_refused),

@@ -209,7 +209,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    hello_makes_online_from_every_state_and_forgets_intents),
-		cmocka_unit_test(an_unanswered_ping_makes_suspect_only_of_online),
+		cmocka_unit_test(
+		    an_unanswered_ping_makes_suspect_only_of_online),
 		cmocka_unit_test(a_byte_makes_online_only_of_suspect),
 		cmocka_unit_test(an_intent_changes_nothing_until_the_end),
 		cmocka_unit_test(an_end_means_what_was_announced),

@@ -213,7 +213,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_problem_has_type_title_status_and_detail),
+		cmocka_unit_test(
+		    every_problem_has_type_title_status_and_detail),
 		cmocka_unit_test(a_problem_replaces_what_was_written_so_far),
 		cmocka_unit_test(detail_and_member_are_escaped),
 		cmocka_unit_test(a_long_detail_is_cut),

@@ -689,7 +689,8 @@ an_outcome_is_answered_with_the_one_that_counts(void **state)
 {
 	(void)state;
 	up();
-	say(OUTCOME(",\"outcome\":\"ok\",\"result\":\"fine\",\"message\":\"m\""));
+	say(OUTCOME(",\"outcome\":\"ok\",\"result\":\"fine\","
+	    "\"message\":\"m\""));
 	assert_int_equal(chan->outcome, CLEAT_OUTCOME_OK);
 	assert_string_equal(chan->json, "\"fine\"");
 	assert_string_equal(chan->outcome_text, "m");

@@ -260,8 +260,8 @@ named_servers_come_first_and_own_ones_stay(void **state)
 static void
 a_kept_list_is_judged_like_one_that_a_server_names(void **state)
 {
-	static const char *const bad[] = { "ws://c", "wss://c ws://d", "", "ftp://x",
-	    "wss://c/\033[2J\n\001 " };
+	static const char *const bad[] = { "ws://c", "wss://c ws://d", "",
+	    "ftp://x", "wss://c/\033[2J\n\001 " };
 	struct servers s;
 	char path[512];
 

@@ -78,7 +78,7 @@ patterns_stand_for_named_sections(void **state)
 
 /* A listener is bound once; only what a handshake looks up can change. */
 static void
-a_listener_changes_by_a_restart_but_for_client_certificates(void **state)
+a_listener_changes_by_restart_but_for_client_certificates(void **state)
 {
 	unsigned n = 0;
 	const struct conf_key *k = conf_schema_of("listener.a", &n);
@@ -163,7 +163,7 @@ main(void)
 		cmocka_unit_test(keys_of_a_section_stand_together_and_once),
 		cmocka_unit_test(patterns_stand_for_named_sections),
 		cmocka_unit_test(
-		    a_listener_changes_by_a_restart_but_for_client_certificates),
+		    a_listener_changes_by_restart_but_for_client_certificates),
 		cmocka_unit_test(
 		    the_complete_example_names_every_key_with_its_default),
 		cmocka_unit_test(both_examples_load),

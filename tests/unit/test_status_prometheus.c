@@ -459,7 +459,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(help_and_type_come_once_a_name),
 		cmocka_unit_test(help_is_escaped),
-		cmocka_unit_test(counts_stay_whole_and_odd_values_have_their_words),
+		cmocka_unit_test(
+		    counts_stay_whole_and_odd_values_have_their_words),
 		cmocka_unit_test(bad_names_are_left_out),
 		cmocka_unit_test(the_text_is_bounded),
 		cmocka_unit_test(figures_come_with_their_content_type),

@@ -293,8 +293,8 @@ a_file_that_is_not_ours_is_refused_and_kept(void **state)
 	char why[256];
 
 	(void)state;
-	assert_int_equal(file_write_atomic(store_path, "not a database, but long "
-	    "enough to look like one to somebody in a hurry, or so", 76,
+	assert_int_equal(file_write_atomic(store_path, "not a database, but "
+	    "long enough to look like one to somebody in a hurry, or so", 76,
 	    0600), 0);
 	refused(-EILSEQ, "restore a backup");
 	(void)remove(store_path);

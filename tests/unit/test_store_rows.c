@@ -480,8 +480,8 @@ a_number_beyond_what_is_kept_is_refused(void **state)
 	assert_int_equal(log_of(db, NULL).oldest, 1);
 	assert_int_equal(store_telemetry_put(db, "dev",
 	    (uint64_t)INT64_MAX + 1, 0, 1, "[]", 2, &stored, &cursor), -EINVAL);
-	assert_int_equal(store_telemetry_put(db, "dev", INT64_MAX, 0, 1, "[]", 2,
-	    &stored, &cursor), 0);
+	assert_int_equal(store_telemetry_put(db, "dev", INT64_MAX, 0, 1, "[]",
+	    2, &stored, &cursor), 0);
 	assert_int_equal(stored, INT64_MAX);
 	store_free(&s);
 }

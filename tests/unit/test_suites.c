@@ -151,7 +151,8 @@ static const struct {
 	/* killed for ever, deleted for now */
 	{ "!AES128:ALL:AES128", BOTH T256 ", " TCHA ", " E256 ", " ECHA ", "
 	    R256 ", " RCHA, "" },
-	{ "ALL:-AES128:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256",
+	{ "ALL:-AES128:ECDHE-RSA-AES128-GCM-SHA256:"
+	    "ECDHE-ECDSA-AES128-GCM-SHA256",
 	    ALL_SUITES, "" },
 	{ "ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-GCM-SHA384:!SHA1", BOTH T256
 	    ", " R256, "" },

@@ -87,7 +87,8 @@ ids_go_into_a_path_whole(void **state)
 
 	(void)state;
 	text_url(&t, "a/b?c=d&e %\303\244.~_-Z9");
-	assert_string_equal(text_str(&t), "a%2Fb%3Fc%3Dd%26e%20%25%C3%A4.~_-Z9");
+	assert_string_equal(text_str(&t),
+	    "a%2Fb%3Fc%3Dd%26e%20%25%C3%A4.~_-Z9");
 	text_free(&t);
 }
 
@@ -122,7 +123,8 @@ main(void)
 		cmocka_unit_test(what_a_terminal_obeys_is_made_visible),
 		cmocka_unit_test(what_is_not_utf8_is_replaced),
 		cmocka_unit_test(width_counts_columns),
-		cmocka_unit_test(json_is_one_line_without_what_a_terminal_obeys),
+		cmocka_unit_test(
+		    json_is_one_line_without_what_a_terminal_obeys),
 		cmocka_unit_test(ids_go_into_a_path_whole),
 		cmocka_unit_test(short_memory_is_remembered)
 	};
