@@ -95,6 +95,12 @@ int cert_key_prove(struct gnutls_privkey_st *, struct gnutls_pubkey_st *);
  * -EINVAL. */
 int cert_check_result(const struct cert_findings *, char *why);
 
+/* Clocks of responders differ a little.  A response without nextUpdate says
+ * that there is always a newer one (RFC 6960 4.2.2.1): GnuTLS takes it for
+ * so long.  Seconds. */
+#define CERT_STAPLE_SKEW_S 300
+#define CERT_STAPLE_AGE_S (15 * 86400)
+
 /* Whether an OCSP response (DER) says, at whatever time,
  * that the chain's leaf is good, and is its issuer's. */
 bool cert_staple_fits(const struct cert_chain *, const void *der, size_t n);

@@ -10,10 +10,6 @@
 #include <gnutls/ocsp.h>
 #include <gnutls/x509.h>
 
-/* As core/tls sends them. */
-#define STAPLE_SKEW_S 300
-#define STAPLE_AGE_S (15 * 86400)	/* without nextUpdate */
-
 /* NULL, or what is wrong with it whatever the time. */
 static const char *
 staple_fault(const struct cert_chain *ch, gnutls_ocsp_resp_t resp)
@@ -42,9 +38,9 @@ staple_stale(gnutls_ocsp_resp_t resp, int64_t now_s)
 	if (gnutls_ocsp_resp_get_single(resp, 0, NULL, NULL, NULL, NULL, NULL,
 	    &from, &next, NULL, NULL) < 0)
 		return "is damaged";
-	if (from > now_s + STAPLE_SKEW_S)
+	if (from > now_s + CERT_STAPLE_SKEW_S)
 		return "is not valid yet";
-	if ((next == (time_t)-1 ? from + STAPLE_AGE_S : next) <= now_s)
+	if ((next == (time_t)-1 ? from + CERT_STAPLE_AGE_S : next) <= now_s)
 		return "is out of date";
 	return NULL;
 }

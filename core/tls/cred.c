@@ -24,11 +24,6 @@
 #include "tls/impl.h"
 #include "tls/vendor.h"
 
-/* Clocks of responders differ a little.  A response without nextUpdate says
- * that there is always a newer one (RFC 6960 4.2.2.1): GnuTLS takes it for
- * so long. */
-#define STAPLE_SKEW_S 300
-#define STAPLE_AGE_S (15 * 86400)
 /* What is said of them, in the place of a file's name. */
 #define CHAIN_TEXT "certificate chain"
 #define KEY_TEXT "private key"
@@ -115,8 +110,9 @@ import_staple(struct tls_cred *c, gnutls_x509_crt_t leaf, const void *der,
 	if (c->ocsp.response.data == NULL)
 		return tls_why(why, -ENOMEM, "out of memory");
 	c->ocsp.response.size = (unsigned)n;
-	c->staple_from = from - STAPLE_SKEW_S;
-	c->staple_until = next == (time_t)-1 ? from + STAPLE_AGE_S : next;
+	c->staple_from = from - CERT_STAPLE_SKEW_S;
+	c->staple_until = next == (time_t)-1 ?
+	    from + CERT_STAPLE_AGE_S : next;
 	c->ocsp.exptime = (time_t)c->staple_until;
 	return 0;
 }
