@@ -13,6 +13,7 @@
 
 #include "cert/file.h"
 #include "tls/client.h"
+#include "tls/library.h"
 #include "tls/suites.h"
 #include "tls/trust.h"
 

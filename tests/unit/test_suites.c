@@ -15,6 +15,7 @@
 #include <gnutls/gnutls.h>
 
 #include "base/mem.h"
+#include "tls/library.h"
 #include "tls/snapshot.h"
 #include "tls/suite_list.h"
 

@@ -26,7 +26,7 @@
 #include "base/mem.h"
 #include "cert/bundle.h"
 #include "ctl.h"
-#include "tls/suites.h"
+#include "tls/library.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 #define OUTPUT_MAX 65536
