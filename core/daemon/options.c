@@ -10,8 +10,8 @@
 
 #include "base/mem.h"
 #include "conf/conf.h"
-#include "tls/snapshot.h"
 #include "tls/library.h"
+#include "tls/snapshot.h"
 #include "tls/suites.h"
 #include "wire/ws_origin.h"
 

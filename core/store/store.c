@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store's thread: takes what waits, runs it in one transaction, commits,
- * and tells everybody.  Nobody else touches the database while it runs.
+ * The store's life, its queue, and its thread: that takes what waits, has it
+ * run in one transaction (transaction.c), and tells everybody.  Nobody else
+ * touches the database while it runs.
  */
-#include "store/store.h"
+#include "store/store_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,42 +18,10 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "event/event.h"
-#include "store/db.h"
 
 #define STORE_MAGIC 0x73746f72u		/* "stor" */
 #define BATCH_MAX 1024			/* jobs of one transaction */
-#define ALIVE_MS 10000			/* between two notes that we run */
-#define AGAIN_MS 1000			/* after a failed flush */
-
-struct store {
-	uint32_t magic;
-	struct store_opts opts;
-	char *path;
-	struct store_db db;
-	struct store_flusher flusher;
-	bool was_killed;
-	int64_t last_alive_ms;
-	pthread_t thread;
-	bool started;
-
-	pthread_mutex_t lock;		/* guards the queue */
-	pthread_cond_t wake;
-	struct store_job *first, **end;
-	size_t jobs, bytes;
-	bool stop;
-	uint64_t flush_at;		/* mono ms; 0: nothing was nudged */
-
-	/* The thread's. */
-	uint64_t alive_at, retry_at;
-
-	_Atomic uint64_t stat_jobs, stat_commits, stat_failed, stat_refused;
-	_Atomic uint64_t stat_commit_us, stat_pruned;
-	uint64_t pruned;		/* in this transaction */
-	_Atomic bool failing;
-};
 
 /* ---- opening ------------------------------------------------------------ */
 
@@ -173,181 +141,6 @@ store_last_alive_ms(const struct store *s)
 	return s->last_alive_ms;
 }
 
-/* ---- one transaction ---------------------------------------------------- */
-
-static const char *
-reason(int error)
-{
-	return error == -EAGAIN ? "another program holds the database" :
-	    strerror(-error);
-}
-
-static void
-tell(struct store *s, enum event_type type, int error)
-{
-	struct event ev = { .type = type,
-	    .text = error == 0 ? NULL : reason(error) };
-
-	event_emit(s->opts.bus, &ev);
-	event_kick(s->opts.bus);
-}
-
-/* Notes whether what was to be written was. */
-static void
-judge(struct store *s, int error)
-{
-	bool failing = s->failing;
-
-	if (error == 0) {
-		s->stat_commits++;
-	} else {
-		s->stat_failed++;
-		s->retry_at = clock_mono_ms() + AGAIN_MS;
-	}
-	s->failing = error != 0;
-	if (error != 0 && !failing) {
-		log_error("cannot store, what has to be durable is refused "
-		    "until it works again path=%s error=\"%s\"", s->path,
-		    reason(error));
-		tell(s, EVENT_STORE_FAILING, error);
-	} else if (error == 0 && failing) {
-		log_notice("stores again path=%s", s->path);
-		tell(s, EVENT_STORE_RECOVERED, 0);
-	}
-}
-
-/* A full disk or an I/O error may have ended the whole transaction. */
-static bool
-lost(struct store *s)
-{
-	return sqlite3_get_autocommit(s->db.sql) != 0;
-}
-
-static int
-run_one(struct store *s, struct store_job *j)
-{
-	int r = db_run(&s->db, "SAVEPOINT job", ""), back = 0;
-
-	if (r != 0)
-		return r;
-	r = j->run(j, &s->db);
-	if (lost(s))
-		return r == 0 ? -EIO : r;
-	if (r != 0)
-		back = db_run(&s->db, "ROLLBACK TO job", "");
-	if (back == 0)
-		back = db_run(&s->db, "RELEASE job", "");
-	if (back == 0)
-		return r;
-	/* What it left cannot be told from what the others wrote. */
-	(void)db_exec(&s->db, "ROLLBACK");
-	return r != 0 ? r : back;
-}
-
-static int
-run_all(struct store *s, struct store_job *first)
-{
-	int r = db_run(&s->db, "BEGIN IMMEDIATE", "");
-
-	for (struct store_job *j = first; j != NULL && r == 0; j = j->next) {
-		if (j->reads)
-			continue;
-		j->error = run_one(s, j);
-		if (lost(s))
-			r = j->error != 0 ? j->error : -EIO;
-	}
-	return r;
-}
-
-/* After the commit: they see nothing that may still be taken back. */
-static void
-run_reads(struct store *s, struct store_job *first)
-{
-	for (struct store_job *j = first; j != NULL; j = j->next)
-		if (j->reads)
-			j->error = j->run(j, &s->db);
-}
-
-static bool
-only_reads(const struct store_job *j)
-{
-	while (j != NULL && j->reads)
-		j = j->next;
-	return j == NULL;
-}
-
-static int
-mark(struct store *s, bool clean)
-{
-	return db_run(&s->db, "UPDATE run SET clean = ?, alive_ms = ?", "ii",
-	    (int64_t)clean, clock_wall_ms());
-}
-
-/* Also writes after a failure, which shows whether it is over. */
-static int
-note_alive(struct store *s)
-{
-	uint64_t now = clock_mono_ms();
-	int64_t wall = clock_wall_ms();
-	bool more = false;
-	int r;
-
-	s->pruned = 0;
-	if (now >= s->alive_at) {
-		s->alive_at = now + ALIVE_MS;
-		r = mark(s, false);
-		if (r == 0)
-			r = commands_prune(&s->db,
-			    wall - (int64_t)s->opts.commands_age_ms, &more);
-		if (r != 0)
-			return r;
-	}
-	r = telemetry_prune(&s->db, s->opts.telemetry_rows,
-	    s->opts.telemetry_bytes,
-	    wall - (int64_t)s->opts.telemetry_age_ms, &more, &s->pruned);
-	if (more)
-		s->alive_at = now;
-	return r;
-}
-
-static int
-commit(struct store *s)
-{
-	uint64_t begin = clock_mono_ms();
-	int r = db_run(&s->db, "COMMIT", "");
-
-	s->stat_commit_us = (clock_mono_ms() - begin) * 1000;
-	return r;
-}
-
-static int
-transact(struct store *s, struct store_job *first, bool flush)
-{
-	int r;
-
-	s->db.pruned = 0;
-	r = run_all(s, first);
-	if (r == 0 && flush)
-		r = s->flusher.collect(s->flusher.ctx, &s->db);
-	if (r == 0)
-		r = note_alive(s);
-	if (r == 0)
-		r = commit(s);
-	if (r == 0) {
-		s->stat_pruned += s->pruned + s->db.pruned;
-	} else {
-		if (!lost(s))
-			(void)db_exec(&s->db, "ROLLBACK");
-		s->alive_at = 0;
-	}
-	if (flush)
-		s->flusher.settled(s->flusher.ctx, r);
-	if (flush && r != 0)
-		store_nudge(s);
-	judge(s, r);
-	return r;
-}
-
 /* ---- the thread --------------------------------------------------------- */
 
 static void
@@ -445,10 +238,10 @@ run(void *arg)
 		    (s->flush_at != 0 || stop);
 		s->flush_at = 0;
 		(void)pthread_mutex_unlock(&s->lock);
-		r = flush || !only_reads(first) ||
+		r = flush || !store_only_reads(first) ||
 		    clock_mono_ms() >= later(s->alive_at, s->retry_at) ?
-		    transact(s, first, flush) : 0;
-		run_reads(s, first);
+		    store_transact(s, first, flush) : 0;
+		store_run_reads(s, first);
 		finish(s, first, r);
 		/* A flusher with more than fits into one commit nudges. */
 		(void)pthread_mutex_lock(&s->lock);
@@ -463,7 +256,7 @@ int
 store_start(struct store *s)
 {
 	sigset_t all, before;
-	int r = mark(s, false);
+	int r = store_mark(s, false);
 
 	if (r != 0)
 		return r;
@@ -503,7 +296,7 @@ store_stop(struct store *s)
 	(void)pthread_join(s->thread, NULL);
 	/* What could not be stored is lost as by a kill. */
 	if (!s->failing)
-		(void)mark(s, true);
+		(void)store_mark(s, true);
 }
 
 void
