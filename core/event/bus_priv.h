@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of the bus, shared by bus.c (any thread: emitting, making, ending),
- * publisher.c (the thread) and bus_open.c (its sockets, also opened late).
+ * The inside of the bus, shared by bus.c (any thread: emitting, making,
+ * ending), publisher.c (the thread) and bus_open.c (its sockets, also opened
+ * late).
  */
 #ifndef CT_EVENT_BUS_PRIV_H
 #define CT_EVENT_BUS_PRIV_H

@@ -102,7 +102,8 @@ drop(gnutls_priority_t p, const char *asked, const struct property *o,
 		    sizeof(ret->priority))
 			return tls_why(why, -EINVAL,
 			    "priority: it is too long");
-		suites_text_add(ret->priority, sizeof(ret->priority), ":-", word);
+		suites_text_add(ret->priority, sizeof(ret->priority), ":-",
+		    word);
 		suites_list_add(dropped, word);
 	}
 	return 0;

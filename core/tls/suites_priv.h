@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the makers of a priority string share: suites.c resolves what an operator
- * asked for, suites_priority.c narrows a string of GnuTLS's, and
+ * What the makers of a priority string share: suites.c resolves what an
+ * operator asked for, suites_priority.c narrows a string of GnuTLS's, and
  * suites_rectangle.c makes one of a cipher list.  Any thread.
  */
 #ifndef CT_TLS_SUITES_PRIV_H

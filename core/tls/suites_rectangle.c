@@ -209,7 +209,8 @@ any_wanted(const struct suite_list *l)
 }
 
 int
-suites_from_list(const char *text, bool tls12, char *why, struct tls_suites *ret)
+suites_from_list(const char *text, bool tls12, char *why,
+    struct tls_suites *ret)
 {
 	struct suite_list l;
 	struct rectangle r;

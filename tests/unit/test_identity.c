@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/endpoint/identity.c, identity_op.c and throttle.c, through real channels:
- * keys bound to their TLS connection, enrolment, revocation, and what failing
- * often leads to.
+ * core/endpoint/identity.c, identity_op.c and throttle.c, through real
+ * channels: keys bound to their TLS connection, enrolment, revocation, and what
+ * failing often leads to.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,9 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "../lib/channel_rig.h"
 #include "base/mem.h"
-#include "tls/digest.h"
 #include "tls/ed25519.h"
 #include "store/db.h"
 #include "endpoint/identity.h"
@@ -99,8 +99,8 @@ say(struct rig_client *c, const char *verb, const char *id,
 	size_t n = ed25519_hello(nonce, exporter, id, text);
 
 	assert_int_equal(ed25519_sign(k->seed, text, n, signature), 0);
-	digest_hex(k->public_key, 32, hex);
-	digest_hex(signature, 64, sign);
+	hex_write(k->public_key, 32, hex);
+	hex_write(signature, 64, sign);
 	(void)snprintf(line, sizeof(line), "%s %s %s %s %s %d", verb, id,
 	    token, hex, sign, exporter != NULL);
 	assert_true(rig_send_text(c, line));
