@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "tls/client.h"
-#include "tls/digest.h"
 
 #define AUTH_FAILED_CODE (-32001)
 #define PENDING_CODE (-32006)
@@ -27,8 +27,7 @@ sign(struct cleat_client *c, const json_t *challenge, json_t *auth)
 	bool bound;
 	int r;
 
-	if (text == NULL || digest_hex_decode(text, nonce,
-	    sizeof(nonce)) != 0) {
+	if (text == NULL || hex_read(text, nonce, sizeof(nonce)) != 0) {
 		(void)snprintf(c->why, sizeof(c->why),
 		    "the server's challenge has no nonce");
 		return -EPROTO;

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/mem.h"
-#include "tls/digest.h"
 #include "tls/ed25519.h"
 
 #define HEX_N (2 * ED25519_KEY)
@@ -35,7 +35,7 @@ read_key(const char *path, struct client_key *k)
 		return r == -EFBIG ? -EINVAL : r;
 	end = strcspn((char *)text, "\r\n");
 	text[end] = '\0';
-	r = end != HEX_N ? -EINVAL : digest_hex_decode((char *)text, k->seed,
+	r = end != HEX_N ? -EINVAL : hex_read((char *)text, k->seed,
 	    sizeof(k->seed));
 	mem_free_wiped(text, n);
 	return r;
@@ -50,7 +50,7 @@ make_key(const char *path, struct client_key *k)
 
 	if (r != 0)
 		return r;
-	digest_hex(k->seed, sizeof(k->seed), text);
+	hex_write(k->seed, sizeof(k->seed), text);
 	text[HEX_N] = '\n';
 	r = file_write_atomic(path, text, HEX_N + 1, 0600);
 	mem_wipe(text, sizeof(text));
@@ -78,7 +78,7 @@ client_key_open(const char *path, struct client_key **ret, bool *ret_made)
 		client_key_free(&k);
 		return r;
 	}
-	digest_hex(public, sizeof(public), k->public);
+	hex_write(public, sizeof(public), k->public);
 	*ret = k;
 	*ret_made = made;
 	return 0;
@@ -111,6 +111,6 @@ client_key_hello(const struct client_key *k, const uint8_t nonce[32],
 		return -EINVAL;
 	r = ed25519_sign(k->seed, text, n, signature);
 	if (r == 0)
-		digest_hex(signature, sizeof(signature), to);
+		hex_write(signature, sizeof(signature), to);
 	return r;
 }

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "tls/digest.h"
+#include "base/hex.h"
 
 /* It may have been read together with what follows it. */
 static void
@@ -26,8 +26,7 @@ probe_challenged(struct cleat_client *c, const json_t *challenge)
 	uint8_t nonce[32];
 
 	say_upgraded(p);
-	if (text == NULL || digest_hex_decode(text, nonce,
-	    sizeof(nonce)) != 0) {
+	if (text == NULL || hex_read(text, nonce, sizeof(nonce)) != 0) {
 		(void)snprintf(c->why, sizeof(c->why),
 		    "the server's challenge has no nonce");
 		return -EPROTO;

@@ -8,22 +8,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "tls/digest.h"
 
 #define PROXY_PORT "3128"
 
 /* ---- which one ---------------------------------------------------------- */
-
-static int
-hex_digit(char c)
-{
-	const char *digits = "0123456789abcdef", *at;
-
-	at = c == '\0' ? NULL : strchr(digits, c >= 'A' && c <= 'F' ?
-	    c - 'A' + 'a' : c);
-	return at == NULL ? -1 : (int)(at - digits);
-}
 
 /* n bytes with %XX (RFC 3986 2.1) into a new text. */
 static int
@@ -41,8 +32,8 @@ decode(const char *p, size_t n, char **ret)
 			text[k++] = p[i];
 			continue;
 		}
-		high = i + 2 < n ? hex_digit(p[i + 1]) : -1;
-		low = high < 0 ? -1 : hex_digit(p[i + 2]);
+		high = i + 2 < n ? hex_value(p[i + 1]) : -1;
+		low = high < 0 ? -1 : hex_value(p[i + 2]);
 		if (low < 0 || (high | low) == 0) {
 			mem_free_wiped(text, n);
 			return -EINVAL;

@@ -12,6 +12,7 @@
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "tls/digest.h"
 
@@ -209,7 +210,7 @@ hash(bool sha256, char *to, ...)
 	va_end(ap);
 	gnutls_hash_deinit(h, sum);
 	if (r >= 0)
-		digest_hex(sum, sha256 ? 32 : 16, to);
+		hex_write(sum, sha256 ? 32 : 16, to);
 	return r < 0 ? -EIO : 0;
 }
 

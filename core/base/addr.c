@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/hex.h"
+
 static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
 static bool
@@ -283,16 +285,6 @@ addr_range_has(const struct addr_range *r, const struct addr *a)
 		return true;
 	mask = (uint8_t)(0xff00u >> rest);
 	return ((r->net.b[bytes] ^ a->b[bytes]) & mask) == 0;
-}
-
-static int
-hex_value(char c)
-{
-	const char lower = (char)(c | 0x20);
-
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 bool

@@ -15,6 +15,8 @@
 #include <gnutls/x509.h>
 #include <gnutls/x509-ext.h>
 
+#include "base/hex.h"
+
 #define STATUS_REQUEST 5		/* RFC 7633, 6066 */
 #define SANS_MAX 4096
 
@@ -178,8 +180,7 @@ serial(gnutls_x509_crt_t crt, struct cert_facts *f)
 
 	if (gnutls_x509_crt_get_serial(crt, raw, &n) < 0)
 		n = 0;
-	for (size_t i = 0; i < n; i++)
-		(void)snprintf(f->serial + 2 * i, 3, "%02x", raw[i]);
+	hex_write(raw, n, f->serial);
 }
 
 int

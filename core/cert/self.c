@@ -19,6 +19,7 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "cert/chain.h"
 #include "cert/describe.h"
@@ -46,10 +47,8 @@ host_mark(char to[MARK_SIZE])
 	if (cert_file_read("/etc/machine-id", NULL, &id, NULL, NULL) < 0)
 		return;
 	if (gnutls_hmac_fast(GNUTLS_MAC_SHA256, MARK_KEY, strlen(MARK_KEY),
-	    id.p, id.n, hash) == 0) {
-		for (size_t i = 0; i < (MARK_SIZE - 1) / 2; i++)
-			(void)snprintf(to + 2 * i, 3, "%02x", hash[i]);
-	}
+	    id.p, id.n, hash) == 0)
+		hex_write(hash, (MARK_SIZE - 1) / 2, to);
 	cert_blob_free(&id);
 }
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
@@ -125,7 +126,7 @@ judge_certificate(struct channel *c, const char *claimed)
 	if (c->cert == NULL)
 		return -EACCES;
 	if (c->owner->limits.cert_id == CERT_ID_FINGERPRINT)
-		digest_hex(c->cert->proof.sha256, 32, identity);
+		hex_write(c->cert->proof.sha256, 32, identity);
 	else if (c->owner->limits.cert_id == CERT_ID_SAN_URI)
 		memcpy(identity, c->pre->cert_uri, sizeof(identity));
 	else
@@ -185,7 +186,7 @@ judge_signature(struct channel *c, const struct channel_hello *h)
 		r = digest_sha256(h->public_key, ED25519_KEY, sha256);
 	if (r != 0)
 		return r;
-	digest_hex(sha256, 32, c->pre->fingerprint);
+	hex_write(sha256, 32, c->pre->fingerprint);
 	c->pre->security = h->bound ? SECURITY_WSS_SAFE :
 	    channel_security(c);
 	return 0;

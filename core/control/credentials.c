@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "control/exchange.h"
 #include "store/credentials.h"
@@ -263,7 +264,7 @@ read_value(struct exchange *x, const char *name, const json_t *wanted,
 	const char *text = json_string_value(wanted);
 
 	if (other != NULL || text == NULL || strlen(text) != 64 ||
-	    digest_hex_decode(text, to, 32) != 0) {
+	    hex_read(text, to, 32) != 0) {
 		exchange_problem(x, PROBLEM_INVALID, name,
 		    "%s: 64 hexadecimal digits are expected for this kind",
 		    name);

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cert/describe.h"
-#include "tls/digest.h"
 #include "tls/trust.h"
 #include "event/bus.h"
 #include "endpoint/recovery.h"
@@ -97,9 +97,9 @@ put_chain(struct text *t, const struct control_certificate *cert)
 		jout_string(&t->j, "issuer", f->issuer.dn);
 		put_time(&t->j, "not_before", f->not_before * 1000);
 		put_time(&t->j, "not_after", f->not_after * 1000);
-		digest_hex(f->sha256, sizeof(f->sha256), hex);
+		hex_write(f->sha256, sizeof(f->sha256), hex);
 		jout_string(&t->j, "sha256", hex);
-		digest_hex(f->sha1, sizeof(f->sha1), hex);
+		hex_write(f->sha1, sizeof(f->sha1), hex);
 		jout_string(&t->j, "sha1", hex);
 		jout_object_end(&t->j);
 	}
@@ -118,7 +118,7 @@ put_certificate(struct json_out *j, const struct control_certificate *cert)
 	put_time(j, "not_after", cert->not_after_ms);
 	put_optional(j, "sha256", cert->sha256);
 	if (cert->chain != NULL) {
-		digest_hex(cert->chain[0].sha1, sizeof(cert->chain[0].sha1),
+		hex_write(cert->chain[0].sha1, sizeof(cert->chain[0].sha1),
 		    sha1);
 		jout_string(j, "sha1", sha1);
 	}

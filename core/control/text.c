@@ -4,9 +4,9 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "control/control_priv.h"
-#include "tls/digest.h"
 
 int
 text_room(struct text *t, size_t n)
@@ -73,6 +73,6 @@ put_hex(struct json_out *j, const char *key, const uint8_t bytes[32])
 {
 	char text[65];
 
-	digest_hex(bytes, 32, text);
+	hex_write(bytes, 32, text);
 	jout_string(j, key, text);
 }

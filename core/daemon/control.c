@@ -13,13 +13,13 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "daemon/replaced.h"
 #include "daemon/upgrade_start.h"
 #include "daemon/version.h"
 #include "tls/cred_check.h"
-#include "tls/digest.h"
 #include "tls/snapshot.h"
 
 /* ---- errands: main thread ---------------------------------------------- */
@@ -100,7 +100,7 @@ tell_certificate(void *arg, const struct credentials_entry *e)
 
 	if (e->cred != NULL) {
 		tls_cred_info(e->cred, &info);
-		digest_hex(info.sha256, sizeof(info.sha256), sha256);
+		hex_write(info.sha256, sizeof(info.sha256), sha256);
 		c.not_before_ms = info.not_before * 1000;
 		c.not_after_ms = info.not_after * 1000;
 		c.sha256 = sha256;

@@ -11,12 +11,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/json_out.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "channel/channel.h"
 #include "conf/conf.h"
-#include "tls/digest.h"
 #include "event/event.h"
 
 struct credentials_staged {
@@ -193,7 +193,7 @@ tell_live(struct credentials *c, const char *slot, const struct tls_cred *cred)
 	struct json_out j;
 
 	tls_cred_info(cred, &info);
-	digest_hex(info.sha256, sizeof(info.sha256), sha256);
+	hex_write(info.sha256, sizeof(info.sha256), sha256);
 	clock_text(info.not_after * 1000, not_after);
 	jout_init(&j, &out);
 	jout_object(&j, NULL);

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/json_out.h"
 #include "base/log.h"
 #include "event/event.h"
-#include "tls/digest.h"
 
 /* How many of the steps have been reached; one more when it has ended. */
 static unsigned
@@ -44,7 +44,7 @@ tell(struct credentials *c, const char *slot, const struct tls_cred_info *info,
 	char sha256[65], not_after[CLOCK_TEXT_SIZE];
 	struct json_out j;
 
-	digest_hex(info->sha256, sizeof(info->sha256), sha256);
+	hex_write(info->sha256, sizeof(info->sha256), sha256);
 	clock_text(info->not_after * 1000, not_after);
 	jout_init(&j, &out);
 	jout_object(&j, NULL);

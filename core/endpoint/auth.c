@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "tls/digest.h"
 #include "endpoint/endpoint.h"
@@ -51,7 +52,7 @@ parse_line(char *line, struct entry *ret, const char **ret_expected)
 	if (end[strspn(end, " \t")] != '\0' || end - hex != 64)
 		return -EINVAL;
 	*end = '\0';
-	if (digest_hex_decode(hex, ret->sha256, 32) != 0)
+	if (hex_read(hex, ret->sha256, 32) != 0)
 		return -EINVAL;
 	*ret_expected = "an endpoint id of letters, digits and ._:@-";
 	if (!endpoint_id_valid(id))

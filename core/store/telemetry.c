@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/hex.h"
 #include "store/db.h"
 
 #define PRUNE_ROWS 2000			/* more than one transaction brings */
@@ -218,8 +219,7 @@ keep_mac(struct store_db *db, const char *endpoint)
 		return r;
 	r = db_next(s);
 	if (r > 0 && addr_mac_parse(db_text(s, 0), mac))
-		(void)snprintf(text, sizeof(text), "%02x%02x%02x%02x%02x%02x",
-		    mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+		hex_write(mac, sizeof(mac), text);
 	db_end(s);
 	if (r < 0)
 		return r;

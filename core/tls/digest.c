@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hashes, random bytes, base64 (RFC 4648 4), hex and Ed25519 (RFC 8032) for the
- * folders that may not include GnuTLS.  Keeps no state.
+ * Hashes, random bytes and base64 (RFC 4648 4) for the folders that may not
+ * include GnuTLS.  Keeps no state.
  */
 #include "tls/digest.h"
 
@@ -79,48 +79,3 @@ digest_base64(const void *p, size_t n, char *to)
 	}
 	*to = '\0';
 }
-
-void
-digest_hex(const void *p, size_t n, char *to)
-{
-	static const char digit[] = "0123456789abcdef";
-	const uint8_t *s = p;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		*to++ = digit[s[i] >> 4];
-		*to++ = digit[s[i] & 15];
-	}
-	*to = '\0';
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-int
-digest_hex_decode(const char *text, uint8_t *to, size_t n)
-{
-	size_t i;
-	int hi, lo;
-
-	if (strnlen(text, 2 * n + 1) != 2 * n)
-		return -EINVAL;
-	for (i = 0; i < n; i++) {
-		hi = hex_value(text[2 * i]);
-		lo = hex_value(text[2 * i + 1]);
-		if (hi < 0 || lo < 0)
-			return -EINVAL;
-		to[i] = (uint8_t)(hi << 4 | lo);
-	}
-	return 0;
-}
-

@@ -15,7 +15,5 @@ int digest_random(void *p, size_t n);
 bool digest_equal(const void *a, const void *b, size_t n);
 /* Standard base64 with padding into to[4 * ((n + 2) / 3) + 1]. */
 void digest_base64(const void *p, size_t n, char *to);
-void digest_hex(const void *p, size_t n, char *to);	/* 2n + 1, lower case */
-int digest_hex_decode(const char *text, uint8_t *to, size_t n);	/* -EINVAL */
 
 #endif

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
-#include "tls/digest.h"
 #include "tls/snapshot.h"
 #include "tls/trust_priv.h"
 #include "tls/vendor.h"
@@ -50,7 +50,7 @@ take_hash(const char *p, size_t n, uint8_t *to)
 		hex[k++] = (char)tolower((unsigned char)p[i]);
 	}
 	hex[k] = '\0';
-	return k == 2 * HASH ? digest_hex_decode(hex, to, HASH) : -EINVAL;
+	return k == 2 * HASH ? hex_read(hex, to, HASH) : -EINVAL;
 }
 
 static int

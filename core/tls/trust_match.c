@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "tls/digest.h"
 #include "tls/trust_priv.h"
 
@@ -213,7 +214,7 @@ match_fingerprint(struct match *m)
 		m->to->listed = true;
 		return;
 	}
-	digest_hex(m->sha256, 32, hex);
+	hex_write(m->sha256, 32, hex);
 	say(m, TLS_REVIEW_FINGERPRINT, "has a fingerprint that is not in the "
 	    "list: %s", hex);
 }

@@ -2,39 +2,26 @@
 /* The option `choose`. */
 #include "choose.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "cert/describe.h"
 
 #define SUBJECT "subject="
 
-/* Hex digits; what stands between them when people copy them is skipped, also
- * the invisible mark (U+200E) in front, from the certificate window of Windows.
- * The number of bytes, 0 for something else. */
+/* SHA-256 or SHA-1, also with the invisible mark (U+200E) in front that the
+ * certificate window of Windows puts there.  The number of bytes, 0 for
+ * something else. */
 static size_t
 thumbprint(const char *text, uint8_t to[32])
 {
-	static const char digits[] = "0123456789abcdef";
-	const char *d;
-	size_t n = 0;
+	size_t n;
 
 	if (strncmp(text, "\xe2\x80\x8e", 3) == 0)
 		text += 3;
-	for (; *text != '\0'; text++) {
-		if (*text == ':' || *text == ' ')
-			continue;
-		d = strchr(digits, tolower((unsigned char)*text));
-		if (d == NULL || n == 64)
-			return 0;
-		if (n % 2 == 0)
-			to[n / 2] = (uint8_t)((d - digits) << 4);
-		else
-			to[n / 2] |= (uint8_t)(d - digits);
-		n++;
-	}
-	return n == 64 || n == 40 ? n / 2 : 0;
+	n = hex_read_print(text, to, 32);
+	return n == 32 || n == 20 ? n : 0;
 }
 
 const char *

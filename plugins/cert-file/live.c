@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/mem.h"
 
 #define FILE_NAME "live"
@@ -20,13 +21,6 @@ struct live_entry {
 	char sha256[65];
 	bool rsa;
 };
-
-static void
-hex(const uint8_t sha256[32], char to[65])
-{
-	for (size_t i = 0; i < 32; i++)
-		(void)snprintf(to + 2 * i, 3, "%02x", sha256[i]);
-}
 
 /* Its place is made at the end; false without memory. */
 static bool
@@ -80,7 +74,7 @@ live_knows(const struct live *l, const char *slot, const uint8_t sha256[32])
 {
 	char text[65];
 
-	hex(sha256, text);
+	hex_write(sha256, 32, text);
 	for (size_t i = 0; i < l->n; i++) {
 		if (strcmp(l->entry[i].slot, slot) == 0 &&
 		    strcmp(l->entry[i].sha256, text) == 0)
@@ -117,7 +111,7 @@ live_put(struct live *l, const char *dir, const char *slot, bool rsa,
 	if (strlen(slot) >= sizeof(e.slot))
 		return -ENAMETOOLONG;
 	memcpy(e.slot, slot, strlen(slot) + 1);
-	hex(sha256, e.sha256);
+	hex_write(sha256, 32, e.sha256);
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->entry[i].rsa != rsa ||
 		    strcmp(l->entry[i].slot, slot) != 0)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "tls/digest.h"
@@ -151,8 +152,8 @@ ask(struct channel *c, const char *text)
 		h.method = AUTH_ENROL;
 	if (strcmp(token, "-") == 0)
 		h.token = NULL;
-	if (n == 5 && digest_hex_decode(key, key_bytes, 32) == 0 &&
-	    digest_hex_decode(signature, signature_bytes, 64) == 0) {
+	if (n == 5 && hex_read(key, key_bytes, 32) == 0 &&
+	    hex_read(signature, signature_bytes, 64) == 0) {
 		h.public_key = key_bytes;
 		h.signature = signature_bytes;
 		h.bound = bound[0] == '1';
@@ -403,7 +404,7 @@ make_tokens(struct rig *r)
 
 	NEED(fd >= 0 && (f = fdopen(fd, "w")) != NULL);
 	NEED(digest_sha256(RIG_TOKEN, strlen(RIG_TOKEN), sha256) == 0);
-	digest_hex(sha256, 32, hex);
+	hex_write(sha256, 32, hex);
 	for (int i = 1; i <= RIG_DEVICES; i++)
 		(void)fprintf(f, "dev-%d %s\n", i, hex);
 	NEED(fclose(f) == 0);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "tls/digest.h"
 #include "endpoint/auth.h"
@@ -47,7 +48,7 @@ hex_of(const char *token)
 
 	turn = !turn;
 	assert_int_equal(digest_sha256(token, strlen(token), sha256), 0);
-	digest_hex(sha256, 32, hex[turn]);
+	hex_write(sha256, 32, hex[turn]);
 	return hex[turn];
 }
 

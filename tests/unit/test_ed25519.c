@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tls/digest.h"
+#include "base/hex.h"
 #include "tls/ed25519.h"
 
 static const struct {
@@ -41,14 +41,14 @@ the_vectors_of_rfc_8032_hold(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(vector) / sizeof(vector[0]); i++) {
 		n = strlen(vector[i].message) / 2;
-		assert_int_equal(digest_hex_decode(vector[i].seed, seed, 32),
+		assert_int_equal(hex_read(vector[i].seed, seed, 32),
 		    0);
-		assert_int_equal(digest_hex_decode(vector[i].message, message,
+		assert_int_equal(hex_read(vector[i].message, message,
 		    n), 0);
-		assert_int_equal(digest_hex_decode(vector[i].signature,
+		assert_int_equal(hex_read(vector[i].signature,
 		    signature, 64), 0);
 		assert_int_equal(ed25519_public(seed, got), 0);
-		assert_int_equal(digest_hex_decode(vector[i].public_key,
+		assert_int_equal(hex_read(vector[i].public_key,
 		    public_key, 32), 0);
 		assert_memory_equal(got, public_key, 32);
 		assert_int_equal(ed25519_sign(seed, message, n, got), 0);

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/hex.h"
 #include "../lib/channel_rig.h"
-#include "tls/digest.h"
 #include "endpoint/auth.h"
 #include "endpoint/identity.h"
 
@@ -193,7 +193,7 @@ an_identity_can_be_the_fingerprint(void **state)
 	rig.limits.cert_id = CERT_ID_FINGERPRINT;
 	rig_start(&rig);
 	dial(RIG_TLS13, &rig.device);
-	digest_hex(the_channel()->cert->proof.sha256, 32, hex);
+	hex_write(the_channel()->cert->proof.sha256, 32, hex);
 	(void)snprintf(line, sizeof(line), "cert %s", hex);
 	assert_true(rig_send_text(&client, line));
 	rig_expect_text(&client, "ok 1 wss-safe");

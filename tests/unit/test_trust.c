@@ -17,6 +17,7 @@
 
 #include <gnutls/x509.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "tls/digest.h"
 #include "tls/trust_priv.h"
@@ -150,7 +151,7 @@ fingerprint_of(const struct test_cert *c, char hex[65])
 	    &der), 0);
 	assert_int_equal(digest_sha256(der.data, der.size, hash), 0);
 	gnutls_free(der.data);
-	digest_hex(hash, 32, hex);
+	hex_write(hash, 32, hex);
 }
 
 static void

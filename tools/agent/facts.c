@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "text.h"
@@ -38,7 +39,7 @@ add_machine(json_t *facts)
 	memcpy(both, context, sizeof(context));
 	memcpy(both + sizeof(context), text, n);
 	if (n > 0 && digest_sha256(both, sizeof(context) + n, sum) == 0) {
-		digest_hex(sum, 16, hex);
+		hex_write(sum, 16, hex);
 		(void)json_object_set_new(facts, "machine", json_string(hex));
 	}
 	mem_free(text);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "cert/describe.h"
 #include "cert/make.h"
@@ -19,20 +20,15 @@
 #define CRL_DAYS 30
 
 static size_t
-unhex(const char *text, size_t n, uint8_t *to, size_t cap)
+bytes_of(const char *text, size_t n, uint8_t to[32])
 {
-	unsigned v;
+	char digits[65];
 
-	if (n % 2 != 0 || n / 2 > cap)
+	if (n == 0 || n >= sizeof(digits))
 		return 0;
-	for (size_t i = 0; i < n / 2; i++) {
-		if (!isxdigit((unsigned char)text[2 * i]) ||
-		    !isxdigit((unsigned char)text[2 * i + 1]) ||
-		    sscanf(text + 2 * i, "%2x", &v) != 1)
-			return 0;
-		to[i] = (uint8_t)v;
-	}
-	return n / 2;
+	memcpy(digits, text, n);
+	digits[n] = '\0';
+	return hex_read(digits, to, n / 2) < 0 ? 0 : n / 2;
 }
 
 /* All lines that say R. */
@@ -48,8 +44,7 @@ revoked(const struct text *index, struct cert_revoked **ret, size_t *ret_n)
 		if (tab == NULL || strncmp(tab, "\tR\t", 3) != 0)
 			continue;
 		memset(&r, 0, sizeof(r));
-		r.serial_n = unhex(line, (size_t)(tab - line), r.serial,
-		    sizeof(r.serial));
+		r.serial_n = bytes_of(line, (size_t)(tab - line), r.serial);
 		if (r.serial_n == 0 || sscanf(tab, "\tR\t%*[^\t]\t%*d\t%"
 		    SCNd64, &r.when_s) != 1) {
 			mem_free(list);

@@ -15,6 +15,7 @@
 
 #include <jansson.h>
 
+#include "base/hex.h"
 #include "../ctl/http.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -204,11 +205,8 @@ live_wait(const struct asked *a, const struct material *m)
 	w.socket = a->socket != NULL ? a->socket : getenv("CLEAT_CONTROL");
 	if (w.socket == NULL || w.socket[0] == '\0')
 		w.socket = SOCKET_DEFAULT;
-	for (size_t i = 0; i < m->n; i++) {
-		for (size_t k = 0; k < 32; k++)
-			(void)snprintf(w.sha256[i] + 2 * k, 3, "%02x",
-			    m->chain[i].crt[0]->sha256[k]);
-	}
+	for (size_t i = 0; i < m->n; i++)
+		hex_write(m->chain[i].crt[0]->sha256, 32, w.sha256[i]);
 	r = http_new(w.socket, NULL, &http);
 	if (r < 0)
 		return unreachable(&w, r);

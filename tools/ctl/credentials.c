@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "ctl.h"
 #include "grid.h"
@@ -129,19 +130,12 @@ made(struct ctl *x, const json_t *o)
 static int
 digest(const struct ctl *x, enum opt o, char to[65])
 {
-	const char *s = x->option[o];
-	size_t n = 0;
+	uint8_t bytes[32];
 
-	for (; *s != '\0'; s++) {
-		if (*s == ':')
-			continue;
-		if (n == 64 || strchr("0123456789abcdefABCDEF", *s) == NULL)
-			break;
-		to[n++] = *s;
-	}
-	to[n] = '\0';
-	if (n == 64 && *s == '\0')
+	if (hex_read_print(x->option[o], bytes, sizeof(bytes)) == 32) {
+		hex_write(bytes, sizeof(bytes), to);
 		return EXIT_OK;
+	}
 	say("--%s: 64 hexadecimal digits are expected", ctl_options[o].name);
 	return EXIT_USAGE;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 
 /* Where authorities are awaited if it is not known where they are: until they
@@ -72,23 +73,6 @@ put_address(struct importer *m, const json_t *o)
 	    (int)wsems_number(m, group, o, "port", 1, 65535, 8000));
 }
 
-/* 64 hexadecimal digits out of those with colons and blanks between. */
-static bool
-fingerprint_of(const char *s, char to[65])
-{
-	size_t n = 0;
-
-	for (; *s != '\0'; s++) {
-		if (strchr(": \t\r\n", *s) != NULL)
-			continue;
-		if (n == 64 || strchr("0123456789abcdefABCDEF", *s) == NULL)
-			return false;
-		to[n++] = *s >= 'A' && *s <= 'F' ? (char)(*s | 32) : *s;
-	}
-	to[n] = '\0';
-	return n == 64;
-}
-
 /* One that is wrong is left out: then a device too few can connect. */
 static void
 put_fingerprints(struct importer *m, const json_t *list)
@@ -100,13 +84,16 @@ put_fingerprints(struct importer *m, const json_t *list)
 
 	json_array_foreach(list, i, v) {
 		const char *s = json_string_value(v);
+		uint8_t bytes[32];
 		char hex[65];
 
-		if (s == NULL || !fingerprint_of(s, hex)) {
+		if (s == NULL ||
+		    hex_read_print(s, bytes, sizeof(bytes)) != 32) {
 			wsems_report(m, WSEMS_WRONG, "certificates", name,
 			    "number %zu is no SHA-256 in hexadecimal; kept: "
 			    "the others", i + 1);
 		} else if (++n <= PRINTS_MAX) {
+			hex_write(bytes, sizeof(bytes), hex);
 			text_printf(&line, "%s%s", n > 1 ? ", " : "", hex);
 		}
 	}
