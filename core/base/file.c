@@ -45,15 +45,14 @@ open_regular(const char *path, size_t limit, int *ret_fd, size_t *ret_size)
 	return 0;
 }
 
-/* Fills p[0..cap) as far as the file goes. */
-static int
-read_up_to(int fd, uint8_t *p, size_t cap, size_t *ret_n)
+int
+file_read_up_to(int fd, void *p, size_t cap, size_t *ret_n)
 {
 	size_t n = 0;
 	ssize_t got;
 
 	while (n < cap) {
-		got = read(fd, p + n, cap - n);
+		got = read(fd, (uint8_t *)p + n, cap - n);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -85,7 +84,7 @@ file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_n)
 		goto out;
 	}
 	for (;;) {
-		err = read_up_to(fd, p + n, cap - 1 - n, &more);
+		err = file_read_up_to(fd, p + n, cap - 1 - n, &more);
 		if (err < 0)
 			goto out;
 		n += more;
@@ -137,18 +136,19 @@ file_line(const void *p, size_t n, const char **ret, size_t *ret_n)
 	return 0;
 }
 
-static int
-write_all(int fd, const uint8_t *p, size_t n)
+int
+file_write_all(int fd, const void *p, size_t n)
 {
+	const uint8_t *at = p;
 	ssize_t done;
 
 	while (n > 0) {
-		done = write(fd, p, n);
+		done = write(fd, at, n);
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done < 0)
 			return -errno;
-		p += done;
+		at += done;
 		n -= (size_t)done;
 	}
 	return 0;
@@ -188,7 +188,7 @@ write_new(char *path, const void *p, size_t n, unsigned mode, int *ret_fd)
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	err = write_all(fd, p, n);
+	err = file_write_all(fd, p, n);
 	if (err == 0 && fchmod(fd, (mode_t)mode) < 0)
 		err = -errno;
 	if (err == 0 && fsync(fd) < 0)

@@ -37,6 +37,12 @@ int file_write_new(const char *path, const void *p, size_t n, unsigned mode);
  * fsync fails; file_sync_name() makes up for that. */
 int file_replace(const char *path, const void *p, size_t n, unsigned mode,
     int *ret_fd);
+
+/* Of an open file: fills p[0..cap) as far as it goes, *ret_n bytes; writes all
+ * of p[0..n).  Signals do not disturb them.  -errno of read or write. */
+int file_read_up_to(int fd, void *p, size_t cap, size_t *ret_n);
+int file_write_all(int fd, const void *p, size_t n);
+
 /* Fsyncs the directory that `path` is in.  -errno, -ENOMEM. */
 int file_sync_name(const char *path);
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 int
@@ -77,24 +78,15 @@ check_kind(const struct stat *st, const char *path, char *why)
 static int
 read_all(int fd, size_t size, struct cert_blob *b)
 {
-	ssize_t n;
+	int err;
 
-	b->n = 0;
+	b->n = size;			/* what is wiped on failure */
 	b->p = mem_alloc(size + 1);
 	if (b->p == NULL)
 		return -ENOMEM;
-	while (b->n < size) {
-		n = read(fd, b->p + b->n, size - b->n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		b->n += (size_t)n;
-	}
+	err = file_read_up_to(fd, b->p, size, &b->n);
 	b->p[b->n] = '\0';
-	return 0;
+	return err;
 }
 
 int

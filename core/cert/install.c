@@ -21,6 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 #define CURRENT "current"
 #define NEW_LINK ".current.new"
 #define NEW_DIR ".new"
@@ -203,23 +205,6 @@ take_highest(const struct place *p, const char *name, void *arg)
 /* ---- writing ------------------------------------------------------------- */
 
 static int
-write_all(int fd, const uint8_t *p, size_t n)
-{
-	ssize_t done;
-
-	while (n > 0) {
-		done = write(fd, p, n);
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		p += done;
-		n -= (size_t)done;
-	}
-	return 0;
-}
-
-static int
 give(const struct place *p, int fd)
 {
 	struct stat st;
@@ -240,7 +225,7 @@ write_file(const struct place *p, int in, const struct cert_install_file *f)
 	    O_CLOEXEC, 0600);
 	if (fd < 0)
 		return failed(p, -errno, f->name, "cannot be made");
-	err = write_all(fd, f->p, f->n);
+	err = file_write_all(fd, f->p, f->n);
 	if (err == 0 && fchmod(fd, 0600) < 0)
 		err = -errno;
 	if (err == 0)

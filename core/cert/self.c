@@ -19,6 +19,7 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
+#include "base/file.h"
 #include "base/hex.h"
 #include "base/mem.h"
 #include "cert/chain.h"
@@ -146,23 +147,6 @@ take_old(const char *path, const char *const *names, const char *mark,
 
 /* ---- a new one ----------------------------------------------------------- */
 
-static int
-write_all(int fd, const struct cert_blob *b)
-{
-	size_t done = 0;
-	ssize_t n;
-
-	while (done < b->n) {
-		n = write(fd, b->p + done, b->n - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
 /* Beside the old one, then over it: there is always a whole file. */
 static int
 save(const char *dir, const struct cert_blob *key,
@@ -181,9 +165,9 @@ save(const char *dir, const struct cert_blob *key,
 		(void)close(at);
 		return err;
 	}
-	err = write_all(fd, key);
+	err = file_write_all(fd, key->p, key->n);
 	if (err == 0)
-		err = write_all(fd, crt);
+		err = file_write_all(fd, crt->p, crt->n);
 	if (err == 0 && fsync(fd) < 0)
 		err = -errno;
 	if (close(fd) < 0 && err == 0)

@@ -66,18 +66,10 @@ read_whole(int fd, const char *path, char *why,
 {
 	uint8_t buf[TLS_TICKET_MASTER_SIZE];
 	size_t n = 0;
-	ssize_t k;
-	int r = 0;
+	int r = file_read_up_to(fd, buf, sizeof(buf), &n);
 
-	while (n < sizeof(buf) && r == 0) {
-		k = read(fd, buf + n, sizeof(buf) - n);
-		if (k > 0)
-			n += (size_t)k;
-		else if (k == 0)
-			r = -EINVAL;
-		else if (errno != EINTR)
-			r = -errno;
-	}
+	if (r == 0 && n < sizeof(buf))
+		r = -EINVAL;
 	if (r == 0)
 		memcpy(ret, buf, sizeof(buf));
 	else
