@@ -9,6 +9,10 @@
 
 #include <string.h>
 
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/hex.h"
+
 void
 jout_init(struct json_out *j, struct outbuf *out)
 {
@@ -195,6 +199,25 @@ jout_raw(struct json_out *j, const char *key, const char *text, size_t n)
 {
 	begin(j, key);
 	put(j, text, n);
+}
+
+void
+jout_time(struct json_out *j, const char *key, int64_t wall_ms)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	clock_text(wall_ms, text);
+	jout_string(j, key, text);
+}
+
+void
+jout_hex(struct json_out *j, const char *key, const void *p, size_t n)
+{
+	char text[2 * JOUT_HEX_MAX + 1];
+
+	CT_ASSERT(n <= JOUT_HEX_MAX);
+	hex_write(p, n, text);
+	jout_string(j, key, text);
 }
 
 bool

@@ -28,6 +28,11 @@ void jout_array_end(struct json_out *);
 void jout_string(struct json_out *, const char *key, const char *s);
 void jout_string_n(struct json_out *, const char *key, const char *s, size_t n);
 void jout_uint(struct json_out *, const char *key, uint64_t v);
+/* "2026-11-20T23:17:40.123Z" (clock_text()). */
+void jout_time(struct json_out *, const char *key, int64_t wall_ms);
+/* Hexadecimal digits of n bytes, at most JOUT_HEX_MAX. */
+#define JOUT_HEX_MAX 32
+void jout_hex(struct json_out *, const char *key, const void *p, size_t n);
 /* A JSON text that is already known to be valid. */
 void jout_raw(struct json_out *, const char *key, const char *text, size_t n);
 bool jout_ok(const struct json_out *);

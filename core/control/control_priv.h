@@ -41,7 +41,6 @@ void put_time(struct json_out *, const char *key, int64_t wall_ms);
 void put_number(struct json_out *, const char *key, uint64_t);
 /* Left out when empty. */
 void put_text(struct json_out *, const char *key, const char *);
-void put_hex(struct json_out *, const char *key, const uint8_t bytes[32]);
 
 /* ---- request.c: what was asked ----------------------------------------- */
 

@@ -119,10 +119,10 @@ on_credential(void *ctx, const struct store_credential *cr)
 	put_time(j, "used", cr->used_ms);
 	put_bool(j, "revoked", cr->revoked);
 	if (cr->kind == STORE_CRED_CERT)
-		put_hex(j, "fingerprint", cr->value);
+		jout_hex(j, "fingerprint", cr->value, 32);
 	else if (cr->kind == STORE_CRED_KEY &&
 	    digest_sha256(cr->value, sizeof(cr->value), sum) == 0)
-		put_hex(j, "fingerprint", sum);
+		jout_hex(j, "fingerprint", sum, 32);
 	if (x->op.secret[0] != '\0')
 		jout_string(j, "token", x->op.secret);
 	jout_object_end(j);

@@ -84,7 +84,7 @@ on_pending_key(void *ctx, const struct store_credential *cred)
 	if (cred->kind != STORE_CRED_KEY || cred->revoked || rd->key_found ||
 	    digest_sha256(cred->value, sizeof(cred->value), sum) != 0)
 		return;
-	put_hex(&rd->x->text.j, "fingerprint", sum);
+	jout_hex(&rd->x->text.j, "fingerprint", sum, 32);
 	rd->key_found = true;
 }
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cert/describe.h"
@@ -85,7 +84,6 @@ static int
 put_chain(struct text *t, const struct control_certificate *cert)
 {
 	const struct cert_facts *f;
-	char hex[65];
 
 	jout_array(&t->j, "chain");
 	for (size_t i = 0; i < cert->chain_n; i++) {
@@ -97,10 +95,8 @@ put_chain(struct text *t, const struct control_certificate *cert)
 		jout_string(&t->j, "issuer", f->issuer.dn);
 		put_time(&t->j, "not_before", f->not_before * 1000);
 		put_time(&t->j, "not_after", f->not_after * 1000);
-		hex_write(f->sha256, sizeof(f->sha256), hex);
-		jout_string(&t->j, "sha256", hex);
-		hex_write(f->sha1, sizeof(f->sha1), hex);
-		jout_string(&t->j, "sha1", hex);
+		jout_hex(&t->j, "sha256", f->sha256, sizeof(f->sha256));
+		jout_hex(&t->j, "sha1", f->sha1, sizeof(f->sha1));
 		jout_object_end(&t->j);
 	}
 	jout_array_end(&t->j);
@@ -110,18 +106,14 @@ put_chain(struct text *t, const struct control_certificate *cert)
 static void
 put_certificate(struct json_out *j, const struct control_certificate *cert)
 {
-	char sha1[41];
-
 	if (!cert->present)
 		return;
 	put_time(j, "not_before", cert->not_before_ms);
 	put_time(j, "not_after", cert->not_after_ms);
 	put_optional(j, "sha256", cert->sha256);
-	if (cert->chain != NULL) {
-		hex_write(cert->chain[0].sha1, sizeof(cert->chain[0].sha1),
-		    sha1);
-		jout_string(j, "sha1", sha1);
-	}
+	if (cert->chain != NULL)
+		jout_hex(j, "sha1", cert->chain[0].sha1,
+		    sizeof(cert->chain[0].sha1));
 	put_optional(j, "subject", cert->subject);
 	put_optional(j, "issuer", cert->issuer);
 	put_optional(j, "names", cert->names);

@@ -3,8 +3,6 @@
  * is written. */
 #include <errno.h>
 
-#include "base/clock.h"
-#include "base/hex.h"
 #include "base/mem.h"
 #include "control/control_priv.h"
 
@@ -46,12 +44,8 @@ put_bool(struct json_out *j, const char *key, bool v)
 void
 put_time(struct json_out *j, const char *key, int64_t wall_ms)
 {
-	char text[CLOCK_TEXT_SIZE];
-
-	if (wall_ms <= 0)
-		return;
-	clock_text(wall_ms, text);
-	jout_string(j, key, text);
+	if (wall_ms > 0)
+		jout_time(j, key, wall_ms);
 }
 
 void
@@ -66,13 +60,4 @@ put_text(struct json_out *j, const char *key, const char *s)
 {
 	if (s != NULL && s[0] != '\0')
 		jout_string(j, key, s);
-}
-
-void
-put_hex(struct json_out *j, const char *key, const uint8_t bytes[32])
-{
-	char text[65];
-
-	hex_write(bytes, 32, text);
-	jout_string(j, key, text);
 }

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/json_out.h"
 #include "event/record.h"
 
@@ -77,7 +76,6 @@ event_encode(const struct event *ev, uint64_t epoch, uint64_t seq,
 {
 	const char *name = event_type_name(ev->type);
 	bool presence = event_is_presence(ev->type);
-	char time[CLOCK_TEXT_SIZE];
 	struct json_out j;
 	size_t start;
 
@@ -89,12 +87,11 @@ event_encode(const struct event *ev, uint64_t epoch, uint64_t seq,
 	if (append(out, " ", 1) != 0)
 		return -ENOBUFS;
 	start = out->n;
-	clock_text(ev->wall_ms, time);
 	jout_init(&j, out);
 	jout_object(&j, NULL);
 	jout_uint(&j, "seq", seq);
 	jout_uint(&j, "epoch", epoch);
-	jout_string(&j, "time", time);
+	jout_time(&j, "time", ev->wall_ms);
 	jout_string(&j, "event", name);
 	put_text(&j, "endpoint", ev->endpoint);
 	put_number(&j, "channel", ev->channel);
@@ -107,10 +104,8 @@ event_encode(const struct event *ev, uint64_t epoch, uint64_t seq,
 		    channel_security_name(ev->security));
 	if (ev->reason != REASON_NONE)
 		jout_string(&j, "reason", presence_reason_name(ev->reason));
-	if (ev->since_ms != 0) {
-		clock_text(ev->since_ms, time);
-		jout_string(&j, "since", time);
-	}
+	if (ev->since_ms != 0)
+		jout_time(&j, "since", ev->since_ms);
 	put_number(&j, "rtt_us", ev->rtt_us);
 	put_text(&j, "peer", ev->peer);
 	put_text(&j, "text", ev->text);

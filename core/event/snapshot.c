@@ -28,12 +28,8 @@ struct answer {
 static void
 put_time(struct json_out *j, const char *key, int64_t wall_ms)
 {
-	char text[CLOCK_TEXT_SIZE];
-
-	if (wall_ms == 0)
-		return;
-	clock_text(wall_ms, text);
-	jout_string(j, key, text);
+	if (wall_ms != 0)
+		jout_time(j, key, wall_ms);
 }
 
 static void

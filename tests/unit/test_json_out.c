@@ -96,6 +96,21 @@ bytes_that_are_not_utf8_are_replaced(void **state)
 }
 
 static void
+times_and_bytes_have_one_form(void **state)
+{
+	(void)state;
+	begin(200);
+	jout_object(&j, NULL);
+	jout_time(&j, "t", 1763680660123);
+	jout_hex(&j, "h", "\x00\xab\xff", 3);
+	jout_hex(&j, "e", "", 0);
+	jout_object_end(&j);
+	assert_true(jout_ok(&j));
+	wrote("{\"t\":\"2025-11-20T23:17:40.123Z\",\"h\":\"00abff\","
+	    "\"e\":\"\"}");
+}
+
+static void
 running_out_of_room_is_remembered(void **state)
 {
 	size_t whole = strlen("{\"key\":\"va\\nlue\",\"n\":12}");
@@ -120,6 +135,7 @@ main(void)
 		cmocka_unit_test(commas_come_by_themselves),
 		cmocka_unit_test(strings_are_escaped_by_rfc_8259),
 		cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),
+		cmocka_unit_test(times_and_bytes_have_one_form),
 		cmocka_unit_test(running_out_of_room_is_remembered),
 	};
 

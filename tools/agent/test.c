@@ -16,7 +16,6 @@
 
 #include "../../client/probe.h"
 #include "agent.h"
-#include "base/clock.h"
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "cert/describe.h"
@@ -37,38 +36,19 @@ static const char *const levels[] = { "ok", "skip", "warning", "fail" };
 /* ---- writing ------------------------------------------------------------- */
 
 static void
-put_hex(struct json_out *j, const char *key, const uint8_t *p, size_t n)
-{
-	char text[65];
-
-	for (size_t i = 0; i < n; i++)
-		(void)snprintf(text + 2 * i, 3, "%02x", p[i]);
-	jout_string(j, key, text);
-}
-
-static void
-put_time(struct json_out *j, const char *key, int64_t s)
-{
-	char text[CLOCK_TEXT_SIZE];
-
-	clock_text(s * 1000, text);
-	jout_string(j, key, text);
-}
-
-static void
 put_certificate(struct json_out *j, const struct cert_facts *f)
 {
 	jout_object(j, "certificate");
 	jout_string(j, "subject", f->subject.dn);
 	jout_string(j, "issuer", f->issuer.dn);
 	jout_string(j, "names", f->names);
-	put_time(j, "not_before", f->not_before);
-	put_time(j, "not_after", f->not_after);
+	jout_time(j, "not_before", f->not_before * 1000);
+	jout_time(j, "not_after", f->not_after * 1000);
 	jout_string(j, "key", f->key);
 	jout_string(j, "signature", f->signature);
 	jout_string(j, "serial", f->serial);
-	put_hex(j, "sha256", f->sha256, sizeof(f->sha256));
-	put_hex(j, "spki_sha256", f->spki_sha256, sizeof(f->spki_sha256));
+	jout_hex(j, "sha256", f->sha256, sizeof(f->sha256));
+	jout_hex(j, "spki_sha256", f->spki_sha256, sizeof(f->spki_sha256));
 	jout_object_end(j);
 }
 
