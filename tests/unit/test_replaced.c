@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which files of the process are no longer on the disk (core/daemon/replaced.c). */
+/* Which files of the process are no longer on the
+ * disk (core/daemon/replaced.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,8 +116,9 @@ a_path_may_be_as_long_as_the_system_lets_it(void **state)
 	memset(name, 'x', sizeof(name) - 1);
 	name[0] = '/';
 	for (unsigned i = 0; i < 3; i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s%s\n%s/%u"
-		    " (deleted)\n", AT, name, " (deleted)", AT, i);
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+		    "%s%s%s\n%s/%u (deleted)\n", AT, name, " (deleted)",
+		    AT, i);
 	write_text("maps", text, n);
 	assert_int_equal(replaced_each(in_dir("maps"), add, NULL), 0);
 	assert_int_equal(strlen(found), 3 * (4096 + 1) + 3 * 3);
