@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Functions that are not called: those that cannot be used safely, and in
-the parts that tests starve of memory those that allocate past base/mem.h."""
+"""What is not in the C of the tree: functions that cannot be used safely, in the
+parts that tests starve of memory those that allocate past base/mem.h, and
+lines over 80 columns, with tabs of 8."""
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ import csource
 UNSAFE = ('strcpy stpcpy strcat sprintf vsprintf gets scanf atoi atol atoll '
           'atof system popen alloca strtok tmpnam tempnam mktemp '
           'gethostbyname asctime ctime').split()
+WIDTH = 80
 ALLOC = ('malloc calloc realloc reallocarray strdup strndup asprintf '
          'vasprintf').split()
 
@@ -33,6 +35,13 @@ def check(path, text):
     return bad
 
 
+def wide(path, text):
+    for n, line in enumerate(text.split('\n'), 1):
+        columns = len(line.expandtabs(8))
+        if columns > WIDTH:
+            yield '%s:%d: %d columns' % (path, n, columns)
+
+
 def main():
     tap = csource.Tap()
     for name in UNSAFE:
@@ -49,13 +58,22 @@ def main():
                'allowed %s' % text.replace('#', ''))
     tap.proof(not check('core/base/mem.c', 'malloc(n)'),
            'allowed malloc() in base/mem.c')
+    for text, good in (('x' * 80, True), ('x' * 81, False),
+                       ('\t' * 9 + 'x' * 8, True),
+                       ('a\n' + '\t' * 9 + 'x' * 9, False),
+                       ('\u2026' * 80, True)):
+        tap.proof((not list(wide('x.c', text))) == good,
+                  '%d columns' % len(text.expandtabs(8)))
     tap.self_test()
     root = sys.argv[1] if len(sys.argv) > 1 else os.environ['CLEAT_SRCDIR']
-    bad = []
+    bad, too_wide = [], []
     for path in csource.files(root, 'core', 'include', 'plugins', 'client',
                               'tools', 'tests'):
-        bad += check(path, csource.read(os.path.join(root, path)))
+        text = csource.read(os.path.join(root, path))
+        bad += check(path, text)
+        too_wide += wide(path, text)
     tap.ok(not bad, 'no banned function in the tree', bad)
+    tap.ok(not too_wide, 'no line has more than 80 columns', too_wide)
     tap.done()
 
 

@@ -5,7 +5,7 @@
  */
 #include "bus_try.h"
 
-/* ---- listening ------------------------------------------------------------ */
+/* ---- listening ---------------------------------------------------------- */
 
 /* It takes one that is gone before nng sends it a header; after one that went a
  * little later nng accepts nobody for 100 ms, and the next try counts. */
