@@ -102,19 +102,40 @@ open_socket(const struct addrinfo *ai, int *ret_fd)
 	return 0;
 }
 
-int
-http_bind(const char *address, char *bound, int *ret_fd)
+static int
+resolve(const char *address, struct addrinfo **ret)
 {
-	struct addrinfo *ai = NULL, hints = {
+	struct addrinfo hints = {
 		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
 		.ai_socktype = SOCK_STREAM
 	};
 	char host[64], port[8];
-	int r;
 
 	if (!split(address, host, port) ||
-	    getaddrinfo(host, port, &hints, &ai) != 0)
+	    getaddrinfo(host, port, &hints, ret) != 0)
 		return -EINVAL;
+	return 0;
+}
+
+bool
+http_address_valid(const char *address)
+{
+	struct addrinfo *ai = NULL;
+
+	if (resolve(address, &ai) < 0)
+		return false;
+	freeaddrinfo(ai);
+	return true;
+}
+
+int
+http_bind(const char *address, char *bound, int *ret_fd)
+{
+	struct addrinfo *ai = NULL;
+	int r = resolve(address, &ai);
+
+	if (r < 0)
+		return r;
 	r = open_socket(ai, ret_fd);
 	freeaddrinfo(ai);
 	if (r == 0)

@@ -7,6 +7,7 @@
 #ifndef STATUS_PROMETHEUS_HTTP_H
 #define STATUS_PROMETHEUS_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <cleat/host.h>
@@ -22,6 +23,8 @@ struct http_opts {
 	void *ctx;
 };
 
+/* Whether it is a numeric address and a port. */
+bool http_address_valid(const char *address);
 /* "127.0.0.1:9976", "[::1]:0": a socket that listens, its address as text in
  * bound[80].  -EINVAL: not numeric address and port; -errno of bind(). */
 int http_bind(const char *address, char *bound, int *ret_fd);

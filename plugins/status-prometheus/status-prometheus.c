@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cleat/host.h>
 
@@ -20,7 +19,6 @@
 struct inst {
 	struct cleat_self *self;
 	const struct cleat_host *host;
-	int fd;				/* listens; -1: none, or http has it */
 	struct http *http;
 	char bound[BOUND_SIZE];
 };
@@ -72,25 +70,9 @@ on_event(void *inst, const struct cleat_event *ev)
 }
 
 static int
-listen_at(struct inst *in)
-{
-	const char *address = in->host->opt_text(in->self, NULL, "address");
-	int r = http_bind(address, in->bound, &in->fd);
-
-	if (r == -EINVAL)
-		in->host->log(in->self, CLEAT_LOG_ERROR, "address: a numeric "
-		    "address and a port are expected, as in 127.0.0.1:9976");
-	else if (r < 0)
-		in->host->log(in->self, CLEAT_LOG_ERROR, "cannot listen on "
-		    "%s: %s", address, strerror(-r));
-	return r;
-}
-
-static int
 life_open(struct cleat_self *self, const struct cleat_host *host, void **ret)
 {
 	struct inst *in;
-	int r;
 
 	if (!CLEAT_HOST_HAS(host, metrics) || host->metrics == NULL) {
 		host->log(self, CLEAT_LOG_ERROR, "this daemon has no metrics");
@@ -100,25 +82,27 @@ life_open(struct cleat_self *self, const struct cleat_host *host, void **ret)
 		host->log(self, CLEAT_LOG_ERROR, "path: it begins with /");
 		return -EINVAL;
 	}
+	if (!http_address_valid(host->opt_text(self, NULL, "address"))) {
+		host->log(self, CLEAT_LOG_ERROR, "address: a numeric address "
+		    "and a port are expected, as in 127.0.0.1:9976");
+		return -EINVAL;
+	}
 	in = calloc(1, sizeof(*in));
 	if (in == NULL)
 		return -ENOMEM;
 	in->self = self;
 	in->host = host;
-	in->fd = -1;
-	r = listen_at(in);
-	if (r < 0) {
-		free(in);
-		return r;
-	}
 	*ret = in;
 	return 0;
 }
 
+/* The port is taken here and not when the instance is made: in a live upgrade
+ * the former process has it until then. */
 static int
 life_start(void *inst)
 {
 	struct inst *in = inst;
+	const char *address = in->host->opt_text(in->self, NULL, "address");
 	struct http_opts o = {
 		.path = in->host->opt_text(in->self, NULL, "path"),
 		.connections = (unsigned)in->host->opt_number(in->self, NULL,
@@ -128,9 +112,14 @@ life_start(void *inst)
 		.make = make,
 		.ctx = in,
 	};
-	int r = http_new(in->self, in->host, in->fd, &o, &in->http);
+	int fd, r = http_bind(address, in->bound, &fd);
 
-	in->fd = -1;
+	if (r < 0) {
+		in->host->log(in->self, CLEAT_LOG_ERROR, "cannot listen on "
+		    "%s: %s", address, strerror(-r));
+		return r;
+	}
+	r = http_new(in->self, in->host, fd, &o, &in->http);
 	if (r < 0) {
 		in->host->log(in->self, CLEAT_LOG_ERROR, "cannot serve: %s",
 		    strerror(-r));
@@ -152,11 +141,7 @@ life_stop(void *inst)
 static void
 life_close(void *inst)
 {
-	struct inst *in = inst;
-
-	if (in->fd >= 0)
-		(void)close(in->fd);
-	free(in);
+	free(inst);
 }
 
 static const struct cleat_life life = {

@@ -15,8 +15,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
-from harness import (Closed, Device, Failure, Skip, check,  # noqa: E402
-                     connect, equal, main, wait_until)
+from harness import (Closed, Device, Failure, Follower, Skip,  # noqa: E402
+                     check, connect, equal, main, wait_until)
 from control import Control, Problem  # noqa: E402
 import promtext  # noqa: E402
 
@@ -308,15 +308,17 @@ def test_rude_requests(scene):
 
 
 def test_busy_port(scene):
-    """a busy port is refused in one line that names it; the daemon stays"""
+    """a busy port is refused with its name, by the plugin and by who started
+    it; the daemon stays"""
     busy = socket.create_server(('127.0.0.1', 0))
     port = busy.getsockname()[1]
     d = start(scene, {'address': f'127.0.0.1:{port}', 'required': 'no'},
               launch=False)
     d.start()
     lines = [x for x in d.log if f'127.0.0.1:{port}' in x]
-    equal(len(lines), 1, f'{lines}')
-    check('Address already in use' in lines[0], lines[0])
+    equal(len(lines), 2, f'{lines}')
+    for line in lines:
+        check('Address already in use' in line, line)
     d.live = Device(d, 'live')
     finish(d)
     required = scene.daemon('required', {SECTION: {
@@ -325,6 +327,21 @@ def test_busy_port(scene):
     equal(required.wait(), 1, 'exit status')
     required.process = None
     busy.close()
+
+
+def test_upgrade(scene):
+    """a live upgrade takes the fixed port over; scrapes go on, with the new
+    process"""
+    Follower.adopt()
+    free = socket.create_server(('127.0.0.1', 0))
+    port = free.getsockname()[1]
+    free.close()
+    d = start(scene, {'address': f'127.0.0.1:{port}'})
+    equal(one(scrape(d), 'cleat_epoch'), 1)
+    code, said = d.upgrade()
+    equal(code, 0, said)
+    equal(one(scrape(d), 'cleat_epoch'), 2)
+    finish(d)
 
 
 def test_bad_options(scene):
