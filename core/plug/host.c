@@ -69,6 +69,8 @@ host_log(struct cleat_self *s, int level, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	if (level == (int)LOG_LVL_ERROR)
+		self_said(s, text);
 	log_write(&s->inst->log_site, (enum log_level)level, "%s: %s",
 	    s->inst->name, text);
 }

@@ -82,12 +82,42 @@ self_arrived(struct cleat_self *s)
 
 /* ---- ops on the self's thread -------------------------------------------- */
 
+#define SAID_SIZE 400			/* of PLUG_WHY_SIZE */
+
 struct op {
 	struct cleat_self *self;
 	struct plug_settings *settings;
 	void *staged;
 	int result;
+	char said[SAID_SIZE];		/* its last error; "" none */
 };
+
+/* What the plugin logs as an error from now on, so that who asked for the op is
+ * told the reason and not only its errno; NULL: no more. */
+static void
+listen_to(struct cleat_self *s, char *said)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	s->said = said;
+	if (said != NULL)
+		said[0] = '\0';
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void
+self_said(struct cleat_self *s, const char *text)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	if (s->said != NULL)
+		(void)snprintf(s->said, SAID_SIZE, "%s", text);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static const char *
+reason(const struct op *o)
+{
+	return o->said[0] != '\0' ? o->said : strerror(-o->result);
+}
 
 /* From here on no callback of the plugin runs but close. */
 static void
@@ -106,8 +136,10 @@ op_open(void *arg)
 	struct cleat_self *s = o->self;
 	uint64_t t = self_enter();
 
+	listen_to(s, o->said);
 	o->result = s->inst->module->life.open(s, plug_host(), &s->data);
 	self_leave(s, "open", t);
+	listen_to(s, NULL);
 	s->opened = o->result >= 0;
 	if (!s->opened)
 		silence(s);
@@ -121,8 +153,10 @@ op_start(void *arg)
 	const struct cleat_life *life = &s->inst->module->life;
 	uint64_t t = self_enter();
 
+	listen_to(s, o->said);
 	o->result = life->start == NULL ? 0 : life->start(s->data);
 	self_leave(s, "start", t);
+	listen_to(s, NULL);
 	s->started = o->result >= 0;
 	if (!s->started)
 		silence(s);
@@ -175,9 +209,11 @@ op_prepare(void *arg)
 	uint64_t t = self_enter();
 
 	o->staged = NULL;
+	listen_to(s, o->said);
 	o->result = s->inst->module->life.prepare(s->data,
 	    settings_opts(o->settings), &o->staged);
 	self_leave(s, "prepare", t);
+	listen_to(s, NULL);
 }
 
 static void
@@ -339,7 +375,7 @@ open_all(struct plug_inst *in, char *why)
 		err = call(&in->self[i], op_open, &o);
 		if (err < 0)
 			return plug_why(why, err, "it could not be opened: %s",
-			    strerror(-err));
+			    reason(&o));
 	}
 	return 0;
 }
@@ -423,7 +459,7 @@ inst_start(struct plug_inst *in, char *why)
 		atomic_store(&in->state, PLUG_FAILED);
 		return plug_why(why, err, "it could not be started: %s",
 		    in->cert != NULL && in->cert->why[0] != '\0' ?
-		    in->cert->why : strerror(-err));
+		    in->cert->why : reason(&o));
 	}
 	atomic_store(&in->state, PLUG_UP);
 	return 0;
@@ -481,8 +517,8 @@ inst_prepare(struct plug_inst *in, struct plug_settings *settings, char *why,
 	if (in->module->life.prepare == NULL) {
 		if (settings_same_opts(in->self[0].settings, settings))
 			return 0;
-		return plug_why(why, -EINVAL, "a change of its options needs a "
-		    "restart");
+		return plug_why(why, -EINVAL, "a change of its options "
+		    PLUG_NEEDS_RESTART);
 	}
 	for (unsigned i = 0; i < in->selfs_n; i++) {
 		err = call(&in->self[i], op_prepare, &o);
@@ -492,7 +528,7 @@ inst_prepare(struct plug_inst *in, struct plug_settings *settings, char *why,
 				(void)call(&in->self[i], op_discard, &o);
 			}
 			return plug_why(why, err, "it refuses its new options: "
-			    "%s", strerror(-err));
+			    "%s", reason(&o));
 		}
 		ret_staged[i] = o.staged;
 	}

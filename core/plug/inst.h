@@ -41,8 +41,9 @@ struct cleat_self {
 	/* In force; replaced by a reload on the self's thread. */
 	struct plug_settings *settings;
 	struct list timers, fds;	/* of the plugin, own thread */
-	pthread_mutex_t lock;		/* guards the next two */
+	pthread_mutex_t lock;		/* guards the next three */
 	bool stopped;			/* nothing is posted any more */
+	char *said;			/* self_said(); NULL: nobody asks */
 	unsigned posted;		/* mails on their way */
 	/* What channels call (proto_host.c). */
 	struct channel_protocol proto;
@@ -108,6 +109,8 @@ int self_post(struct cleat_self *, struct mail *);
 /* First thing in such a mail's fn.  false: stopped meanwhile, free it only. */
 bool self_arrived(struct cleat_self *);
 
+/* It logged an error.  Any thread. */
+void self_said(struct cleat_self *, const char *text);
 /* Around each op, or a row of messages: what takes longer than PLUG_SLOW_MS is
  * logged and counted. */
 uint64_t self_enter(void);

@@ -41,12 +41,12 @@ check_sections(const struct plugs *p, const struct conf *conf, char *why)
 		in = plugs_find(p, conf_instance(section));
 		if (in == NULL)
 			return plug_why(why, -EINVAL, "%s: [%s] is new: that "
-			    "needs a restart", conf_where(conf, section,
-			    "module"), section);
+			    PLUG_NEEDS_RESTART, conf_where(conf, section, "module"),
+			    section);
 		module = conf_str(conf, section, "module");
 		if (strcmp(module, in->module_name) != 0)
-			return plug_why(why, -EINVAL, "%s: [%s] module = %s: "
-			    "a change needs a restart (was %s)",
+			return plug_why(why, -EINVAL, "%s: [%s] module = %s "
+			    "(was %s): that " PLUG_NEEDS_RESTART,
 			    conf_where(conf, section, "module"), section,
 			    module, in->module_name);
 	}
@@ -54,7 +54,7 @@ check_sections(const struct plugs *p, const struct conf *conf, char *why)
 		(void)snprintf(name, sizeof(name), "plugin.%s", in->name);
 		if (!conf_has_section(conf, name))
 			return plug_why(why, -EINVAL, "[%s] is gone: that "
-			    "needs a restart", name);
+			    PLUG_NEEDS_RESTART, name);
 	}
 	return 0;
 }
@@ -79,8 +79,8 @@ prepare_one(struct plug_inst *in, struct conf *conf, struct staged *st,
 		return err;
 	key = settings_restart_key(in->self[0].settings, st->settings);
 	if (key != NULL)
-		return plug_why(why, -EINVAL, "[%s] %s: a change needs a "
-		    "restart", section, key);
+		return plug_why(why, -EINVAL, "[%s] %s: a change " PLUG_NEEDS_RESTART,
+		    section, key);
 	err = inst_prepare(in, st->settings, why, st->value);
 	if (err < 0) {
 		char text[PLUG_WHY_SIZE];
