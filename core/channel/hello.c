@@ -300,6 +300,8 @@ channel_authenticate(struct channel *c, const struct channel_hello *h)
 		return -ENOMEM;
 	}
 	pre->asked = true;
+	pre->method = h->method;
+	pre->one_time = h->method == AUTH_ENROL && h->token != NULL;
 	pre->verdict = attempt(c, h);
 	if (pre->verdict != HELLO_WAITS)
 		channel_todo_add(c, TODO_AUTHENTICATED);
@@ -321,6 +323,30 @@ tell_refused(struct channel *c, const char *why)
 	log_info("authentication refused endpoint=%s peer=%s cause=\"%s\"",
 	    c->pre->endpoint, c->pre->peer, why);
 	event_emit(c->owner->shared.bus, &ev);
+}
+
+/* The device is told none of it. */
+static const char *
+refusal(const struct channel *c)
+{
+	const struct channel_pre *pre = c->pre;
+
+	switch (pre->method) {
+	case AUTH_NONE:
+		return "it showed nothing to prove it";
+	case AUTH_CERTIFICATE:
+		return "its certificate is missing, for another id, revoked, "
+		    "or none of its credentials";
+	case AUTH_TOKEN:
+		if (!may_show_token(c))
+			return "a token is taken only under TLS";
+		break;
+	case AUTH_KEY:
+	case AUTH_ENROL:
+		break;
+	}
+	return identity_refusal(c->owner->shared.identity, pre->endpoint,
+	    pre->method == AUTH_ENROL, pre->one_time);
 }
 
 static uint64_t
@@ -390,7 +416,7 @@ channel_answer_hello(struct channel *c)
 		answer(c, -EINPROGRESS, 0);
 		return;
 	case -EACCES:
-		tell_refused(c, "credentials were refused");
+		tell_refused(c, refusal(c));
 		answer(c, -EACCES, 0);
 		return;
 	case -EDQUOT:

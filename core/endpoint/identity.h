@@ -83,6 +83,11 @@ void identity_failed(struct identity *, const char *guessed,
  */
 int identity_check(struct identity *, const char *endpoint,
     const struct identity_proof *, uint64_t *ret_number);
+/* Why that endpoint was just refused, as far as it can be told afterwards: one
+ * line for operators, never for the peer.  enrols: it wanted to; one_time: with
+ * a token. */
+const char *identity_refusal(struct identity *, const char *endpoint,
+    bool enrols, bool one_time);
 /* What a device said of itself when it was let in, and where it came from
  * (without the port): stored when there is time, if it is not what is stored.
  * listener may be NULL. */

@@ -160,6 +160,46 @@ may_enrol(struct identity *in, const struct change *c,
 	return -EACCES;
 }
 
+/* Under the lock. */
+static const char *
+refusal(const struct identity *in, const struct member *m, const char *id,
+    bool enrols, bool one_time)
+{
+	if (m != NULL && m->status == STORE_DENIED)
+		return "an operator has denied it";
+	if (enrols && taken(in, m, id))
+		return "the id has a credential already: it cannot be enrolled "
+		    "again";
+	if (enrols && one_time)
+		return "the one-time token is wrong, used up, expired or for "
+		    "another id";
+	if (enrols && in->rules.enrol == ENROL_CLOSED)
+		return "without a one-time token nobody enrols ([auth] enrol "
+		    "is closed)";
+	if (enrols)
+		return "it cannot enrol with what it showed";
+	if (m != NULL && m->status == STORE_PENDING)
+		return "it waits for approval, and showed another key";
+	if (!taken(in, m, id))
+		return "this id has no credential: enrol it, or add one "
+		    "(cleatctl credential add)";
+	return "what it showed is none of its credentials: wrong, revoked or "
+	    "expired";
+}
+
+const char *
+identity_refusal(struct identity *in, const char *endpoint, bool enrols,
+    bool one_time)
+{
+	const char *why;
+
+	(void)pthread_mutex_lock(&in->lock);
+	why = refusal(in, member_find(in, endpoint), endpoint, enrols,
+	    one_time);
+	(void)pthread_mutex_unlock(&in->lock);
+	return why;
+}
+
 /* Whether the change may be tried; what it would make of the endpoint
  * into it. */
 static int

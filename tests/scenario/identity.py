@@ -159,11 +159,35 @@ def test_closed(scene):
     with d.bus() as bus:
         stays_out(d, 'n1', enrol('n1', key))
         equal(bus.expect('auth.failed', 'n1')['text'],
-              'credentials were refused')
+              'without a one-time token nobody enrols ([auth] enrol is '
+              'closed)')
         stays_out(d, 'n1', enrol('n1'))
         stays_out(d, 'n1', by_key(key, 'n1'))
         stays_out(d, 'n1', enrol('n1', key, token='a-token-that-is-none'))
     refused(lambda: d.control.get('/v1/endpoints/n1'), 404)
+    finish(d)
+
+
+def test_operators_are_told(scene):
+    """a device is told nothing, an operator why it was refused"""
+    d = start(scene)
+    keys = [Key(scene, f'k{i}') for i in range(2)]
+    token = ctl(d, 'enrol', 'token')
+    comes(d, 'n1', enrol('n1', keys[0], token=token)).close()
+    ctl(d, 'endpoint', 'add', 'n2')
+    ctl(d, 'endpoint', 'deny', 'n2')
+    with d.bus() as bus:
+        for endpoint, how, why in (
+                ('n0', 'a-token-that-is-none', 'this id has no credential'),
+                ('n1', 'a-token-that-is-none', 'none of its credentials'),
+                ('n1', enrol('n1', keys[1]), 'has a credential already'),
+                ('n2', by_key(keys[1], 'n2'), 'has denied it'),
+                ('n3', enrol('n3', keys[1], token=token), 'used up'),
+                ('n3', enrol('n3', keys[1]), '[auth] enrol is closed')):
+            equal(stays_out(d, endpoint, how)['message'],
+                  'authentication failed')
+            text = bus.expect('auth.failed', endpoint)['text']
+            check(why in text, f'{why!r} is not in {text!r}')
     finish(d)
 
 
@@ -786,8 +810,13 @@ def test_somebody_in_between(scene):
         with d.bus() as bus:
             a = Agent(scene, between.url, *key)
             for _ in range(3):
-                equal(bus.expect('auth.failed', 'dev-1')['text'],
-                      'credentials were refused')
+                text = bus.expect('auth.failed', 'dev-1')['text']
+                # By its key, and then as one that was forgotten.
+                check(text in ('what it showed is none of its credentials: '
+                               'wrong, revoked or expired',
+                               'the id has a credential already: it cannot '
+                               'be enrolled again',
+                               'it cannot enrol with what it showed'), text)
             check(not bus.find('endpoint.online', 'dev-1'), 'it came in')
             a.stop()
         check(not any('online' in line for line in a.log), 'it came in')
