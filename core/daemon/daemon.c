@@ -699,6 +699,16 @@ bring_up(struct daemon *d, char *why)
 	return r == 0 ? serve(d, why) : r;
 }
 
+/* For systemctl status, which after some attempts shows no line of the log. */
+static void
+tell_manager(const char *why)
+{
+	char text[DAEMON_WHY_SIZE + 32];
+
+	(void)snprintf(text, sizeof(text), "STATUS=cannot start: %s", why);
+	sys_notify(text);
+}
+
 int
 daemon_run(const char *conf_path, int former)
 {
@@ -723,6 +733,8 @@ daemon_run(const char *conf_path, int former)
 		if (why[0] == '\0')
 			(void)snprintf(why, sizeof(why), "%s", strerror(-r));
 		log_error("cannot start: %s", why);
+		if (former < 0)
+			tell_manager(why);
 		upgrade_refuse(&d->upgrade, why);
 	}
 	stop(d);

@@ -117,7 +117,8 @@ auth_file_load(const char *path, char *why, struct auth_file **ret)
 	if (path != NULL) {
 		r = file_read(path, AUTH_FILE_MAX, &f->text, &f->text_n);
 		if (r != 0)
-			(void)snprintf(why, 256, "%s: %s", path, strerror(-r));
+			(void)snprintf(why, 256, "[auth] token_file: %s: %s",
+			    path, strerror(-r));
 		else
 			r = parse(f, path, why);
 	}

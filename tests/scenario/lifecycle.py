@@ -75,6 +75,24 @@ def test_same_state_directory(scene):
     d.stop()
 
 
+def test_manager_is_told(scene):
+    """the service manager is told why a start is refused"""
+    path = scene.path('notify')
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(path)
+    busy = socket.create_server(('127.0.0.1', 0))
+    d = scene.daemon(conf={'listener.main': {
+        'address': f'127.0.0.1:{busy.getsockname()[1]}'}},
+        env={'NOTIFY_SOCKET': path})
+    refused(d, 'cannot start: .*Address already in use')
+    manager.setblocking(False)
+    said = manager.recv(4096).decode()
+    check(re.fullmatch('STATUS=cannot start: .*Address already in use', said),
+          said)
+    busy.close()
+    manager.close()
+
+
 def test_same_port(scene):
     """a second daemon on a port is refused and names it"""
     d = start(scene)
