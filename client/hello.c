@@ -240,8 +240,10 @@ refused(struct cleat_client *c, const json_t *error)
 	}
 	if (code == AUTH_FAILED_CODE && c->opts.enrol && c->enrolled)
 		enrol_again(c);
-	(void)snprintf(c->why, sizeof(c->why), "hello refused: %.200s",
-	    text == NULL ? "no reason given" : text);
+	/* Who is refused is not told why; its operator can look it up. */
+	(void)snprintf(c->why, sizeof(c->why), "hello refused: %.200s%s",
+	    text == NULL ? "no reason given" : text,
+	    code == AUTH_FAILED_CODE ? " (the server's log says why)" : "");
 }
 
 /* The server's close frame follows a refusal. */

@@ -51,6 +51,17 @@ client_opts_free(struct cleat_client *c)
 	}
 }
 
+/* doc/protocol.md, so that it is told before the server does. */
+static bool
+is_id(const char *s)
+{
+	static const char of[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789._:@-";
+	size_t n = strspn(s, of);
+
+	return n >= 1 && n <= 128 && s[n] == '\0';
+}
+
 static int
 check(const struct cleat_client_opts *o, char *why)
 {
@@ -69,9 +80,16 @@ check(const struct cleat_client_opts *o, char *why)
 		missing = "the certificate's key, or the key's certificate";
 	else if (o->enrol && o->identity_file == NULL)
 		missing = "the key to enrol with";
-	if (missing == NULL)
+	if (missing != NULL) {
+		(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%s is missing",
+		    missing);
+		return -EINVAL;
+	}
+	if (is_id(o->endpoint))
 		return 0;
-	(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "%s is missing", missing);
+	(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "\"%.128s\" is no id of an "
+	    "endpoint: 1 to 128 of A-Z a-z 0-9 . _ : @ - are expected",
+	    o->endpoint);
 	return -EINVAL;
 }
 

@@ -205,18 +205,23 @@ read_word(struct exchange *x, const char *name, const char *(*word)(unsigned),
     unsigned n, int *ret)
 {
 	const char *s = param_of(x, name);
+	char words[128] = "";
 
 	*ret = -1;
 	if (s == NULL)
 		return true;
 	for (unsigned i = 0; i < n; i++) {
+		size_t at = strlen(words);
+
 		if (strcmp(word(i), s) == 0) {
 			*ret = (int)i;
 			return true;
 		}
+		(void)snprintf(words + at, sizeof(words) - at, "%s%s",
+		    i == 0 ? "" : ", ", word(i));
 	}
-	exchange_problem(x, PROBLEM_INVALID, name, "%s: there is no \"%.40s\"",
-	    name, s);
+	exchange_problem(x, PROBLEM_INVALID, name, "%s: there is no \"%.40s\" "
+	    "(one of %s is expected)", name, s, words);
 	return false;
 }
 

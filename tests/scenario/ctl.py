@@ -158,6 +158,30 @@ class Follower:
         return code
 
 
+def test_reload_says_why(scene):
+    """who reloads is told what a plugin has against it, and of a certificate
+    that is not taken"""
+    d = start(scene)
+    good = dict(d.conf['plugin.cert'])
+    d.configure({'plugin.cert': {'key': '/nowhere/key.pem'}})
+    said = Run(d, 'reload', status=1).err
+    check('[plugin.cert]: it refuses its new options: /nowhere/key.pem: cannot '
+          'be opened: No such file' in said, said)
+    old = scene.pki.issue('old', sans=['DNS:localhost'], days=-1)
+    d.configure({'plugin.cert': {'chain': old[0], 'key': old[1]}})
+    said = Run(d, 'reload').err
+    check(re.search(r'in force\n.*slot main goes on with the certificate that it '
+                    r'had: .*expired at', said), said)
+    d.configure({'plugin.cert': good})
+    said = Run(d, 'reload').err
+    check('goes on' not in said, said)
+    d.configure({'plugin.new': {'module': 'status-journal'}})
+    said = Run(d, 'reload', status=1).err
+    check('needs a restart, or cleatctl upgrade' in said, said)
+    d.control.close()
+    d.stop()
+
+
 def test_status(scene):
     """status, log-level, reload and drain do what they say"""
     d = start(scene, ['a'])

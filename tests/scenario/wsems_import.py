@@ -225,6 +225,7 @@ def test_agent_options(scene):
             (['-s', 'h'], 'an endpoint is missing'),
             (['-s', 'h', '-e', 'a'], 'a token, a certificate or a key'),
             (['-s', 'h', '-e', 'a', '--cert', '/c'], "certificate's key"),
+            (['-s', 'h', '-e', 'a b', '--state-dir', state], 'no id'),
             (['-s', 'http://h', '-e', 'a', '--state-dir', state],
              'wss://HOST'),
             (['-s', 'h', '-e', 'a', '--state-dir', state, '--pins', 'x'],

@@ -196,9 +196,11 @@ test_bad_certificates(void **state)
 		const char *reason;
 	} cases[] = {
 		{EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED,
-		    "client certificate is expired"},
+		    "client certificate is "
+		    "expired by this host's clock"},
 		{FUTURE, GNUTLS_A_CERTIFICATE_EXPIRED,
-		    "client certificate is not valid yet"},
+		    "client certificate is "
+		    "not valid yet by this host's clock"},
 		{UNKNOWN_CA, GNUTLS_A_UNKNOWN_CA,
 		    "client certificate has an unknown issuer"},
 		{SELF_SIGNED, GNUTLS_A_UNKNOWN_CA,
@@ -396,10 +398,12 @@ test_resumed_identity_is_the_same_until_it_expires(void **state)
 		gnutls_global_set_time_function(shifted);
 		shift_s = 3700;
 		expect(&o, -EACCES, GNUTLS_A_CERTIFICATE_EXPIRED,
-		    "client certificate is expired");
+		    "client certificate is "
+		    "expired by this host's clock");
 		shift_s = -3700;
 		expect(&o, -EACCES, GNUTLS_A_CERTIFICATE_EXPIRED,
-		    "client certificate is not valid yet");
+		    "client certificate is "
+		    "not valid yet by this host's clock");
 		gnutls_global_set_time_function(time);
 		gnutls_free(data.data);
 	}

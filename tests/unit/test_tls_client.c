@@ -250,7 +250,8 @@ test_a_resumed_server_is_judged_again(void **state)
 		gnutls_global_set_time_function(time);
 		assert_true(tls_client_resumed(t));
 		assert_string_equal(tls_client_reason(t),
-		    "the server's certificate is expired");
+		    "the server's certificate is "
+		    "expired by this host's clock");
 		tls_client_free(&t);
 		tls_client_policy_free(&p);
 	}
@@ -314,9 +315,11 @@ test_servers_that_are_not_trusted(void **state)
 		    &ca_b, 0, 0},
 		{"a.test", "the server's certificate has an unknown issuer",
 		    NULL, 0, 0},
-		{"a.test", "the server's certificate is expired", &ca, -7200,
+		{"a.test", "the server's certificate is "
+		    "expired by this host's clock", &ca, -7200,
 		    -3600},
-		{"a.test", "the server's certificate is not valid yet", &ca,
+		{"a.test", "the server's certificate is "
+		    "not valid yet by this host's clock", &ca,
 		    3600, 7200},
 	};
 	struct tls_client_policy *p = policy(NULL, false, NULL);

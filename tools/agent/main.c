@@ -342,7 +342,8 @@ start(struct agent_opts *o)
 	if (r == 0) {
 		r = cleat_client_new(&o->client, why, &a.client);
 		if (r != 0)
-			log_error("cannot start: %s", why);
+			log_error("cannot start: %s%s", why, r == -EINVAL ?
+			    " (cleat-agent --help names the options)" : "");
 	}
 	agent_wipe_secrets(o);
 	if (r == 0)

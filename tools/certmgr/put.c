@@ -17,6 +17,8 @@
 #include "cert/describe.h"
 #include "cert/self.h"
 
+#define DAEMON_USER "cleat"		/* of the packages */
+
 /* ---- owner --------------------------------------------------------------- */
 
 static bool
@@ -30,6 +32,16 @@ number(const char *text, unsigned long *ret)
 	    text[0] <= '9' && *ret < UINT32_MAX;
 }
 
+/* The usual place does not exist yet, and root makes it: what a user of its own
+ * cannot read there is of no use to the daemon. */
+static bool
+for_the_daemon(const struct asked *a)
+{
+	return a->directory == a->default_dir && a->words == 0 &&
+	    geteuid() == 0 && access(a->directory, F_OK) < 0 &&
+	    errno == ENOENT;
+}
+
 enum status
 owner_find(const struct asked *a, bool *ret_has, uid_t *ret_uid,
     gid_t *ret_gid)
@@ -41,8 +53,15 @@ owner_find(const struct asked *a, bool *ret_has, uid_t *ret_uid,
 	char user[64];
 
 	*ret_has = a->owner != NULL;
-	if (a->owner == NULL)
+	if (a->owner == NULL) {
+		pw = for_the_daemon(a) ? getpwnam(DAEMON_USER) : NULL;
+		if (pw != NULL) {
+			*ret_has = true;
+			*ret_uid = pw->pw_uid;
+			*ret_gid = pw->pw_gid;
+		}
 		return STATUS_OK;
+	}
 	colon = strchr(a->owner, ':');
 	if (colon != NULL)
 		group = colon + 1;

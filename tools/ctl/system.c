@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "ctl.h"
 #include "when.h"
@@ -352,6 +353,29 @@ drain_run(struct ctl *x)
 	return r == EXIT_OK && x->option[O_WAIT] != NULL ? drain_wait(x) : r;
 }
 
+/* A certificate that cannot be used does not keep the rest from being in
+ * force, but who has just configured it wants to know. */
+static void
+say_not_taken(struct ctl *x, int64_t since_ms)
+{
+	struct text path = { 0 };
+	json_t *status = NULL;
+	const json_t *c;
+	int64_t failed;
+	size_t i;
+
+	text_puts(&path, "/v1/status");
+	(void)api(x, "GET", &path, NULL, &status);
+	json_array_foreach(json_object_get(status, "certificates"), i, c) {
+		if (when_parse(member(c, "error_time"), &failed) == 0 &&
+		    failed >= since_ms)
+			say("but slot %s goes on with the certificate that it "
+			    "had: %s", member(c, "slot"), member(c, "error"));
+	}
+	text_free(&path);
+	json_decref(status);
+}
+
 static void
 say_reloaded(struct ctl *x, const json_t *o)
 {
@@ -362,7 +386,12 @@ say_reloaded(struct ctl *x, const json_t *o)
 int
 reload_run(struct ctl *x)
 {
-	return call(x, "POST", "/v1/reload", NULL, say_reloaded);
+	int64_t began_ms = clock_wall_ms();
+	int r = call(x, "POST", "/v1/reload", NULL, say_reloaded);
+
+	if (r == EXIT_OK && x->option[O_JSON] == NULL)
+		say_not_taken(x, began_ms);
+	return r;
 }
 
 static void
