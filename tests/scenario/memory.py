@@ -70,11 +70,10 @@ def test_start(scene):
     """a start whose n-th allocation fails is refused with a line, or works"""
     faulty, d = prepare(scene)
     d.start()
-    total = faulty['count']
+    total = faulty.count()
     d.stop()
     ended = started = 0
     for n in spread(total, 60):
-        faulty['count'] = 0
         faulty.fail(n)
         d.launch()
         try:
@@ -124,9 +123,9 @@ def campaign(scene, work, rounds, how_many=1):
     d.start()
     d.witness = Device(d, 'witness')
     work(d)
-    begin = faulty['count']
+    begin = faulty.count()
     work(d)
-    total = faulty['count'] - begin
+    total = faulty.count() - begin
     hit = 0
     for n in spread(total, rounds):
         faulty.fail(n, how_many)
@@ -191,9 +190,9 @@ def test_reload(scene):
         return any('configuration reloaded' in x for x in d.log[said:])
 
     check(reload_once(), 'a good one')
-    begin = faulty['count']
+    begin = faulty.count()
     check(reload_once(), 'a good one')
-    total = faulty['count'] - begin
+    total = faulty.count() - begin
     kept = 0
     for n in spread(total, 40):
         # Beyond 20 a second lines are held back.
@@ -218,7 +217,7 @@ def test_stop(scene):
     for n in [0] + [1, 2, 3, 5, 8, 13, 21, 34, 55, 89]:
         d.start()
         d.witness = Device(d, 'witness')
-        begin = faulty['count']
+        begin = faulty.count()
         if n:
             faulty.fail(n, 3)
         d.process.send_signal(signal.SIGTERM)
@@ -231,7 +230,7 @@ def test_stop(scene):
         d.process = None
         d.check_clean()
         faulty.stop()
-        total = total or faulty['count'] - begin
+        total = total or faulty.count() - begin
 
 
 # ---- sockets ----------------------------------------------------------------
