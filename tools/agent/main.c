@@ -169,7 +169,7 @@ time_left(const struct agent *a)
 	return client < 0 || mine < client ? mine : client;
 }
 
-static void
+static int
 run(struct agent *a)
 {
 	struct pollfd p[5];
@@ -185,8 +185,11 @@ run(struct agent *a)
 		p[3] = (struct pollfd){ .fd = a->job.out, .events = POLLIN };
 		p[4] = (struct pollfd){ .fd = a->job.progress,
 			.events = POLLIN };
-		if (poll(p, 5, time_left(a)) < 0 && errno != EINTR)
-			return;
+		if (poll(p, 5, time_left(a)) < 0 && errno != EINTR) {
+			log_error("cannot wait any longer: %s",
+			    strerror(errno));
+			return -errno;
+		}
 		take_signals(a);
 		if (p[2].revents != 0)
 			agent_telemetry_read(a);
@@ -195,6 +198,7 @@ run(struct agent *a)
 		agent_commands_tick(a, now);
 		agent_telemetry_tick(a, now);
 	}
+	return 0;
 }
 
 /* ---- start ------------------------------------------------------------- */
@@ -296,8 +300,10 @@ agent_read_secrets(struct agent_opts *o, bool token_wanted)
 	if (r == 0)
 		r = read_secret(o, o->proxy_password_file, &c->proxy_password);
 	if (r == 0 && c->key_passphrase == NULL && o->key_passphrase != NULL &&
-	    (c->key_passphrase = mem_strdup(o->key_passphrase)) == NULL)
+	    (c->key_passphrase = mem_strdup(o->key_passphrase)) == NULL) {
+		log_error("%s", strerror(ENOMEM));
 		r = -ENOMEM;
+	}
 	if (r == 0 && o->enrol_token_file != NULL &&
 	    (secret_is_elsewhere(o->enrol_token_file) ||
 	    strncmp(o->enrol_token_file, "plain:", 6) == 0 ||
@@ -329,8 +335,10 @@ start(struct agent_opts *o)
 
 	job_init(&a.job);
 	a.signals = open_signals();
-	if (a.signals < 0)
-		return -errno;
+	if (a.signals < 0) {
+		log_error("cannot start: %s", strerror(errno));
+		return -1;
+	}
 	r = take_state_dir(o, identity, servers);
 	if (r == 0)
 		r = agent_read_secrets(o, true);
@@ -347,7 +355,7 @@ start(struct agent_opts *o)
 	}
 	agent_wipe_secrets(o);
 	if (r == 0)
-		run(&a);
+		r = run(&a);
 	agent_commands_fini(&a);
 	cleat_client_free(&a.client);
 	agent_telemetry_fini(&a);

@@ -46,8 +46,10 @@ agent_telemetry_init(struct agent *a)
 		return r;
 	}
 	a->line = mem_alloc(AGENT_LINE_MAX + 2);
-	if (a->line == NULL)
+	if (a->line == NULL) {
+		log_error("telemetry: %s", strerror(ENOMEM));
 		return -ENOMEM;
+	}
 	if (strcmp(from, "-") == 0) {
 		a->input = STDIN_FILENO;
 		return 0;
