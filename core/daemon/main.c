@@ -2,6 +2,7 @@
 /* cleatd: arguments, nothing else.  cleatd(8). */
 #include "config.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,17 @@ usage(FILE *to)
 	    "It stays in the foreground; SIGHUP reloads, SIGUSR1 logs the "
 	    "counters, SIGTERM stops.\n"
 	    "See cleatd(8).\n", CONFFILE);
+}
+
+/* What was asked for is of use only when it was written. */
+static int
+said(int r)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	(void)fprintf(stderr, "cleatd: standard output: %s\n",
+	    strerror(errno));
+	return EXIT_FAILURE;
 }
 
 int
@@ -51,13 +63,13 @@ main(int argc, char **argv)
 			break;
 		case OPT_VERSION:
 			(void)printf("cleatd %s\n", daemon_version());
-			return EXIT_SUCCESS;
+			return said(0);
 		case OPT_TAKE_OVER:	/* not for people: see upgrade.h */
 			former = UPGRADE_SOCKET_FD;
 			break;
 		case 'h':
 			usage(stdout);
-			return EXIT_SUCCESS;
+			return said(0);
 		default:
 			usage(stderr);
 			return 2;
@@ -74,6 +86,7 @@ main(int argc, char **argv)
 		return 2;
 	}
 	conf_set_secret_fn(secret_open);
-	return (check ? daemon_check(conf) : daemon_run(conf, former)) == 0 ?
-	    EXIT_SUCCESS : EXIT_FAILURE;
+	if (check)
+		return said(daemon_check(conf));
+	return daemon_run(conf, former) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
