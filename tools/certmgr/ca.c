@@ -242,6 +242,11 @@ make_ca(struct ca *c, int64_t valid_s)
 		s = ca_put_file(c, crt_path, crt.p, crt.n, 0644);
 	if (s == STATUS_OK)
 		s = ca_put_file(c, key_path, key.p, key.n, 0600);
+	/* Half of one would be in the way of the next attempt. */
+	if (s != STATUS_OK) {
+		(void)unlink(key_path);
+		(void)unlink(crt_path);
+	}
 	cert_blob_free(&key);
 	cert_blob_free(&crt);
 	return s == STATUS_OK ? ca_done(c, "Made an authority", "", files) : s;
