@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <stddef.h>
 
-/* malloc stands for calloc and realloc too, fcntl for what makes descriptors. */
+/* malloc stands for calloc and realloc, fcntl for what makes descriptors. */
 #define FAULTY_CALLS(X) \
 	X(malloc) X(pthread_create) X(posix_spawn) X(fork) X(mmap) \
 	X(open) X(openat) X(fopen) X(opendir) X(fdopendir) X(socket) \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The calls that faulty.c makes fail or do less than asked, each in front of
- * the C library's.  What happens is what a kernel may do: no EAGAIN where a call
- * blocks, and nothing short from what is no stream.
+ * the C library's.  What happens is what a kernel may do: no EAGAIN where a
+ * call blocks, and nothing short from what is no stream.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
