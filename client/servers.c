@@ -25,8 +25,10 @@ take_one(const char *p, size_t n, struct url *ret)
 	return url_parse(text, ret);
 }
 
-int
-servers_parse(const char *text, struct url **ret, unsigned *ret_n)
+/* "URL, URL URL".  -EINVAL: one is none, or there are too many or none at
+ * all; -ENOMEM. */
+static int
+parse(const char *text, struct url **ret, unsigned *ret_n)
 {
 	struct url *list = mem_calloc(SERVERS_MAX, sizeof(*list));
 	unsigned n = 0;
@@ -67,7 +69,7 @@ parse_named(const struct servers *s, const char *text, struct url **ret,
 {
 	struct url *list;
 	unsigned n;
-	int r = servers_parse(text, &list, &n);
+	int r = parse(text, &list, &n);
 
 	if (r != 0)
 		return r;
@@ -91,7 +93,7 @@ servers_init(struct servers *s, const char *own, const char *file)
 	int r;
 
 	*s = (struct servers){ 0 };
-	r = servers_parse(own, &s->own, &s->own_n);
+	r = parse(own, &s->own, &s->own_n);
 	if (r != 0 || file == NULL)
 		return r;
 	r = file_read(file, FILE_MAX_BYTES, &text, &n);

@@ -19,10 +19,6 @@ struct servers {
 	unsigned at;			/* the one to be tried next */
 };
 
-/* "URL, URL URL".  -EINVAL: one is none, or there are too many or none at
- * all; -ENOMEM. */
-int servers_parse(const char *text, struct url **ret, unsigned *ret_n);
-
 /* Reads `own`, and the named ones from `file` if it is there (NULL: none).  0;
  * 1: the file does not hold a list that servers_name() would take, and was
  * removed; -EINVAL `own` is none; -ENOMEM, -errno of the file. */

@@ -269,14 +269,6 @@ cert_check(const struct cert_chain *ch, const struct cert_check_spec *spec,
 	return 0;
 }
 
-int
-cert_check_result(const struct cert_findings *f, char *why)
-{
-	if (f->errors == 0)
-		return 0;
-	return cert_why(why, -EINVAL, "%s", f->f[0].text);
-}
-
 const char *
 cert_level_name(enum cert_level level)
 {

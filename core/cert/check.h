@@ -91,10 +91,6 @@ struct gnutls_privkey_st;
 struct gnutls_pubkey_st;
 int cert_key_prove(struct gnutls_privkey_st *, struct gnutls_pubkey_st *);
 
-/* The first error's text into why[CERT_WHY_SIZE]; 0 if there is none, else
- * -EINVAL. */
-int cert_check_result(const struct cert_findings *, char *why);
-
 /* Clocks of responders differ a little.  A response without nextUpdate says
  * that there is always a newer one (RFC 6960 4.2.2.1): GnuTLS takes it for
  * so long.  Seconds. */

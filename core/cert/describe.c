@@ -222,15 +222,6 @@ cert_describe(struct gnutls_x509_crt_int *crt, struct cert_facts *ret)
 }
 
 void
-cert_colons(const uint8_t *p, size_t n, char *to)
-{
-	to[0] = '\0';
-	for (size_t i = 0; i < n; i++)
-		(void)snprintf(to + 3 * i, 4, "%02X%s", p[i],
-		    i + 1 < n ? ":" : "");
-}
-
-void
 cert_time(int64_t s, char *to)
 {
 	time_t t = (time_t)s;

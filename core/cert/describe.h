@@ -33,8 +33,6 @@ struct cert_facts {
 /* -ENOMEM, -EINVAL (the library cannot encode what it has read). */
 int cert_describe(struct gnutls_x509_crt_int *, struct cert_facts *ret);
 
-/* "12:AB:…" into to[3 * n]. */
-void cert_colons(const uint8_t *p, size_t n, char *to);
 /* Local time, "2024-06-11 15:59:16", into to[CERT_TIME_SIZE]. */
 #define CERT_TIME_SIZE 32
 void cert_time(int64_t s, char *to);

@@ -54,15 +54,6 @@ secret_is_elsewhere(const char *text)
 	    after(text, prefix_encrypted) != NULL;
 }
 
-void
-secret_free(char **p)
-{
-	if (*p == NULL)
-		return;
-	mem_free_wiped(*p, strlen(*p));
-	*p = NULL;
-}
-
 /* ---- the key of the host ------------------------------------------------ */
 
 static int

@@ -29,12 +29,10 @@ bool secret_is_elsewhere(const char *text);
  * -ENAMETOOLONG with why[TLS_WHY_SIZE]. */
 int secret_credential(const char *name, char *why, char *path, size_t cap);
 
-/* The secret, ended by NUL; secret_free().  key_file may be NULL if nothing is
- * encrypted.  -EINVAL, -EPERM, -errno of a file, -EBADMSG (damaged,
- * or of another key) with why[TLS_WHY_SIZE]; -ENOMEM. */
+/* The secret, ended by NUL, the caller's (mem_free_wiped()).  key_file may be
+ * NULL if nothing is encrypted.  -EINVAL, -EPERM, -errno of a file,
+ * -EBADMSG (damaged, or of another key) with why[TLS_WHY_SIZE]; -ENOMEM. */
 int secret_open(const char *text, const char *key_file, char *why, char **ret);
-/* Wipes it. */
-void secret_free(char **);
 
 /* "encrypted:BASE64" of n bytes without a NUL, 1 to SECRET_MAX; mem_free().
  * Makes the key file (0600, owned as its directory) if there is none.  Errors

@@ -16,8 +16,8 @@
 
 /* ---- marks -------------------------------------------------------------- */
 
-int
-tls_mark_compare(const void *a, const void *b)
+static int
+by_bytes(const void *a, const void *b)
 {
 	return memcmp(a, b, TLS_MARK_SIZE);
 }
@@ -26,8 +26,8 @@ bool
 tls_mark_in(const uint8_t (*list)[TLS_MARK_SIZE], size_t n,
     const uint8_t *mark)
 {
-	return n > 0 && bsearch(mark, list, n, TLS_MARK_SIZE,
-	    tls_mark_compare) != NULL;
+	return n > 0 &&
+	    bsearch(mark, list, n, TLS_MARK_SIZE, by_bytes) != NULL;
 }
 
 bool
@@ -175,7 +175,7 @@ read_anchors(struct tls_trust *t, const struct tls_trust_spec *spec, char *why)
 			return tls_why(why, -EINVAL,
 			    "a CA's name or key cannot be read");
 	if (t->ca_n > 1)
-		qsort(t->anchor, t->ca_n, TLS_MARK_SIZE, tls_mark_compare);
+		qsort(t->anchor, t->ca_n, TLS_MARK_SIZE, by_bytes);
 	return 0;
 }
 
@@ -193,7 +193,7 @@ read_crls(struct tls_trust *t, const struct tls_trust_spec *spec, char *why)
 		r = tls_why(why, -EINVAL, "no revocation list in it");
 	if (r == 0 && t->revoked_n > 1)
 		qsort(t->revoked, t->revoked_n, TLS_MARK_SIZE,
-		    tls_mark_compare);
+		    by_bytes);
 	return r;
 }
 

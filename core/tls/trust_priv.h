@@ -59,7 +59,6 @@ void tls_trust_lists_free(struct tls_trust *);
 int tls_trust_crl(struct tls_trust *, const struct tls_blob *, char *why);
 
 /* trust.c: sorted arrays of marks and fingerprints. */
-int tls_mark_compare(const void *, const void *);
 bool tls_mark_in(const uint8_t (*list)[TLS_MARK_SIZE], size_t n,
     const uint8_t *mark);
 bool tls_trust_listed(const struct tls_trust *, const uint8_t sha256[32]);

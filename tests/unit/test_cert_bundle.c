@@ -108,7 +108,8 @@ use(char *files, const char *password, char *why, size_t *ret_n)
 	spec.all_n = n;
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		assert_int_equal(cert_check(&ch[i], &spec, &found), 0);
-		r = cert_check_result(&found, why);
+		if (found.errors > 0)
+			r = cert_why(why, -EINVAL, "%s", found.f[0].text);
 	}
 	if (r == 0)
 		*ret_n = ch[0].n;

@@ -118,7 +118,7 @@ a_whole_chain_has_no_findings(void **state)
 	    .complete = true });
 	if (found.n != 0)
 		fail_msg("%s", found.f[0].text);
-	assert_int_equal(cert_check_result(&found, why), 0);
+	assert_int_equal(found.errors, 0);
 }
 
 static void
@@ -134,8 +134,8 @@ a_missing_issuer_is_judged_by_what_is_known(void **state)
 	expect(0, "chain", CERT_WARNING, "\"inter\"");
 	check((struct cert_check_spec){ .complete = true });
 	expect(0, "chain", CERT_ERROR, "missing");
-	assert_int_equal(cert_check_result(&found, why), -EINVAL);
-	assert_string_equal(why, found.f[0].text);
+	assert_int_equal(found.errors, 1);
+	assert_int_equal(found.f[0].level, CERT_ERROR);
 	/* The root is there, what is between is not. */
 	add(b, "r", root.pem);
 	build();
@@ -415,7 +415,7 @@ what_comes_out_as_pem_goes_in_again(void **state)
 static void
 a_certificate_is_described(void **state)
 {
-	char colons[96], text[CERT_TIME_SIZE];
+	char text[CERT_TIME_SIZE];
 	struct cert_facts f;
 
 	(void)state;
@@ -429,8 +429,6 @@ a_certificate_is_described(void **state)
 	assert_string_equal(f.key, "EC/ECDSA 256 bits");
 	assert_false(f.ca || f.self_signed || f.must_staple);
 	assert_memory_equal(f.sha256, b->certs[0].sha256, 32);
-	cert_colons(f.sha256, 32, colons);
-	assert_int_equal(strlen(colons), 95);
 	cert_time(0, text);
 	assert_int_equal(strlen(text), 19);
 	add(b, "r", root.pem);

@@ -50,6 +50,13 @@ put(const char *path, const void *p, size_t n, unsigned mode)
 	assert_int_equal(file_write_atomic(path, p, n, mode), 0);
 }
 
+static void
+forget(char **secret)
+{
+	mem_free_wiped(*secret, strlen(*secret));
+	*secret = NULL;
+}
+
 /* What is opened must be this. */
 static void
 opens(const char *text, const char *secret)
@@ -59,9 +66,7 @@ opens(const char *text, const char *secret)
 	if (secret_open(text, key, why, &got) != 0)
 		fail_msg("%s: %s", text, why);
 	assert_string_equal(got, secret);
-	secret_free(&got);
-	assert_null(got);
-	secret_free(&got);
+	forget(&got);
 }
 
 static void
@@ -184,7 +189,7 @@ test_every_changed_byte_is_found(void **state)
 			/* Bits of the last digit that mean nothing. */
 			assert_string_equal(got, "x");
 			assert_true(i + 3 >= n);
-			secret_free(&got);
+			forget(&got);
 		}
 		text[i] = was;
 		text[i] = '\0';
@@ -261,7 +266,7 @@ test_short_memory(void **state)
 		assert_null(got);
 	}
 	assert_int_equal(r, 0);
-	secret_free(&got);
+	forget(&got);
 	for (n = 1; ; n++) {
 		mem_fail_nth(n);
 		r = secret_encrypt("x", 1, key, why, &got);
