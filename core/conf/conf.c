@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 
 struct conf *
 conf_ref(struct conf *c)

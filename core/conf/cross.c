@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 
 #define ITEMS_MAX 64			/* daemon/ has room for these */
 #define SOURCES_MAX 2			/* a credential of each kind of key */

@@ -25,7 +25,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/nearest.h"
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 
 static int
 quiet(const char *fmt, ...)

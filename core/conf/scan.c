@@ -5,7 +5,7 @@
  * comment behind a value, a second value of a key, a backslash that joins
  * lines), is an error here with its line.
  */
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 
 #include <errno.h>
 #include <stdio.h>

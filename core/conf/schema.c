@@ -3,7 +3,7 @@
  * Every key that cleatd knows, with its default: the one place where they are
  * said.  etc/cleat.conf repeats them for people, and a test compares the two.
  */
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 
 #include <string.h>
 

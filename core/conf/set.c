@@ -11,7 +11,7 @@
 #include <cleat/abi.h>
 
 #include "base/mem.h"
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 
 #define OPTIONS_MAX 256
 

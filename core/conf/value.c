@@ -3,7 +3,7 @@
  * From text to typed values.  Strict: a number is decimal digits without a sign
  * or a leading zero (which some would read as octal), a duration has its unit.
  */
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
  * The values of one section: complete from the start (defaults), then changed
  * by one entry after the other.
  */
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 
 #include <errno.h>
 #include <string.h>

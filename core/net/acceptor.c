@@ -7,7 +7,7 @@
  * connections before their upgrade and none may wait (waiting.c), and for a
  * while when descriptors have run out.
  */
-#include "net/impl.h"
+#include "net/net_priv.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers to ACME http-01 challenges (RFC 8555 8.3), immutable and shared. */
-#include "net/impl.h"
+#include "net/net_priv.h"
 
 #include <errno.h>
 #include <string.h>

@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/admission.h"
-#include "net/impl.h"
+#include "net/net_priv.h"
 #include "tls/snapshot.h"
 #include "wire/proxy.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "net/impl.h"
+#include "net/net_priv.h"
 #include "net/upgrade.h"
 
 void

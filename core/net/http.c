@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/conn.h"
-#include "net/impl.h"
+#include "net/net_priv.h"
 #include "net/routes.h"
 #include "net/upgrade.h"
 

@@ -18,7 +18,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "net/conn.h"
-#include "net/impl.h"
+#include "net/net_priv.h"
 #include "net/upgrade.h"
 
 #define PENDING_MAX (2 * STAGE_RX_SIZE)

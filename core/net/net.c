@@ -14,7 +14,7 @@
 #include "base/worker.h"
 #include "net/admission.h"
 #include "net/conn.h"
-#include "net/impl.h"
+#include "net/net_priv.h"
 #include "tls/aead.h"
 #include "tls/snapshot.h"
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "net/impl.h"
+#include "net/net_priv.h"
 
 #define ACME_PREFIX "/.well-known/acme-challenge/"
 

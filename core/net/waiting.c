@@ -6,7 +6,7 @@
  * there are too many, or one has waited too long, the oldest is closed.  In a
  * storm whoever is served is served in time, instead of everybody too late.
  */
-#include "net/impl.h"
+#include "net/net_priv.h"
 
 #include <unistd.h>
 

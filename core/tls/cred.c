@@ -21,7 +21,7 @@
 #include "cert/check.h"
 #include "cert/describe.h"
 #include "tls/cred_check.h"
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 #include "tls/vendor.h"
 
 /* What is said of them, in the place of a file's name. */

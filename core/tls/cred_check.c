@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "cert/check.h"
 #include "cert/describe.h"
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 #include "tls/vendor.h"
 
 _Static_assert(TLS_CHAIN_MAX == CERT_CHAIN_MAX, "a chain fits");

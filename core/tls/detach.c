@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 #include "tls/record.h"
 
 /* Called again, with both secrets, for every KeyUpdate: the last one counts. */

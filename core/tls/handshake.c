@@ -13,7 +13,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "tls/coro.h"
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 #include "tls/vendor.h"
 
 #define HS_MAGIC 0x74687368u

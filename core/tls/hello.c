@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 
 #define EXT_RECORD_SIZE_LIMIT 28
 #define HELLO_FIXED 34			/* version, random */

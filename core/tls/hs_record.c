@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 
 #define PLAIN_MAX 16384			/* RFC 8446 5.1 */
 #define SEALED_MAX (16384 + 256)	/* RFC 8446 5.2 */

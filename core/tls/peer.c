@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cert/limit.h"
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 #include "tls/vendor.h"
 
 #define SANS_MAX 64			/* that are looked at */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 
 #define RECORD_ALERT 21
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 
 /* "" when the client sent none.  A name that is no host name is as good as
  * none. */

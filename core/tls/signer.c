@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "tls/coro.h"
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 
 /* RFC 8446 4.2.3.  `bits`: the scheme is bound to that curve; 0: to none. */
 static const struct scheme {

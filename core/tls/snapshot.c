@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 #include "tls/digest.h"
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 #include "tls/policy.h"
 #include "tls/vendor.h"
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "net/impl.h"
+#include "net/net_priv.h"
 #include "net/admission.h"
 #include "../lib/channel_rig.h"
 

@@ -29,7 +29,7 @@
 #include "event/event.h"
 #include "plug/plug.h"
 #include "channel/protocol.h"
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 #include "tls/snapshot.h"
 #include "../lib/certs.h"
 #include "../lib/modules.h"

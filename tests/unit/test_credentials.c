@@ -23,8 +23,8 @@
 #include "conf_dir.h"
 #include "daemon/credentials_priv.h"
 #include "daemon/daemon_priv.h"
-#include "net/impl.h"
-#include "tls/impl.h"
+#include "net/net_priv.h"
+#include "tls/tls_priv.h"
 
 #define WORKERS 2
 #define BASE \

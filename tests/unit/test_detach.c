@@ -19,7 +19,7 @@
 
 #include "../lib/strict_tls.h"
 #include "../lib/tls_pair.h"
-#include "tls/impl.h"
+#include "tls/tls_priv.h"
 #include "tls/record.h"
 
 #define CIPHER ":-CIPHER-ALL:+AES-128-GCM"

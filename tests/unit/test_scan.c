@@ -9,7 +9,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 #include "conf_dir.h"
 
 static void

@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "conf/conf.h"
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 
 static char path[4096];
 

@@ -15,7 +15,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/impl.h"
+#include "net/net_priv.h"
 #include "net/upgrade.h"
 #include "../lib/nettest.h"
 

@@ -11,7 +11,7 @@
 
 #include "base/addr.h"
 #include "base/mem.h"
-#include "conf/impl.h"
+#include "conf/conf_priv.h"
 
 static uint64_t
 number(enum conf_type type, const char *text)

@@ -3,8 +3,8 @@
  * What the files of net/ share: the bodies of struct net (any thread: constant
  * after net_new() but for atomics) and struct net_worker (its own thread only).
  */
-#ifndef CT_NET_IMPL_H
-#define CT_NET_IMPL_H
+#ifndef CT_NET_PRIV_H
+#define CT_NET_PRIV_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

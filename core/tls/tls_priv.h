@@ -3,8 +3,8 @@
  * Inside of credentials, snapshots and handshakes, shared by the files of
  * core/tls that implement them and by nobody else.
  */
-#ifndef CT_TLS_IMPL_H
-#define CT_TLS_IMPL_H
+#ifndef CT_TLS_PRIV_H
+#define CT_TLS_PRIV_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

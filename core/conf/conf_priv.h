@@ -3,8 +3,8 @@
  * What the files of conf/ share: the schema, the entries that the raw scan
  * found, typed values, and the tree itself.  Nobody else includes this.
  */
-#ifndef CT_CONF_IMPL_H
-#define CT_CONF_IMPL_H
+#ifndef CT_CONF_PRIV_H
+#define CT_CONF_PRIV_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
