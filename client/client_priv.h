@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the client share. */
+/* What the files of the client share.  All on the thread that runs it. */
 #ifndef CT_CLIENT_PRIV_H
 #define CT_CLIENT_PRIV_H
 

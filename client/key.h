@@ -2,7 +2,7 @@
 /*
  * The device's own key (Ed25519, RFC 8032): made once, kept in a file that only
  * its owner reads, never shown.  And what has to be signed at hello
- * (doc/protocol.md, "A key").
+ * (doc/protocol.md, "A key").  Any thread; one key at a time.
  */
 #ifndef CT_CLIENT_KEY_H
 #define CT_CLIENT_KEY_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way to the server: names, TCP, a proxy, TLS and bytes, without ever
- * waiting.  One attempt is one link; addresses are tried in order.
+ * waiting.  One attempt is one link; addresses are tried in order.  All on the
+ * thread that runs the client.
  */
 #ifndef CT_CLIENT_LINK_H
 #define CT_CLIENT_LINK_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names to addresses without waiting, by c-ares.  Its sockets are in an epoll
- * descriptor, which is the one that the caller's loop watches.
+ * descriptor, which is the one that the caller's loop watches.  One thread.
  */
 #ifndef CT_CLIENT_RESOLVE_H
 #define CT_CLIENT_RESOLVE_H

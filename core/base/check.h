@@ -2,7 +2,7 @@
 /*
  * Assertions for our own bugs, always compiled in, and magic numbers for every
  * heap object that passes through a void pointer.  Never assert on anything a
- * device, an operator or a plugin can supply.
+ * device, an operator or a plugin can supply.  Any thread.
  */
 #ifndef CT_CHECK_H
 #define CT_CHECK_H

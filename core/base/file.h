@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whole small files, read and written so that neither a FIFO, a directory, an
- * endless device nor a crash half-way does harm.  Blocking: never on a worker.
+ * endless device nor a crash half-way does harm.  Blocking: any thread but a
+ * worker's.
  */
 #ifndef CT_FILE_H
 #define CT_FILE_H

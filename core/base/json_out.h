@@ -3,7 +3,7 @@
  * Writes JSON (RFC 8259) into a fixed area: no allocation, no tree.  Commas are
  * put in by themselves.  Strings that are not UTF-8 have their bad bytes
  * replaced by U+FFFD.  Running out of room is remembered: look at
- * jout_ok() once at the end.
+ * jout_ok() once at the end.  Any thread; one writer belongs to one.
  */
 #ifndef CT_JSON_OUT_H
 #define CT_JSON_OUT_H

@@ -2,7 +2,8 @@
 /*
  * Bytes for another process of the same host: a writer that grows, a reader
  * that never reads beyond the end.  Both remember their first failure, so that
- * only the end is asked.  Numbers are in the host's order.
+ * only the end is asked.  Numbers are in the host's order.  Any thread; each
+ * belongs to one.
  */
 #ifndef CT_PACK_H
 #define CT_PACK_H

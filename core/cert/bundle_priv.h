@@ -2,6 +2,7 @@
 /*
  * What the files of the bundle share: one call of cert_bundle_add() under way.
  * Every function returns 0 or negative errno with the line already written.
+ * Thread: the caller's.
  */
 #ifndef CT_CERT_BUNDLE_PRIV_H
 #define CT_CERT_BUNDLE_PRIV_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of conf/ share: the schema, the entries that the raw scan
- * found, typed values, and the tree itself.  Nobody else includes this.
+ * found, typed values, and the tree itself.  Nobody else includes this.  A tree
+ * belongs to who makes it, and is constant and any thread's from then on.
  */
 #ifndef CT_CONF_PRIV_H
 #define CT_CONF_PRIV_H

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Ordinary HTTP: /healthz, /readyz, ACME http-01; nothing else.
- */
+/* Ordinary HTTP: /healthz, /readyz, ACME http-01; nothing else.  Worker's
+ * thread. */
 #ifndef CT_NET_ROUTES_H
 #define CT_NET_ROUTES_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Upgrade requests (RFC 6455 4.2, RFC 7692): checks, asks the layer above for a
- * protocol, answers 101 or says why not.  Called by the HTTP hop only.
+ * protocol, answers 101 or says why not.  Called by the HTTP hop only, on the
+ * worker's thread.
  */
 #ifndef CT_NET_UPGRADE_H
 #define CT_NET_UPGRADE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The open database as the row files use it: prepared statements that are kept,
- * values bound by a format, errors of SQLite as errno.  Private to store/.
+ * values bound by a format, errors of SQLite as errno.  Private to store/; the
+ * store's thread, or before there is one.
  *
  * A format has one letter a value: t text (const char *), i int64_t, b bytes
  * (const void *, size_t).  SQL text must be a literal: it is found again by its

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the client's session share. */
+/* What the files of the client's session share.  A policy is any thread's, a
+ * session that of who runs it. */
 #ifndef CT_TLS_CLIENT_PRIV_H
 #define CT_TLS_CLIENT_PRIV_H
 

@@ -3,7 +3,8 @@
  * What the files of the record layer share; nobody else includes it.
  * record.c makes and frees, record_read.c opens records, record_message.c
  * understands alerts and handshake messages, record_reason.c names what went
- * wrong, record_write.c seals, record_export.c moves.
+ * wrong, record_write.c seals, record_export.c moves.  A transport belongs to
+ * the thread of its channel.
  */
 #ifndef CT_TLS_RECORD_PRIV_H
 #define CT_TLS_RECORD_PRIV_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the peer policy share. */
+/* What the files of the peer policy share.  A trust is constant once made, and
+ * any thread's. */
 #ifndef CT_TLS_TRUST_PRIV_H
 #define CT_TLS_TRUST_PRIV_H
 
