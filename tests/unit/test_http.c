@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP hop and what ordinary requests get (core/net/http.c, routes.c). */
+/* The HTTP hop and what ordinary requests get (core/net/http.c, http_hop.c,
+ * routes.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
