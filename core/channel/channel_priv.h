@@ -56,7 +56,8 @@ struct channel_pre {
 	uint32_t bytes;			/* received so far */
 	bool challenged, asked, trusted;
 	bool contested;			/* takeover.c asks the one before it */
-	bool one_time;			/* a token to enrol came with the hello */
+	bool one_time;			/* a token to enrol came
+					 * with the hello */
 	enum channel_auth_method method;
 	uint8_t challenge[32];
 	char peer[ADDR_TEXT_SIZE];

@@ -41,7 +41,8 @@ check_sections(const struct plugs *p, const struct conf *conf, char *why)
 		in = plugs_find(p, conf_instance(section));
 		if (in == NULL)
 			return plug_why(why, -EINVAL, "%s: [%s] is new: that "
-			    PLUG_NEEDS_RESTART, conf_where(conf, section, "module"),
+			    PLUG_NEEDS_RESTART,
+			    conf_where(conf, section, "module"),
 			    section);
 		module = conf_str(conf, section, "module");
 		if (strcmp(module, in->module_name) != 0)
@@ -79,7 +80,8 @@ prepare_one(struct plug_inst *in, struct conf *conf, struct staged *st,
 		return err;
 	key = settings_restart_key(in->self[0].settings, st->settings);
 	if (key != NULL)
-		return plug_why(why, -EINVAL, "[%s] %s: a change " PLUG_NEEDS_RESTART,
+		return plug_why(why, -EINVAL,
+		    "[%s] %s: a change " PLUG_NEEDS_RESTART,
 		    section, key);
 	err = inst_prepare(in, st->settings, why, st->value);
 	if (err < 0) {
