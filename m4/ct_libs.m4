@@ -1,6 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Libraries that come without a pkg-config file in Debian 12.
+# Libraries of which one Debian release differs from another (doc/debian.md), or
+# which come without a pkg-config file in Debian 12.
+
+# CT_LIB_MHD: MHD_CFLAGS and MHD_LIBS.  1.0 lets MHD_add_connection() put off
+# what 0.9.75 did inside it, unless it is told that there is one thread; 0.9.75
+# has no flag for that and needs none.
+AC_DEFUN([CT_LIB_MHD], [
+    PKG_CHECK_MODULES([MHD], [libmicrohttpd >= 0.9.75])
+    ct_save_CPPFLAGS=$CPPFLAGS
+    CPPFLAGS="$CPPFLAGS $MHD_CFLAGS"
+    AC_CHECK_DECL([MHD_USE_NO_THREAD_SAFETY], [],
+	[AC_DEFINE([MHD_USE_NO_THREAD_SAFETY], [0],
+	    [Nothing, where microhttpd.h does not have it.])],
+	[[#include <microhttpd.h>]])
+    CPPFLAGS=$ct_save_CPPFLAGS
+])
 
 # CT_LIB_NNG: NNG_LIBS.  1.5.2 is the oldest that was tested.
 AC_DEFUN([CT_LIB_NNG], [

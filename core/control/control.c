@@ -9,6 +9,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1			/* accept4, struct ucred */
 #endif
+#include "config.h"		/* MHD_USE_NO_THREAD_SAFETY */
+
 #include "control/control.h"
 
 #include <errno.h>
@@ -396,9 +398,9 @@ start_mhd(struct control *c)
 	const union MHD_DaemonInfo *info;
 	int error;
 
-	c->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
-	    MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-	    exchange_on_request, c,
+	c->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_THREAD_SAFETY |
+	    MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+	    MHD_USE_ERROR_LOG, 0, NULL, NULL, exchange_on_request, c,
 	    MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
 	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, c,
 	    MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, c,

@@ -4,6 +4,8 @@
  * callbacks only note what is to be done; nothing of net/conn is called from
  * inside them but conn_http_answered().
  */
+#include "config.h"		/* MHD_USE_NO_THREAD_SAFETY */
+
 #include "net/http_priv.h"
 
 #include <errno.h>
@@ -227,7 +229,7 @@ http_init(struct http *h, struct net_worker *w, size_t pool)
 	h->watch = (struct watch){ .fn = on_readable, .fd = -1 };
 	h->again = (struct defer){ .fn = on_again };
 	timer_init(&h->timer, on_timer);
-	h->daemon = MHD_start_daemon(MHD_USE_EPOLL |
+	h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_THREAD_SAFETY |
 	    MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG,
 	    0, NULL, NULL, on_request, h,
 	    MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
