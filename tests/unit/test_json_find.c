@@ -110,7 +110,7 @@ static void
 things_are_found_by_name_while_the_table_grows(void **state)
 {
 	static struct strtab_node node[1000];
-	static char name[1000][8];
+	static char name[1000][12];
 	struct strtab t = { 0 };
 
 	(void)state;
