@@ -67,9 +67,10 @@ need_packages() {
 	fi
 }
 
-# promtool is in the package prometheus, which starts a server when it is
-# installed: this one is only fetched and taken apart, once, into the user's
-# cache.  apt's words are dropped, they name the mirror.
+# promtool is a package of its own in Debian 13; in 12 it is in prometheus, which
+# starts a server when it is installed.  So either is only fetched and taken
+# apart, once, into the user's cache.  apt's words are dropped, they name the
+# mirror.
 find_promtool() {
 	if [ -n "${CLEAT_PROMTOOL:-}" ]; then
 		return 0
@@ -92,10 +93,10 @@ fetch_promtool() {
 	work=$(mktemp -d "$cache/fetch.XXXXXX") || return 1
 	patience='-q -o Acquire::Retries=1 -o Acquire::http::Timeout=20'
 	echo "fetching promtool"
-	{ download_prometheus || { become_root &&
+	{ download_promtool || { become_root &&
 			$as_root LC_ALL=C apt-get $patience update &&
-			download_prometheus; }; } </dev/null >/dev/null 2>&1 &&
-		dpkg-deb --fsys-tarfile "$work"/prometheus_*.deb |
+			download_promtool; }; } </dev/null >/dev/null 2>&1 &&
+		dpkg-deb --fsys-tarfile "$work"/prom*.deb |
 		tar -xOf - ./usr/bin/promtool >"$work/promtool" &&
 		chmod 755 "$work/promtool" &&
 		"$work/promtool" --version >/dev/null 2>&1 &&
@@ -106,6 +107,8 @@ fetch_promtool() {
 }
 
 # Into $work.
-download_prometheus() {
-	(cd "$work" && rm -f ./*.deb && apt-get $patience download prometheus)
+download_promtool() {
+	(cd "$work" && rm -f ./*.deb && {
+		apt-get $patience download promtool ||
+			apt-get $patience download prometheus; })
 }
