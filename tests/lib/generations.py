@@ -36,7 +36,8 @@ class Generations:
         self.made = 0
         self.root = self._path('root.pem')
         openssl('req', '-x509', '-newkey', *KEYS['ec'], '-nodes', '-days', '30',
-                '-subj', '/CN=root', '-keyout', self._path('root.key'),
+                '-subj', '/CN=root', '-addext',
+                'keyUsage=critical,keyCertSign,cRLSign', '-keyout', self._path('root.key'),
                 '-out', self.root)
 
     def _path(self, name):
@@ -45,7 +46,8 @@ class Generations:
     def _issue(self, name, by, serial, extensions, key='ec'):
         ext, csr = self._path(f'{name}.ext'), self._path(f'{name}.csr')
         with open(ext, 'w') as f:
-            f.write(extensions)
+            f.write('subjectKeyIdentifier=hash\n'
+                    'authorityKeyIdentifier=keyid\n' + extensions)
         openssl('req', '-newkey', *KEYS[key], '-nodes', '-subj', f'/CN={name}',
                 '-keyout', self._path(f'{name}.key'), '-out', csr)
         openssl('x509', '-req', '-in', csr, '-CA', self._path(f'{by}.pem'),

@@ -414,21 +414,18 @@ def test_never_ending(scene):
         check(run.took < 1 + PATIENCE / 4, f'took {run.took}')
 
 
-def chain_of(scene, name, *bits, ca=None):
+def chain_of(scene, name, *bits, ca=None, days=2):
     """A certificate of an intermediate authority; (chain, key), (leaf, key)."""
     ca = ca or scene.pki
     os.mkdir(scene.path(name))
     middle = Pki(scene.path(name), name)
     ext = scene.path(name, 'ext')
     put(ext, 'basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n' +
-        ''.join(f'{b}\n' for b in bits if not b.startswith('-')))
+        ''.join(f'{b}\n' for b in bits))
     csr = scene.path(name, 'csr')
     middle._openssl('req', '-new', '-key', middle.ca_key, '-subj',
                     f'/CN=test {name}', '-out', csr)
-    days = [b[1:] for b in bits if b.startswith('-')] or ['2']
-    middle._openssl('x509', '-req', '-in', csr, '-CA', ca.ca, '-CAkey',
-                    ca.ca_key, '-CAcreateserial', '-extfile', ext, '-days',
-                    days[0], '-out', middle.ca)
+    ca.sign(csr, ext, middle.ca, days)
     crt, key = middle.issue('leaf', sans=LOCAL_SANS)
     both = scene.path(name, 'both.pem')
     put(both, read(crt) + read(middle.ca))
@@ -443,7 +440,7 @@ def test_chains(scene):
     run.says('certificate', '^2 of 2: subject "CN=test middle"')
     s = SServer(scene, (crt, key), '-www')
     Run(scene, s.target).is_(4, chain='fail', dates='ok', name='ok')
-    _, crt, key, middle = chain_of(scene, 'ended', '--1')
+    _, crt, key, middle = chain_of(scene, 'ended', days=-1)
     s = SServer(scene, (crt, key), '-www', '-cert_chain', middle)
     run = Run(scene, s.target).is_(4, dates='fail', name='ok', trust='fail')
     run.says('dates', '"test ended" expired')

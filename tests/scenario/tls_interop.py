@@ -408,7 +408,8 @@ def test_client_auth_required(scene):
     d = start(scene, **{'listener.main': client_auth(scene, 'required')})
     other = Pki(scene.path('d'), 'other')
     bad = [(other.issue('stranger', 'clientAuth'), 'UNKNOWN_CA'),
-           (expired(scene), 'CERTIFICATE_EXPIRED'),
+           (scene.pki.issue('old', 'clientAuth', days=-1),
+            'CERTIFICATE_EXPIRED'),
            (scene.pki.issue('server-only', 'serverAuth'),
             'UNSUPPORTED_CERTIFICATE')]
     for version in (V13, V12):
@@ -421,28 +422,6 @@ def test_client_auth_required(scene):
             cert, version))
         equal(device.hello_result['security'], 'wss-safe', str(version))
         device.close()
-
-
-def expired(scene):
-    """The tool has no way to say when; -days counts from now."""
-    crt, key = scene.pki.issue('expired', 'clientAuth')
-    csr, ext = scene.path('expired.csr'), scene.path('expired.ext')
-    base = scene.path('old')
-    os.makedirs(base)
-    open(os.path.join(base, 'index.txt'), 'w').close()
-    with open(os.path.join(base, 'serial'), 'w') as f:
-        f.write('77\n')
-    with open(os.path.join(base, 'ca.conf'), 'w') as f:
-        f.write('[ca]\ndefault_ca=x\n[x]\ndatabase=%s/index.txt\n'
-                'serial=%s/serial\nnew_certs_dir=%s\ndefault_md=sha256\n'
-                'policy=p\n[p]\ncommonName=supplied\n' % (base, base, base))
-    subprocess.run(['openssl', 'ca', '-batch', '-config',
-                    os.path.join(base, 'ca.conf'), '-cert', scene.pki.ca,
-                    '-keyfile', scene.pki.ca_key, '-in', csr, '-extfile', ext,
-                    '-startdate', '20200101000000Z', '-enddate',
-                    '20210101000000Z', '-out', crt], check=True,
-                   capture_output=True)
-    return crt, key
 
 
 def security_on_the_bus(d, endpoint):
