@@ -219,12 +219,12 @@ def test_psk_ke(scene):
             kept = scene.path('session')
             options = ('-tls1_3',) + ('-allow_no_dhe_kex',) * offers
             first = SClient(scene, d.address(), *options, '-sess_out', kept)
-            first.expect(rb'Server Temp Key: X25519')
+            first.expect(rb'(Server|Peer) Temp Key: X25519')
             first.healthy()
             first.finish()
             again = SClient(scene, d.address(), *options, '-sess_in', kept)
             again.expect(rb'Reused, TLS')
-            equal(b'Server Temp Key' in again.output, not (on and offers),
+            equal(b' Temp Key' in again.output, not (on and offers),
                   f'a key exchange, psk_ke {on}, offered {offers}')
             again.upgrade()
             again.echo()
@@ -326,7 +326,7 @@ def test_alpn(scene):
 def shown(scene, d, name, *args):
     """The subject of what the server shows to a client that asks for name."""
     c = SClient(scene, d.address(), *args, name=name)
-    cn = c.expect(rb'subject=CN = (\S+)').group(1).decode()
+    cn = c.expect(rb'subject=CN ?= ?(\S+)').group(1).decode()
     c.healthy()
     c.finish()
     return cn
@@ -352,7 +352,7 @@ def test_slots(scene):
                          ('nobody.example', 'localhost')):
             equal(shown(scene, d, name, version), cn, name)
     c = SClient(scene, d.address(), name=None)
-    c.expect(rb'subject=CN = localhost')
+    c.expect(rb'subject=CN ?= ?localhost')
     c.finish()
 
 
