@@ -5,6 +5,7 @@ import ctypes
 import glob
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -15,7 +16,8 @@ sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
 from harness import Failure, Skip, need, wait_until  # noqa: E402
 
-SUITE = 'bookworm'
+# The packages are built here, so they need the libraries of this release.
+SUITE = platform.freedesktop_os_release()['VERSION_CODENAME']
 MIRROR = os.environ.get('CLEAT_DEBIAN_MIRROR', 'http://deb.debian.org/debian')
 CLONE_NEWNET = 0x40000000
 
