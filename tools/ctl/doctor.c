@@ -23,6 +23,7 @@
 
 #include "base/addr.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cert/bundle.h"
 #include "ctl.h"
@@ -255,7 +256,6 @@ run_check(const char *conf, char *to, size_t cap, int *ret_code)
 	posix_spawn_file_actions_t actions;
 	int fds[2], status = 0, r;
 	size_t n = 0;
-	ssize_t k = 1;
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) != 0)
@@ -272,13 +272,8 @@ run_check(const char *conf, char *to, size_t cap, int *ret_code)
 		(void)posix_spawn_file_actions_destroy(&actions);
 	}
 	(void)close(fds[1]);
-	while (r == 0 && k > 0) {
-		k = read(fds[0], to + n, cap - 1 - n);
-		if (k < 0 && errno == EINTR)
-			k = 1;
-		else if (k > 0)
-			n += (size_t)k;
-	}
+	if (r == 0)			/* what cannot be read is not there */
+		(void)file_read_up_to(fds[0], to, cap - 1, &n);
 	to[n] = '\0';
 	(void)close(fds[0]);
 	if (r != 0)
