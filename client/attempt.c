@@ -2,9 +2,7 @@
 /* Attempts: where to, what became of them, and when to try again. */
 #include "client_priv.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "tls/digest.h"

@@ -3,7 +3,6 @@
 #include "client_priv.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/mem.h"
 

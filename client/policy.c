@@ -7,7 +7,6 @@
  */
 #include "client_priv.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -9,7 +9,6 @@
 #include "cert/bundle_priv.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include <gnutls/pkcs12.h>
 

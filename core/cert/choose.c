@@ -3,7 +3,6 @@
 #include "cert/choose.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "cert/describe.h"

@@ -11,7 +11,6 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
 #include "tls/snapshot.h"

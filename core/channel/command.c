@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/json_out.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
 #include "channel/command_check.h"

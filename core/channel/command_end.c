@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 
 /* In the order of enum store_command_state from COMMAND_OK on. */
 static const char *const outcome_json[] = {

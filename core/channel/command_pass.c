@@ -6,9 +6,7 @@
 #include "channel/command_priv.h"
 
 #include <errno.h>
-#include <string.h>
 
-#include "base/mem.h"
 #include "base/pack.h"
 
 #define PASSED_MAX 100000		/* of one endpoint */

@@ -9,7 +9,6 @@
 #include "channel_priv.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/mem.h"
 

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/check.h"
-#include "base/clock.h"
 #include "control/exchange.h"
 #include "store/credentials.h"
 #include "store/endpoints.h"

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/mem.h"
 #include "control/control_priv.h"
 
 static const struct {

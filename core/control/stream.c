@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "control/exchange.h"
 #include "event/event.h"

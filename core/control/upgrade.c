@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
-
 void
 upgrade_write(struct json_out *j, const struct control *c)
 {

@@ -6,10 +6,8 @@
  */
 #include "daemon/daemon.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "conf/conf.h"

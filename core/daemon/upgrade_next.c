@@ -19,10 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "channel/handover.h"
 #include "daemon/daemon_priv.h"
 #include "daemon/sys.h"

@@ -8,11 +8,9 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/addr.h"
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/mem.h"
 
 static uint64_t

@@ -5,7 +5,6 @@
  * thread throughout.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "channel/channel.h"
 #include "plug/host.h"

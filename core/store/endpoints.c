@@ -3,7 +3,6 @@
 #include "store/endpoints.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "store/db.h"

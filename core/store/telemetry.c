@@ -3,8 +3,6 @@
 #include "store/telemetry.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "base/addr.h"
 #include "base/hex.h"

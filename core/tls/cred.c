@@ -9,7 +9,6 @@
  * tls_cred_info.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <gnutls/ocsp.h>

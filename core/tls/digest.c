@@ -6,7 +6,6 @@
 #include "tls/digest.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>

@@ -15,7 +15,6 @@
 #include <gnutls/gnutls.h>
 
 #include "base/check.h"
-#include "base/mem.h"
 #include "base/slab.h"
 #include "tls/keysched.h"
 #include "tls/record_priv.h"

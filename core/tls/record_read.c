@@ -7,7 +7,6 @@
 #include "tls/record_priv.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/check.h"
 

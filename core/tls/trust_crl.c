@@ -5,7 +5,6 @@
  * A list counts only if one of the CAs that are given has signed it.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"

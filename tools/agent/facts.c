@@ -4,7 +4,6 @@
 #include "agent.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <ifaddrs.h>
 #include <linux/if_packet.h>
 #include <net/if.h>

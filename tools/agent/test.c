@@ -17,7 +17,6 @@
 #include "../../client/probe.h"
 #include "agent.h"
 #include "base/json_out.h"
-#include "base/mem.h"
 #include "cert/describe.h"
 #include "wire/utf8.h"
 

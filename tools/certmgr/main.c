@@ -9,7 +9,6 @@
 #include "certmgr.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"

@@ -3,7 +3,6 @@
 #include "certmgr.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/json_out.h"
 #include "base/mem.h"

@@ -5,7 +5,6 @@
  * goes to standard error.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices: the list, one of them, and what an operator does to it. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -3,7 +3,6 @@
  * Lists of any length: one object a line as JSON, or a table that is printed
  * piece by piece, so that a large fleet needs no more memory than a small one.
  */
-#include "base/mem.h"
 #include "ctl.h"
 #include "grid.h"
 
