@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The tour in README.md, recorded: from installing the packages to purging them.
+#
+#	tests/package/tour.sh FIRST SECOND >tour.txt
+#
+# As root in a clean, booted Debian 12 of its own (a container does), in an empty
+# folder; FIRST and SECOND hold the packages of two versions, nng-utils is
+# installed.  What is printed goes between the fences of README.md, as it is.
+set -u
+first=$1 second=$2
+export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER= COLUMNS=118
+
+t() {
+	printf '# %s\n' "$1"
+	eval "$1" 2>&1 | tr '\r' '\n' | sed -E \
+		-e '/^(Reading|Building|Get:|Fetched|Need to|After this|Do you|Selecting|\(Reading|Processing)/d' \
+		-e '/^(The following|  [a-z]|[0-9]+ upgraded|Suggested|Recommended|Note, |Created symlink|Creating )/d' \
+		-e '/^(Preparing|Unpacking|Updating|Running|done|debconf|See "systemctl|[0-9]+ added)/d' \
+		-e '/^(dpkg: warning|invoke-rc|update-rc|.* Unsandboxed|N: Download)/d' \
+		-e '/^Setting up (lib|ca-cert|openssl|publicsuffix|krb5)/d' \
+		-e 's/[[:space:]]+$//' -e '/^$/d'
+	echo
+}
+
+# $2 is shown of a command while $3 happens.
+meanwhile() {
+	printf '# %s &\n' "$1"
+	eval "$1" >heard 2>&1 &
+	sleep 1
+	t "$2"
+	wait
+	cat heard
+	echo
+}
+
+mkdir -p new
+cp "$first"/cleat_*.deb "$first"/cleat-agent_*.deb .
+cp "$second"/cleat_*.deb "$second"/cleat-agent_*.deb new
+
+t 'apt-get install -y ./cleat_*.deb ./cleat-agent_*.deb'
+t 'cleatctl status | head -5'
+t 'echo 127.0.0.1 fleet.example.org >>/etc/hosts'
+t 'cleat-certmgr ca init --cn "Example CA"'
+t 'cleat-certmgr ca issue server fleet.example.org'
+t 'cleat-certmgr -cert fleet.example.org.pem -key fleet.example.org.key'
+t 'cat >/etc/cleat/conf.d/certificate.conf <<END
+[plugin.cert]
+chain = /etc/cleat/tls/current/chain.pem
+key = /etc/cleat/tls/current/key.pem
+END'
+t 'systemctl reload cleatd && cleat-certmgr -wait-live'
+t 'install -m 640 -g cleat-agent /etc/cleat/ca/ca.pem /etc/cleat-agent/ca.pem'
+t 'cleatctl enrol token --uses 1 | install -m 640 -g cleat-agent /dev/stdin /etc/cleat-agent/token'
+t 'cat >>/etc/cleat-agent/agent.conf <<END
+server = wss://fleet.example.org:8443
+endpoint = lamp-1
+ca = /etc/cleat-agent/ca.pem
+enrol-token-file = /etc/cleat-agent/token
+END'
+t 'systemctl enable --now cleat-agent'
+sleep 2
+t 'cleatctl endpoints'
+t "nngcat --req --dial ipc:///run/cleat/snapshot.ipc --data '{\"get\":\"summary\"}' --ascii; echo"
+meanwhile 'timeout 5 nngcat --sub --subscribe endpoint. --dial ipc:///run/cleat/events.ipc --quoted' \
+	'systemctl restart cleat-agent'
+t 'cleat-certmgr ca issue server fleet.example.org --out renewed'
+t 'cleat-certmgr -cert renewed.pem -key renewed.key -wait-live; cleatctl cert | grep channels'
+t "printf '[presence]\npinng = 1s\n' >/etc/cleat/conf.d/oops.conf; cleatctl reload; rm /etc/cleat/conf.d/oops.conf"
+t 'apt-get install -y ./new/cleat_*.deb'
+t 'cleatctl status | head -1; cleatctl endpoints'
+t 'apt-get purge -y cleat cleat-agent'
+t 'ls /etc/cleat /var/lib/cleat /run/cleat'
