@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fake host. */
-#include "fakehost.h"
+/* The fake host: what every kind of plugin gets, and the test's side. */
+#include "fakehost_priv.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -8,12 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SLOTS 4
-#define NAMES 4
-#define TIMERS 16
-#define POSTS 64
-#define FDS 8
 
 struct cleat_timer {
 	struct fakehost *host;
@@ -30,62 +24,26 @@ struct cleat_fd {
 	void *arg;
 };
 
-struct fake_opt {
-	char name[64], text[512], item[512];
-	bool set;
-};
-
-struct fakehost {
-	const char *instance, *state_dir;
-	const struct cleat_opt *schema;
-	struct fake_opt opt[FAKE_OPTS];
-	unsigned opt_n;
-	uint64_t now;
-	int64_t wall;
-	struct cleat_timer *timer[TIMERS];
-	struct { void (*fn)(void *); void *arg; } post[POSTS];
-	unsigned post_n;
-	struct cleat_fd *fd[FDS];
-	int fd_error, metrics_error;
-	const struct cleat_metric *metric;
-	size_t metric_n;
-	unsigned logged[8];
-	char last_log[1024];
-	char slot[SLOTS][64], name[SLOTS][NAMES][128];
-	unsigned slot_n, name_n[SLOTS];
-	int publish_error;
-	unsigned published, failed, flags;
-	struct fake_text chain, key;
-	char why[512];
-};
-
-/* The plugin sees the host itself under this name. */
-static struct fakehost *
-host_of(struct cleat_self *s)
-{
-	return (struct fakehost *)(void *)s;
-}
-
 struct cleat_self *
 fakehost_self(struct fakehost *h)
 {
 	return (struct cleat_self *)(void *)h;
 }
 
-static void
-die(const char *what)
+void
+fake_die(const char *what)
 {
 	(void)fprintf(stderr, "fakehost: %s\n", what);
 	abort();
 }
 
-static void
-keep(struct fake_text *t, const void *p, size_t n, bool is_text)
+void
+fake_keep(struct fake_text *t, const void *p, size_t n, bool is_text)
 {
 	free(t->p);
 	t->p = malloc(n + 1);
 	if (t->p == NULL)
-		die("no memory");
+		fake_die("no memory");
 	if (n > 0)
 		memcpy(t->p, p, n);
 	t->p[n] = '\0';
@@ -93,8 +51,8 @@ keep(struct fake_text *t, const void *p, size_t n, bool is_text)
 	t->is_text = is_text;
 }
 
-static void
-copy(char *to, size_t cap, const char *from)
+void
+fake_copy(char *to, size_t cap, const char *from)
 {
 	(void)snprintf(to, cap, "%s", from == NULL ? "(null)" : from);
 }
@@ -108,7 +66,7 @@ f_log(struct cleat_self *s, int level, const char *fmt, ...)
 	va_list ap;
 
 	if (level < 0 || level > 7)
-		die("a log level that is none");
+		fake_die("a log level that is none");
 	h->logged[level]++;
 	va_start(ap, fmt);
 	(void)vsnprintf(h->last_log, sizeof(h->last_log), fmt, ap);
@@ -148,7 +106,7 @@ f_opt_text(struct cleat_self *s, const struct cleat_opts *o, const char *name)
 	while (e != NULL && e->name != NULL && strcmp(e->name, name) != 0)
 		e++;
 	if (e == NULL || e->name == NULL)
-		die("an option that is not in the schema");
+		fake_die("an option that is not in the schema");
 	return set != NULL && set->set ? set->text : e->value;
 }
 
@@ -335,311 +293,24 @@ f_emit(struct cleat_self *s, const char *text, const char *json)
 	return 0;
 }
 
-/* ---- certificate sources ---- */
-
-static const char *
-f_slot(struct cleat_self *s, unsigned i)
-{
-	struct fakehost *h = host_of(s);
-
-	return i < h->slot_n ? h->slot[i] : NULL;
-}
-
-static const char *
-f_slot_name(struct cleat_self *s, const char *slot, unsigned i)
-{
-	struct fakehost *h = host_of(s);
-
-	for (unsigned k = 0; k < h->slot_n; k++) {
-		if (strcmp(h->slot[k], slot) == 0)
-			return i < h->name_n[k] ? h->name[k][i] : NULL;
-	}
-	return NULL;
-}
-
-static int
-f_cred_publish(struct cleat_self *s, const char *slot,
-    const struct cleat_cred *c)
-{
-	struct fakehost *h = host_of(s);
-
-	if (c->size != sizeof(*c) || slot == NULL)
-		die("a credential of the wrong size");
-	keep(&h->chain, c->chain_pem.p, c->chain_pem.n, true);
-	keep(&h->key, c->key_pem.p, c->key_pem.n, true);
-	h->flags = c->flags;
-	if (h->publish_error == 0)
-		h->published++;
-	return h->publish_error;
-}
-
-static void
-f_cred_failed(struct cleat_self *s, const char *slot, const char *why)
-{
-	struct fakehost *h = host_of(s);
-
-	(void)slot;
-	h->failed++;
-	copy(h->why, sizeof(h->why), why);
-}
-
-static int
-f_sign_done(struct cleat_self *s, uint64_t request, int error,
-    struct cleat_bytes signature)
-{
-	(void)s;
-	(void)request;
-	(void)error;
-	(void)signature;
-	return -ENOENT;
-}
-
-static int
-f_challenge_http(struct cleat_self *s, uint64_t request, const char *token,
-    const char *body)
-{
-	(void)s;
-	(void)request;
-	(void)token;
-	(void)body;
-	return 0;
-}
-
-static int
-f_challenge_alpn(struct cleat_self *s, uint64_t request, const char *name,
-    const struct cleat_cred *c)
-{
-	(void)s;
-	(void)request;
-	(void)name;
-	(void)c;
-	return 0;
-}
-
-static void
-f_challenge_remove(struct cleat_self *s, const char *key)
-{
-	(void)s;
-	(void)key;
-}
-
-/* ---- protocols ---- */
-
-static uint64_t
-f_chan_id(const struct cleat_chan *c)
-{
-	return c->id;
-}
-
-static struct cleat_chan *
-f_chan_find(struct cleat_self *s, uint64_t id)
-{
-	(void)s;
-	(void)id;
-	return NULL;
-}
-
-static void
-f_set_session(struct cleat_chan *c, void *session)
-{
-	c->session = session;
-}
-
-static int
-f_send(struct cleat_chan *c, const struct cleat_msg *m)
-{
-	if (m->size != sizeof(*m))
-		die("a message of the wrong size");
-	if (c->closing)
-		return -EPIPE;
-	if (c->send_error != 0)
-		return c->send_error;
-	if (c->sent_n < FAKE_TEXTS)
-		keep(&c->sent[c->sent_n], m->p, m->n, m->is_text != 0);
-	c->sent_n++;
-	return 0;
-}
-
-static void
-f_close(struct cleat_chan *c, uint16_t code, const char *why)
-{
-	if (c->closing)
-		return;
-	c->closing = true;
-	c->code = code;
-	copy(c->why, sizeof(c->why), why);
-}
-
-static const char *
-f_endpoint(const struct cleat_chan *c)
-{
-	return c->endpoint;
-}
-
-static int
-f_challenge(struct cleat_chan *c, unsigned char ret[32])
-{
-	if (c->challenge_error != 0)
-		return c->challenge_error;
-	for (int i = 0; i < 32; i++)
-		ret[i] = (unsigned char)(i * 7);
-	return 0;
-}
-
-static int
-f_hello(struct cleat_chan *c, const struct cleat_hello *h)
-{
-	if (h->size != sizeof(*h))
-		die("a hello of the wrong size");
-	c->hellos++;
-	if (c->auth_error != 0)
-		return c->auth_error;
-	c->hello = *h;
-	copy(c->endpoint, sizeof(c->endpoint), h->endpoint);
-	copy(c->token, sizeof(c->token), h->token);
-	copy(c->boot_id, sizeof(c->boot_id), h->boot_id);
-	copy(c->agent, sizeof(c->agent), h->agent);
-	return 0;
-}
-
-static int
-f_power(struct cleat_chan *c, enum cleat_power power)
-{
-	c->powers++;
-	c->power = power;
-	return c->presence_error;
-}
-
-static int
-f_sleep(struct cleat_chan *c, int64_t until)
-{
-	c->sleeps++;
-	c->until = until;
-	return c->presence_error;
-}
-
-static int
-f_bye(struct cleat_chan *c)
-{
-	c->byes++;
-	return c->presence_error;
-}
-
-static int
-f_publish(struct cleat_chan *c, const char *json, size_t n)
-{
-	if (c->publish_error != 0)
-		return c->publish_error;
-	free(c->message);
-	c->message = strndup(json, n);
-	c->published++;
-	return 0;
-}
-
-static int
-f_settle(struct cleat_chan *c, uint64_t request)
-{
-	c->settles++;
-	c->request = request;
-	return c->product_error;
-}
-
-static int
-f_telemetry(struct cleat_chan *c, uint64_t request, uint64_t seq,
-    const char *json, size_t n)
-{
-	c->telemetries++;
-	c->request = request;
-	c->seq = seq;
-	free(c->json);
-	c->json = strndup(json, n);
-	return c->product_error;
-}
-
-static int
-f_inventory(struct cleat_chan *c, uint64_t request, const char *json, size_t n)
-{
-	c->inventories++;
-	c->request = request;
-	free(c->json);
-	c->json = strndup(json, n);
-	return c->product_error;
-}
-
-static int
-f_outcome(struct cleat_chan *c, uint64_t request,
-    const struct cleat_command_result *r)
-{
-	if (r->size != sizeof(*r))
-		die("an outcome of the wrong size");
-	c->outcomes++;
-	c->request = request;
-	c->outcome = r->outcome;
-	copy(c->command, sizeof(c->command), r->id);
-	copy(c->outcome_text, sizeof(c->outcome_text), r->message);
-	free(c->json);
-	c->json = strdup(r->result_json);
-	return c->product_error;
-}
-
-static int
-f_accepted(struct cleat_chan *c, const char *id)
-{
-	c->accepted++;
-	copy(c->command, sizeof(c->command), id);
-	return c->product_error;
-}
-
-static int
-f_later(struct cleat_chan *c, const char *id)
-{
-	c->later++;
-	copy(c->command, sizeof(c->command), id);
-	return c->product_error;
-}
-
-static int
-f_progress(struct cleat_chan *c, const char *id, int percent,
-    const char *text)
-{
-	c->progressed++;
-	c->percent = percent;
-	copy(c->command, sizeof(c->command), id);
-	copy(c->outcome_text, sizeof(c->outcome_text), text);
-	return c->product_error;
-}
-
-static const struct cleat_host table = {
-	.size = sizeof(table),
-	.abi_major = CLEAT_ABI_MAJOR, .abi_minor = CLEAT_ABI_MINOR,
-	.log = f_log, .instance = f_instance, .state_dir = f_state_dir,
-	.opt_text = f_opt_text, .opt_secret = f_opt_secret,
-	 .opt_number = f_opt_number,
-	.opt_item = f_opt_item, .mono_ms = f_mono, .wall_ms = f_wall,
-	.post = f_post, .timer_new = f_timer_new, .timer_set = f_timer_set,
-	.timer_stop = f_timer_stop, .timer_free = f_timer_free,
-	.fd_new = f_fd_new, .fd_set = f_fd_set, .fd_free = f_fd_free,
-	.emit = f_emit, .slot = f_slot, .slot_name = f_slot_name,
-	.cred_publish = f_cred_publish, .cred_failed = f_cred_failed,
-	.sign_done = f_sign_done, .challenge_http = f_challenge_http,
-	.challenge_alpn = f_challenge_alpn,
-	.challenge_remove = f_challenge_remove, .chan_id = f_chan_id,
-	.chan_find = f_chan_find, .chan_set_session = f_set_session,
-	.chan_send = f_send, .chan_close = f_close,
-	.chan_endpoint = f_endpoint, .auth_challenge = f_challenge,
-	.auth_hello = f_hello, .presence_power = f_power,
-	.presence_sleep = f_sleep, .presence_bye = f_bye,
-	.message_publish = f_publish, .presence_settle = f_settle,
-	.telemetry_put = f_telemetry,
-	.inventory_patch = f_inventory, .command_outcome = f_outcome,
-	.command_accepted = f_accepted, .command_later = f_later,
-	.command_progress = f_progress,
-	.metrics = f_metrics,
-};
-
 const struct cleat_host *
 fakehost_table(void)
 {
+	static struct cleat_host table = {
+		.size = sizeof(table),
+		.abi_major = CLEAT_ABI_MAJOR, .abi_minor = CLEAT_ABI_MINOR,
+		.log = f_log, .instance = f_instance, .state_dir = f_state_dir,
+		.opt_text = f_opt_text, .opt_secret = f_opt_secret,
+		.opt_number = f_opt_number, .opt_item = f_opt_item,
+		.mono_ms = f_mono, .wall_ms = f_wall, .post = f_post,
+		.timer_new = f_timer_new, .timer_set = f_timer_set,
+		.timer_stop = f_timer_stop, .timer_free = f_timer_free,
+		.fd_new = f_fd_new, .fd_set = f_fd_set, .fd_free = f_fd_free,
+		.emit = f_emit, .metrics = f_metrics,
+	};
+
+	fake_cert_calls(&table);
+	fake_chan_calls(&table);
 	return &table;
 }
 
@@ -652,7 +323,7 @@ fakehost_new(const char *instance, const char *state_dir,
 	struct fakehost *h = calloc(1, sizeof(*h));
 
 	if (h == NULL)
-		die("no memory");
+		fake_die("no memory");
 	h->instance = instance;
 	h->state_dir = state_dir;
 	h->schema = schema;
@@ -666,11 +337,11 @@ fakehost_free(struct fakehost **p)
 {
 	for (int i = 0; i < TIMERS; i++) {
 		if ((*p)->timer[i] != NULL)
-			die("a timer is left");
+			fake_die("a timer is left");
 	}
 	for (int i = 0; i < FDS; i++) {
 		if ((*p)->fd[i] != NULL)
-			die("a descriptor is left");
+			fake_die("a descriptor is left");
 	}
 	free((*p)->chain.p);
 	free((*p)->key.p);
@@ -685,13 +356,13 @@ fakehost_opt(struct fakehost *h, const char *name, const char *text)
 
 	if (o == NULL) {
 		if (h->opt_n == FAKE_OPTS)
-			die("too many options");
+			fake_die("too many options");
 		o = &h->opt[h->opt_n++];
-		copy(o->name, sizeof(o->name), name);
+		fake_copy(o->name, sizeof(o->name), name);
 	}
 	o->set = text != NULL;
 	if (text != NULL)
-		copy(o->text, sizeof(o->text), text);
+		fake_copy(o->text, sizeof(o->text), text);
 }
 
 void
@@ -786,97 +457,7 @@ fakehost_last_log(const struct fakehost *h)
 }
 
 void
-fakehost_slot(struct fakehost *h, const char *slot, const char *names)
-{
-	unsigned k = h->slot_n++;
-	size_t n;
-
-	if (k >= SLOTS)
-		die("too many slots");
-	copy(h->slot[k], sizeof(h->slot[k]), slot);
-	while (names[0] != '\0' && h->name_n[k] < NAMES) {
-		n = strcspn(names, ",");
-		(void)snprintf(h->name[k][h->name_n[k]++], 128, "%.*s",
-		    (int)n, names);
-		names += n + (names[n] == ',');
-	}
-}
-
-void
-fakehost_publish_error(struct fakehost *h, int error)
-{
-	h->publish_error = error;
-}
-
-unsigned
-fakehost_flags(const struct fakehost *h)
-{
-	return h->flags;
-}
-
-void
 fakehost_jump(struct fakehost *h, int64_t ms)
 {
 	h->wall += ms;
-}
-
-unsigned
-fakehost_published(const struct fakehost *h)
-{
-	return h->published;
-}
-
-const struct fake_text *
-fakehost_chain(const struct fakehost *h)
-{
-	return &h->chain;
-}
-
-const struct fake_text *
-fakehost_key(const struct fakehost *h)
-{
-	return &h->key;
-}
-
-unsigned
-fakehost_failed(const struct fakehost *h)
-{
-	return h->failed;
-}
-
-const char *
-fakehost_why(const struct fakehost *h)
-{
-	return h->why;
-}
-
-struct cleat_chan *
-fake_chan_new(void)
-{
-	struct cleat_chan *c = calloc(1, sizeof(*c));
-
-	if (c == NULL)
-		die("no memory");
-	c->id = 1;
-	return c;
-}
-
-void
-fake_chan_clear(struct cleat_chan *c)
-{
-	for (unsigned i = 0; i < FAKE_TEXTS; i++) {
-		free(c->sent[i].p);
-		c->sent[i].p = NULL;
-	}
-	c->sent_n = 0;
-}
-
-void
-fake_chan_free(struct cleat_chan **p)
-{
-	fake_chan_clear(*p);
-	free((*p)->message);
-	free((*p)->json);
-	free(*p);
-	*p = NULL;
 }
