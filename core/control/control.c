@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control thread: socket, connections, libmicrohttpd.  One timer a
- * connection holds all that a peer may take long for: to send a request whole
+ * The control thread: connections, libmicrohttpd.  One timer a connection
+ * holds all that a peer may take long for: to send a request whole
  * (also the next one of a connection that is kept), and to take an answer;
  * streams have a look at themselves.  Requests that wait for somebody else have
  * no timer.
@@ -14,13 +14,11 @@
 #include "control/control.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -286,112 +284,6 @@ on_pause_over(struct timer *t)
 	}
 }
 
-/* ---- the socket -------------------------------------------------------- */
-
-/* Removes what a daemon that was killed left. */
-static int
-remove_stale(const struct sockaddr_un *un)
-{
-	struct stat st;
-	int error, fd;
-
-	if (lstat(un->sun_path, &st) != 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	error = connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 ||
-	    errno == EAGAIN ? EADDRINUSE : errno;
-	(void)close(fd);
-	if (error != ECONNREFUSED)
-		return error == ENOENT ? 0 : -error;
-	return unlink(un->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
-}
-
-/* Nobody gets in between bind and chmod: it does not listen yet. */
-static int
-bind_socket(struct control *c)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	size_t n = strlen(c->path);
-	int r;
-
-	if (n >= sizeof(un.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(un.sun_path, c->path, n);
-	r = remove_stale(&un);
-	if (r != 0)
-		return r;
-	c->listening.fd = socket(AF_UNIX,
-	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->listening.fd < 0)
-		return -errno;
-	if (bind(c->listening.fd, (const struct sockaddr *)&un,
-	    sizeof(un)) != 0)
-		return -errno;
-	c->bound = true;
-	return chmod(c->path, 0660) == 0 &&
-	    listen(c->listening.fd, 128) == 0 ? 0 : -errno;
-}
-
-/* It is what bind_socket() would have made. */
-static int
-check_passed(const struct control *c, int fd)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNSPEC };
-	socklen_t un_n = sizeof(un), n = sizeof(int);
-	int listening, type;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) != 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) != 0 ||
-	    getsockname(fd, (struct sockaddr *)&un, &un_n) != 0)
-		return -errno;
-	if (listening == 0 || type != SOCK_STREAM)
-		return -ENOTSOCK;
-	n = sizeof(un.sun_path);
-	return un.sun_family == AF_UNIX &&
-	    strnlen(un.sun_path, n) == strlen(c->path) &&
-	    memcmp(un.sun_path, c->path, strlen(c->path)) == 0 ?
-	    0 : -EADDRNOTAVAIL;
-}
-
-static int
-take_socket(struct control *c, int fd)
-{
-	int r = check_passed(c, fd);
-
-	if (r != 0)
-		return r;
-	c->listening.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (c->listening.fd < 0)
-		return -errno;
-	c->bound = c->lent = true;
-	return 0;
-}
-
-static int
-open_socket(struct control *c)
-{
-	int r = c->deps.passed ? take_socket(c, c->deps.passed_fd) :
-	    bind_socket(c);
-
-	return r != 0 ? r : loop_add(c->worker.loop, &c->listening, EPOLLIN);
-}
-
-int
-control_fd(const struct control *c)
-{
-	return c->listening.fd;
-}
-
-void
-control_lend(struct control *c, bool lent)
-{
-	c->lent = lent;
-}
-
 static int
 start_mhd(struct control *c)
 {
@@ -451,7 +343,7 @@ control_new(const struct control_deps *deps, const struct control_rules *rules,
 	if (r == 0)
 		r = start_mhd(c);
 	if (r == 0)
-		r = open_socket(c);
+		r = control_open_socket(c);
 	if (r != 0) {
 		(void)snprintf(why, CONTROL_WHY_SIZE, "control socket "
 		    "\"%.200s\": %s", deps->path, r == -EADDRINUSE ?
@@ -578,12 +470,7 @@ control_stop(struct control *c)
 	if (c->mhd != NULL)
 		end_mhd(c);
 	sse_fini(c);
-	if (c->bound && !c->lent)
-		(void)unlink(c->path);
-	if (c->listening.fd >= 0)
-		(void)close(c->listening.fd);
-	c->listening.fd = -1;
-	c->bound = false;
+	control_close_socket(c);
 }
 
 void

@@ -163,6 +163,14 @@ struct control {
 /* MHD has to run before the loop sleeps. */
 void control_kick(struct control *);
 
+/* ---- socket.c ---------------------------------------------------------- */
+
+/* Binds it, or takes what was passed, and watches it.  -EADDRINUSE another
+ * daemon listens; -errno. */
+int control_open_socket(struct control *);
+/* At the end: closes it, and removes the file unless it is lent. */
+void control_close_socket(struct control *);
+
 /* ---- routes.c: an exchange is one request and its answer --------------- */
 
 struct route {

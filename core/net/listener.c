@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/socket_file.h"
 
 #define SYSTEMD_PREFIX "systemd:"
 #define INHERITED_FIRST 3		/* SD_LISTEN_FDS_START */
@@ -57,31 +58,6 @@ bound_text(int fd, char *to)
 		return -errno;
 	(void)addr_text((const struct sockaddr *)&ss, to);
 	return 0;
-}
-
-/* Removes the file of a unix socket nobody listens on any more. */
-static int
-remove_stale(const struct sockaddr_un *un, socklen_t len)
-{
-	struct stat st;
-	int error, fd;
-
-	if (lstat(un->sun_path, &st) != 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	/* EAGAIN: somebody listens and is merely busy. */
-	error = connect(fd, (const struct sockaddr *)un, len) == 0 ?
-	    EADDRINUSE : errno;
-	(void)close(fd);
-	if (error == ENOENT)
-		return 0;
-	if (error != ECONNREFUSED)
-		return error == EAGAIN ? -EADDRINUSE : -error;
-	return unlink(un->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
 static int
@@ -145,7 +121,8 @@ open_own(const char *address, int backlog, char *why, struct listener *l)
 	if (l->fd < 0)
 		return fail(why, address, "cannot make a socket", l->fd);
 	if (ss.ss_family == AF_UNIX)
-		error = remove_stale((const struct sockaddr_un *)&ss, len);
+		error = socket_file_clear(
+		    ((const struct sockaddr_un *)&ss)->sun_path);
 	else
 		error = prepare_inet(l->fd, ss.ss_family, both);
 	if (error != 0)
