@@ -9,9 +9,8 @@
 
 #define FIRST_BUCKETS 64
 
-/* FNV-1a with a final mix. */
-static uint32_t
-hash_of(const char *s)
+uint32_t
+strtab_hash(const char *s)
 {
 	uint32_t h = 2166136261u;
 
@@ -62,7 +61,7 @@ strtab_add(struct strtab *t, struct strtab_node *e, const char *name)
 	if (grow(t) != 0)
 		return -ENOMEM;
 	e->name = name;
-	e->hash = hash_of(name);
+	e->hash = strtab_hash(name);
 	to = bucket_of(t, e->hash);
 	e->next = *to;
 	*to = e;
@@ -84,7 +83,7 @@ strtab_remove(struct strtab *t, struct strtab_node *e)
 struct strtab_node *
 strtab_find(const struct strtab *t, const char *name)
 {
-	uint32_t hash = hash_of(name);
+	uint32_t hash = strtab_hash(name);
 	struct strtab_node *e;
 
 	if (t->buckets == 0)

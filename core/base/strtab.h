@@ -22,6 +22,8 @@ struct strtab {
 	size_t buckets, count;
 };
 
+/* Of a name: FNV-1a with a final mix.  Any thread. */
+uint32_t strtab_hash(const char *);
 /* -ENOMEM.  The name must not be there yet. */
 int strtab_add(struct strtab *, struct strtab_node *, const char *name);
 void strtab_remove(struct strtab *, struct strtab_node *);	/* is in it */

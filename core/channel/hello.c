@@ -39,8 +39,8 @@ channel_challenge(struct channel *c, uint8_t ret[32])
 	return 0;
 }
 
-/* An answer of identity.c that takes a commit.  The channel may be gone when it
- * comes. */
+/* An answer of endpoint/identity that takes a commit.  The channel may be gone
+ * when it comes. */
 struct hello_wait {
 	struct identity_op op;
 	struct channel_worker *worker;

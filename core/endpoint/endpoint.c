@@ -23,20 +23,6 @@ endpoint_id_valid(const char *id)
 	return n > 0 && n <= ENDPOINT_ID_MAX && id[n] == '\0';
 }
 
-/* FNV-1a with a final mix; ids are chosen by the operator, not by an attacker:
- * an id is looked up only after it was proven. */
-uint32_t
-endpoint_hash(const char *id)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *id != '\0'; id++)
-		h = (h ^ (uint8_t)*id) * 16777619u;
-	h ^= h >> 15;
-	h *= 0x2c1b3c6du;
-	return h ^ (h >> 13);
-}
-
 struct endpoint_shard *
 endpoint_shard_of(struct endpoint_table *t, uint32_t hash)
 {
@@ -324,7 +310,7 @@ endpoint_leave(struct endpoint_table *t, struct endpoint_shard *s)
 bool
 endpoint_said(struct endpoint_table *t, const char *id, uint32_t said)
 {
-	uint32_t hash = endpoint_hash(id);
+	uint32_t hash = strtab_hash(id);
 	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
 	bool same = false;
@@ -342,7 +328,7 @@ endpoint_said(struct endpoint_table *t, const char *id, uint32_t said)
 int
 endpoint_known(struct endpoint_table *t, const char *id)
 {
-	uint32_t hash = endpoint_hash(id);
+	uint32_t hash = strtab_hash(id);
 	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
 	int r = 0;
@@ -367,7 +353,7 @@ endpoint_known(struct endpoint_table *t, const char *id)
 int
 endpoint_forget_begin(struct endpoint_table *t, const char *id)
 {
-	uint32_t hash = endpoint_hash(id);
+	uint32_t hash = strtab_hash(id);
 	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
 	int r = -ENOENT;
@@ -385,7 +371,7 @@ endpoint_forget_begin(struct endpoint_table *t, const char *id)
 void
 endpoint_forget_cancel(struct endpoint_table *t, const char *id)
 {
-	uint32_t hash = endpoint_hash(id);
+	uint32_t hash = strtab_hash(id);
 	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
 
@@ -420,7 +406,7 @@ endpoint_blot_out(struct endpoint_table *t, struct endpoint_shard *s,
 int
 endpoint_forget(struct endpoint_table *t, const char *id)
 {
-	uint32_t hash = endpoint_hash(id);
+	uint32_t hash = strtab_hash(id);
 	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
 	struct event ev;
@@ -457,7 +443,7 @@ int
 endpoint_get(struct endpoint_table *t, const char *id,
     struct endpoint_facts *ret)
 {
-	uint32_t hash = endpoint_hash(id);
+	uint32_t hash = strtab_hash(id);
 	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
 	int r = -ENOENT;

@@ -251,7 +251,7 @@ endpoint_table_load(struct endpoint_table *t, const struct endpoint_facts *f,
 
 	if (!endpoint_id_valid(f->id))
 		return -EINVAL;
-	hash = endpoint_hash(f->id);
+	hash = strtab_hash(f->id);
 	s = endpoint_shard_of(t, hash);
 	pthread_mutex_lock(&s->lock);
 	e = endpoint_find(s, hash, f->id);

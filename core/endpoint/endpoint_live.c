@@ -58,7 +58,7 @@ int
 endpoint_claim(struct endpoint_table *t, const struct endpoint_claim *c,
     struct endpoint **ret, uint64_t *ret_number, struct endpoint_place *ret_old)
 {
-	uint32_t hash = endpoint_hash(c->id);
+	uint32_t hash = strtab_hash(c->id);
 	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	uint64_t old_number;
 	struct endpoint *e;
@@ -148,7 +148,7 @@ int
 endpoint_moved(struct endpoint_table *t, const char *id,
     struct endpoint_place place, struct endpoint **ret)
 {
-	uint32_t hash = endpoint_hash(id);
+	uint32_t hash = strtab_hash(id);
 	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
 	int r = 0;
@@ -206,7 +206,7 @@ static int
 mark_kick(struct endpoint_table *t, const char *id,
     const uint64_t *credential, uint16_t code, struct endpoint_place *ret)
 {
-	uint32_t hash = endpoint_hash(id);
+	uint32_t hash = strtab_hash(id);
 	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
 	int r = -ENOENT;

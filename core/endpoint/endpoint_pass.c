@@ -105,7 +105,7 @@ endpoint_receive(struct endpoint_table *t, const struct endpoint_passed *f)
 
 	if (!sane(f))
 		return -EINVAL;
-	hash = endpoint_hash(f->id);
+	hash = strtab_hash(f->id);
 	s = endpoint_shard_of(t, hash);
 	pthread_mutex_lock(&s->lock);
 	e = endpoint_find(s, hash, f->id);
@@ -125,7 +125,7 @@ void
 endpoint_unreceive(struct endpoint_table *t, const char *id,
     uint64_t channel_id)
 {
-	uint32_t hash = endpoint_hash(id);
+	uint32_t hash = strtab_hash(id);
 	struct endpoint_shard *s = endpoint_shard_of(t, hash);
 	struct endpoint *e;
 

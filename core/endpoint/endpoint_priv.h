@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "base/slab.h"
+#include "base/strtab.h"
 #include "endpoint/endpoint.h"
 
 #define ENDPOINT_SHARDS 16		/* a power of two */
@@ -122,8 +123,9 @@ endpoint_text(const struct endpoint *e)
 	return e->id.at.is_long ? e->id.at.heap : e->id.here;
 }
 
-/* endpoint.c.  Those that take a shard: under its lock. */
-uint32_t endpoint_hash(const char *id);
+/* endpoint.c.  Those that take a shard: under its lock.  An id's hash is
+ * strtab_hash(): ids are chosen by the operator, not by an attacker, and looked
+ * up only after they were proven. */
 struct endpoint_shard *endpoint_shard_of(struct endpoint_table *,
     uint32_t hash);
 /* NULL: not there; a forgotten one is found. */

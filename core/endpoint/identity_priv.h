@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What identity.c (the working copy, the decision), identity_op.c (what is
- * changed and stored) and identity_note.c share. */
+/* What identity.c (the working copy), identity_check.c (the decision),
+ * identity_op.c (what is changed and stored) and identity_note.c share. */
 #ifndef CT_ENDPOINT_IDENTITY_PRIV_H
 #define CT_ENDPOINT_IDENTITY_PRIV_H
 
