@@ -88,6 +88,20 @@ struct daemon {
  * why[DAEMON_WHY_SIZE].  -EINVAL, -ENOMEM. */
 int daemon_load_conf(const char *path, char *why, struct conf **ret);
 
+/* An event about the daemon itself; sent now.  Any thread. */
+void daemon_emit(struct daemon *, enum event_type, const char *text);
+
+/* start.c: everything, in the order of dependence; why[DAEMON_WHY_SIZE].
+ * -errno.  daemon_take_down() follows in any case. */
+int daemon_start(struct daemon *, char *why);
+/* In place of the former process: its channels come first, then what it stored,
+ * and only then what it had open itself. */
+int daemon_follow(struct daemon *, char *why);
+/* The last step of both: operators and devices may come. */
+int daemon_serve(struct daemon *, char *why);
+/* What there is, in reverse. */
+void daemon_take_down(struct daemon *);
+
 /* state.c: the store and what is kept in memory of it.  Nothing is read yet. */
 int daemon_state_new(struct daemon *, char *why);
 /* Opens the store and reads all of it that is kept: presence, reports, open

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The former process of an upgrade (decision 0015).  Until the next one is
- * ready this waits in the loop; then it moves the channels in one go, and the
- * daemon's ordinary end does the rest.  Whatever fails before the first GO
- * leaves everything as it was.
+ * ready this waits in the loop; then it moves the channels (upgrade_move.c),
+ * and the daemon's ordinary end does the rest.
  */
 #include "config.h"
 
@@ -16,9 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -29,6 +26,7 @@
 #include "channel/handover.h"
 #include "daemon/daemon_priv.h"
 #include "daemon/sys.h"
+#include "daemon/upgrade_former.h"
 #include "daemon/upgrade_spawn.h"
 #include "daemon/upgrade_start.h"
 #include "daemon/version.h"
@@ -36,15 +34,9 @@
 #define READY_MS 60000			/* to load and open everything */
 #define ANSWER_MS 10000			/* of one message */
 #define FINISH_MS 120000		/* to read the store and serve */
-#define CONNECTING_MS 2000		/* for what has not become a channel */
-#define BUSY_MS 5000			/* for a channel that cannot go
-					 * just now */
-#define LAST_WORDS_MS 500		/* for closing frames */
-#define NAP_MS 5
 
-/* The main thread waits here, so its watchdog's timer does not run. */
-static void
-alive(struct daemon *d)
+void
+upgrade_alive(struct daemon *d)
 {
 	uint64_t now = clock_mono_ms();
 
@@ -54,19 +46,28 @@ alive(struct daemon *d)
 	sys_notify("WATCHDOG=1");
 }
 
-static void
-nap(struct daemon *d)
+int
+upgrade_expect(struct upgrade *u, enum upgrade_type type,
+    struct upgrade_message *m)
 {
-	const struct timespec t = { .tv_nsec = NAP_MS * 1000000L };
+	int r = upgrade_recv(u->socket.fd, m);
 
-	alive(d);
-	(void)nanosleep(&t, NULL);
+	if (r != 0)
+		return r;
+	if (m->type == type)
+		return 0;
+	if (m->type == UPGRADE_REFUSED)
+		log_error("the next process refuses: %.*s", (int)m->n,
+		    (const char *)m->p);
+	upgrade_message_fini(m);
+	return -EPROTO;
 }
 
 /* ---- what came of it --------------------------------------------------- */
 
-static void
-told(struct upgrade *u, enum control_upgrade_state state, const char *why)
+void
+upgrade_note(struct upgrade *u, enum control_upgrade_state state,
+    const char *why)
 {
 	(void)pthread_mutex_lock(&u->lock);
 	u->told.state = state;
@@ -132,12 +133,8 @@ upgrade_fini(struct upgrade *u)
 	(void)pthread_mutex_destroy(&u->lock);
 }
 
-/* It goes on here, as if nothing had been asked. */
-static void give_up(struct daemon *, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-give_up(struct daemon *d, const char *fmt, ...)
+void
+upgrade_give_up(struct daemon *d, const char *fmt, ...)
 {
 	struct upgrade *u = &d->upgrade;
 	char why[UPGRADE_WHY_SIZE];
@@ -157,302 +154,14 @@ give_up(struct daemon *d, const char *fmt, ...)
 	if (u->next >= 0)
 		(void)close(u->next);
 	u->next = -1;
-	told(u, CONTROL_UPGRADE_REFUSED, why);
+	upgrade_note(u, CONTROL_UPGRADE_REFUSED, why);
 }
 
 void
 upgrade_abort(struct daemon *d, const char *why)
 {
 	if (d->upgrade.socket.fd >= 0)
-		give_up(d, "%s", why);
-}
-
-/* ---- every worker ------------------------------------------------------ */
-
-struct errand {
-	struct daemon_worker *w;
-	struct handover_batch *batch;
-	const uint8_t *refused;
-	bool on;
-	uint64_t last_id;
-	size_t n;
-	int error;
-};
-
-static void
-hold_on(void *arg)
-{
-	struct errand *e = arg;
-
-	handover_hold(e->w->channels, e->on);
-}
-
-void
-upgrade_hold(struct daemon *d, bool on)
-{
-	struct errand e = { .on = on };
-
-	for (unsigned i = 0; i < d->workers_n; i++) {
-		e.w = &d->workers[i];
-		worker_call(&e.w->worker, hold_on, &e);
-	}
-}
-
-static void
-last_id_on(void *arg)
-{
-	struct errand *e = arg;
-
-	e->last_id = handover_last_id(e->w->channels);
-}
-
-static uint64_t
-last_id(struct daemon *d)
-{
-	struct errand e = { .error = 0 };
-	uint64_t last = 0;
-
-	for (unsigned i = 0; i < d->workers_n; i++) {
-		e.w = &d->workers[i];
-		worker_call(&e.w->worker, last_id_on, &e);
-		if (e.last_id > last)
-			last = e.last_id;
-	}
-	return last;
-}
-
-static void
-close_on(void *arg)
-{
-	struct errand *e = arg;
-
-	channel_worker_close_all(e->w->channels, 1012,
-	    "the server is being upgraded");
-}
-
-static void
-take_on(void *arg)
-{
-	struct errand *e = arg;
-
-	e->error = handover_take(e->w->channels, HANDOVER_MAX, &e->batch);
-	if (e->batch == NULL)
-		e->n = handover_left(e->w->channels);
-}
-
-static void
-go_on(void *arg)
-{
-	struct errand *e = arg;
-
-	e->n = handover_go(&e->batch, e->refused);
-}
-
-static void
-back_on(void *arg)
-{
-	struct errand *e = arg;
-
-	handover_back(&e->batch);
-}
-
-/* ---- the channels ------------------------------------------------------ */
-
-static int
-expect(struct upgrade *u, enum upgrade_type type, struct upgrade_message *m)
-{
-	int r = upgrade_recv(u->socket.fd, m);
-
-	if (r != 0)
-		return r;
-	if (m->type == type)
-		return 0;
-	if (m->type == UPGRADE_REFUSED)
-		log_error("the next process refuses: %.*s", (int)m->n,
-		    (const char *)m->p);
-	upgrade_message_fini(m);
-	return -EPROTO;
-}
-
-/* Sends a batch and hears which of it were taken; *m is the caller's. */
-static int
-offer(struct upgrade *u, const struct handover_batch *b,
-    struct upgrade_message *m)
-{
-	unsigned count = handover_count(b);
-	size_t n;
-	const uint8_t *p = handover_bytes(b, &n);
-	int r = upgrade_send(u->socket.fd, UPGRADE_BATCH, p, n,
-	    handover_fds(b), count);
-
-	if (r == 0)
-		r = expect(u, UPGRADE_TAKEN, m);
-	if (r == 0 && m->n != count) {
-		upgrade_message_fini(m);
-		r = -EPROTO;
-	}
-	return r;
-}
-
-/* As a whole, before anything is over there: it cannot take what we have. */
-static bool
-takes_none(const struct upgrade *u, const struct upgrade_message *m)
-{
-	size_t n = 0;
-
-	while (n < m->n && m->p[n] != 0)
-		n++;
-	return !u->committed && n == m->n;
-}
-
-/* The commit point is the GO: from there on they are over there. */
-static int
-pass_batch(struct daemon *d, struct errand *e)
-{
-	struct upgrade *u = &d->upgrade;
-	unsigned count = handover_count(e->batch);
-	struct upgrade_message m;
-	int r = offer(u, e->batch, &m);
-
-	if (r == 0) {
-		r = takes_none(u, &m) ? -EPROTO : upgrade_send(u->socket.fd,
-		    UPGRADE_GO, NULL, 0, NULL, 0);
-		if (r == 0) {
-			u->committed = true;
-			e->refused = m.p;
-			worker_call(&e->w->worker, go_on, e);
-			u->refused += e->n;
-			u->moved += count - e->n;
-		}
-		upgrade_message_fini(&m);
-	}
-	if (r != 0)
-		worker_call(&e->w->worker, back_on, e);
-	return r;
-}
-
-/* All that can go just now; *ret_left of it may a little later. */
-static int
-pass_worker(struct daemon *d, struct daemon_worker *w, size_t *ret_left)
-{
-	const struct upgrade *u = &d->upgrade;
-	struct errand e = { .w = w };
-	bool more;
-	int r;
-
-	do {
-		alive(d);
-		e.batch = NULL;
-		worker_call(&w->worker, take_on, &e);
-		/* Short memory ends it only while there is a way back. */
-		r = u->committed && e.error == -ENOMEM ? 0 : e.error;
-		more = r == 0 && e.batch != NULL;
-		if (more)
-			r = pass_batch(d, &e);
-	} while (more && r == 0);
-	*ret_left = e.n;
-	return r;
-}
-
-/* Round by round, so that nobody's delay is at the cost of another worker's. */
-static int
-pass_all(struct daemon *d)
-{
-	uint64_t until = clock_mono_ms() + BUSY_MS;
-	size_t left, n;
-	int r = 0;
-
-	for (;;) {
-		left = 0;
-		for (unsigned i = 0; r == 0 && i < d->workers_n; i++) {
-			r = pass_worker(d, &d->workers[i], &n);
-			left += n;
-		}
-		if (r != 0 || left == 0 || clock_mono_ms() >= until)
-			return r;
-		nap(d);
-	}
-}
-
-static void
-wait_for_connections(struct daemon *d)
-{
-	uint64_t until = clock_mono_ms() + CONNECTING_MS;
-
-	while (atomic_load(&net_counters(d->net)->handshakes_now) > 0 &&
-	    clock_mono_ms() < until)
-		nap(d);
-}
-
-/* What is left is told to come back. */
-static void
-close_rest(struct daemon *d)
-{
-	uint64_t until = clock_mono_ms() + LAST_WORDS_MS;
-	struct errand e = { .error = 0 };
-	size_t left = daemon_workers_channels(d);
-
-	if (left > 0)
-		log_warning("channels that could not go are closed count=%zu",
-		    left);
-	for (unsigned i = 0; left > 0 && i < d->workers_n; i++) {
-		e.w = &d->workers[i];
-		worker_call(&e.w->worker, close_on, &e);
-	}
-	while (daemon_workers_channels(d) > 0 && clock_mono_ms() < until)
-		nap(d);
-}
-
-static void
-stay(struct daemon *d, int error)
-{
-	struct upgrade *u = &d->upgrade;
-	bool committed = u->committed;
-	size_t lost;
-
-	/* First the end of the next one: nothing may be served twice. */
-	give_up(d, "the next process did not take the channels: %s",
-	    strerror(-error));
-	lost = committed ? endpoint_table_lose_passed(d->endpoints) : 0;
-	if (committed)
-		log_error("channels went with the next process count=%zu "
-		    "endpoints=%zu", u->moved, lost);
-	upgrade_hold(d, false);
-	daemon_control_hold(d, false);
-	daemon_workers_accept(d, true);
-}
-
-static void
-move(struct daemon *d)
-{
-	struct upgrade *u = &d->upgrade;
-	struct event_bus_stats bus;
-	int r;
-
-	log_notice("channels move to the next process pid=%ld",
-	    (long)u->next_pid);
-	loop_timer_stop(d->loop, &u->deadline);
-	alive(d);
-	told(u, CONTROL_UPGRADE_MOVING, "");
-	daemon_control_hold(d, true);
-	daemon_workers_accept(d, false);
-	wait_for_connections(d);
-	upgrade_hold(d, true);
-	r = pass_all(d);
-	if (r == 0 && upgrade_ended(u->next, 0))
-		r = -EPIPE;
-	if (r != 0) {
-		stay(d, r);
-		return;
-	}
-	d->stopping = true;		/* nothing becomes a channel any more */
-	close_rest(d);
-	net_lend(d->net, true);
-	control_lend(atomic_load(&d->control), true);
-	event_bus_stats(d->bus, &bus);
-	u->subscribers = bus.subscribers;
-	u->passed = true;
-	loop_stop(d->loop);
+		upgrade_give_up(d, "%s", why);
 }
 
 /* ---- until it is ready ------------------------------------------------- */
@@ -470,7 +179,7 @@ send_start(struct daemon *d)
 	s->epoch = d->epoch;
 	(void)snprintf(s->version, sizeof(s->version), "%s", daemon_version());
 	s->certificates = credentials_missing(d->credentials) == NULL;
-	s->last_id = last_id(d);
+	s->last_id = upgrade_last_id(d);
 	s->channels = (uint32_t)daemon_workers_channels(d);
 	s->lock = d->lock_fd;
 	s->control = control_fd(atomic_load(&d->control));
@@ -498,19 +207,20 @@ on_hello(struct daemon *d, const struct upgrade_message *m)
 	int r = upgrade_read_hello(m, &h);
 
 	if (r != 0) {
-		give_up(d, "what was started is no cleatd that can take over");
+		upgrade_give_up(d, "what was started is no cleatd that can "
+		    "take over");
 		return;
 	}
 	reap(u);
 	u->next_pid = (pid_t)h.pid;
 	u->next = upgrade_pidfd(u->next_pid);
 	if (u->next < 0)
-		give_up(d, "the next process is gone");
+		upgrade_give_up(d, "the next process is gone");
 	else if (h.layout != handover_layout() || h.schema != store_schema())
-		give_up(d, "cleatd %s cannot take channels over from %s; "
-		    "restart instead", h.version, daemon_version());
+		upgrade_give_up(d, "cleatd %s cannot take channels over from "
+		    "%s; restart instead", h.version, daemon_version());
 	else if ((r = send_start(d)) != 0)
-		give_up(d, "the next process cannot be told what is in "
+		upgrade_give_up(d, "the next process cannot be told what is in "
 		    "force: %s", strerror(-r));
 }
 
@@ -522,12 +232,12 @@ on_message(struct daemon *d, const struct upgrade_message *m)
 	if (m->type == UPGRADE_HELLO && u->next < 0)
 		on_hello(d, m);
 	else if (m->type == UPGRADE_READY && u->next >= 0)
-		move(d);
+		upgrade_move(d);
 	else if (m->type == UPGRADE_REFUSED)
-		give_up(d, "the next process refuses: %.*s", (int)m->n,
+		upgrade_give_up(d, "the next process refuses: %.*s", (int)m->n,
 		    (const char *)m->p);
 	else
-		give_up(d, "the next process talks nonsense");
+		upgrade_give_up(d, "the next process talks nonsense");
 }
 
 static void
@@ -542,10 +252,10 @@ on_socket(struct watch *w, uint32_t events)
 		on_message(d, &m);
 		upgrade_message_fini(&m);
 	} else if (r == -EPIPE || r == -ECONNRESET) {
-		give_up(d, "the next process ended before it was ready; what "
-		    "it logged says why");
+		upgrade_give_up(d, "the next process ended before it was "
+		    "ready; what it logged says why");
 	} else {
-		give_up(d, "the next process cannot be heard: %s",
+		upgrade_give_up(d, "the next process cannot be heard: %s",
 		    strerror(-r));
 	}
 }
@@ -555,7 +265,7 @@ on_deadline(struct timer *t)
 {
 	struct daemon *d = CT_CONTAINER(t, struct daemon, upgrade.deadline);
 
-	give_up(d, "the next process was not ready within %d s",
+	upgrade_give_up(d, "the next process was not ready within %d s",
 	    READY_MS / 1000);
 }
 
@@ -614,7 +324,7 @@ upgrade_begin(struct daemon *d, const char *binary, char *why)
 	}
 	loop_timer_set(d->loop, &u->deadline, READY_MS);
 	log_notice("upgrade: the next process was started");
-	told(u, CONTROL_UPGRADE_STARTING, "");
+	upgrade_note(u, CONTROL_UPGRADE_STARTING, "");
 	return 0;
 }
 
@@ -629,11 +339,11 @@ wait_for_done(struct daemon *d)
 	int r;
 
 	do {
-		alive(d);
+		upgrade_alive(d);
 		if (clock_mono_ms() >= until)
 			return -ETIMEDOUT;
 	} while (poll(&p, 1, 500) <= 0);
-	r = expect(u, UPGRADE_DONE, &m);
+	r = upgrade_expect(u, UPGRADE_DONE, &m);
 	if (r == 0)
 		upgrade_message_fini(&m);
 	return r;
@@ -655,7 +365,7 @@ upgrade_finish(struct daemon *d)
 	struct upgrade *u = &d->upgrade;
 	int r;
 
-	alive(d);
+	upgrade_alive(d);
 	r = upgrade_send(u->socket.fd, UPGRADE_FINISH, &u->subscribers,
 	    sizeof(u->subscribers), NULL, 0);
 	if (r == 0)
