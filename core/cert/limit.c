@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See limit.h. */
+/* How large keys are, and where the certificates stand in a handshake's
+ * message. */
 #include "cert/limit.h"
 
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values of a section, what is told about bad ones (core/conf/values.c). */
+/* Values of a section, what is told about bad ones (core/conf/section.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
