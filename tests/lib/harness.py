@@ -6,6 +6,7 @@ Nothing here sleeps to wait for something: every wait is for an event, with a
 deadline.  A scenario is a module of functions named test_*; each gets a fresh
 Scene (own directory, killed daemons) and its docstring is its TAP line.
 """
+import _ssl
 import base64
 import ctypes
 import hashlib
@@ -518,6 +519,13 @@ class Closed(Exception):
         self.code, self.reason = code, reason
 
 
+def forget_tls_errors():
+    """Trap: Python 3.13 leaves a broken pipe in OpenSSL's queue of the thread's
+    errors, and the next read of any connection that would wait fails with it.
+    """
+    ctypes.CDLL(_ssl.__file__).ERR_clear_error()
+
+
 class WebSocket:
     """A client that does what a test says, right or wrong."""
 
@@ -582,11 +590,19 @@ class WebSocket:
             opcode = TEXT if isinstance(payload, str) else BINARY
         if isinstance(payload, str):
             payload = payload.encode()
-        self.sock.sendall(self.frame(opcode, payload))
+        try:
+            self.sock.sendall(self.frame(opcode, payload))
+        except OSError:
+            forget_tls_errors()
+            raise
 
     def _need(self, n):
         while len(self.buffer) < n:
-            more = self.sock.recv(262144)
+            try:
+                more = self.sock.recv(262144)
+            except OSError:
+                forget_tls_errors()
+                raise
             if not more:
                 raise Closed(1006, 'end of stream')
             self.buffer += more
