@@ -169,11 +169,15 @@ def problem_of(status, headers, body, what):
     return value
 
 
+def sock_of(d):
+    return os.path.join(d.runtime, 'control.sock')
+
+
 class Control:
     """c.get('/v1/status') gives the body of the answer, or raises Problem."""
 
     def __init__(self, daemon, path=None, timeout=None):
-        self.path = path or os.path.join(daemon.runtime, 'control.sock')
+        self.path = path or sock_of(daemon)
         self.timeout = timeout or PATIENCE
         self.connection = UnixConnection(self.path, self.timeout)
 
@@ -242,6 +246,16 @@ class Control:
 
     def close(self):
         self.connection.close()
+
+
+def start(scene, devices=(), **control):
+    """A daemon that knows these devices, and d.control to operate it."""
+    d = scene.daemon(conf={'control': control} if control else None)
+    for endpoint in devices:
+        d.token(endpoint)
+    d.start()
+    d.control = Control(d)
+    return d
 
 
 class Stream:

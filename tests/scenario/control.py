@@ -16,20 +16,8 @@ sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
 from harness import (Device, Failure, Skip, check, connect,  # noqa: E402
                      equal, main, wait_until)
-from control import Control, Problem, problem_of  # noqa: E402
-
-
-def start(scene, devices=(), **control):
-    d = scene.daemon(conf={'control': control} if control else None)
-    for endpoint in devices:
-        d.token(endpoint)
-    d.start()
-    d.control = Control(d)
-    return d
-
-
-def sock_of(d):
-    return os.path.join(d.runtime, 'control.sock')
+from control import (Control, Problem, problem_of,  # noqa: E402
+                     sock_of, start)
 
 
 def refused(call, status, kind, member=None):

@@ -22,25 +22,12 @@ sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
 from harness import (BUILDDIR, PATIENCE, SRCDIR, Closed, Device,  # noqa: E402
                      Failure, Skip, check, connect, equal, main, wait_until)
-from control import SPEC, Control  # noqa: E402
+from control import SPEC, sock_of, start  # noqa: E402
 
 PROGRAM = os.path.join(BUILDDIR, 'cleatctl')
 COLOUR = {'online': '32', 'suspect': '33', 'disconnected': '38;5;208',
           'offline': '31', 'asleep': '34', 'unknown': '90',
           'unlinked': '90'}
-
-
-def start(scene, devices=(), **control):
-    d = scene.daemon(conf={'control': control} if control else None)
-    for endpoint in devices:
-        d.token(endpoint)
-    d.start()
-    d.control = Control(d)
-    return d
-
-
-def sock_of(d):
-    return os.path.join(d.runtime, 'control.sock')
 
 
 def environment(d, **more):
