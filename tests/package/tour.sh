@@ -11,24 +11,26 @@ set -u
 first=$1 second=$2
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER= COLUMNS=118
 
+# Of what apt says only what it says of cleat.
+shown() {
+	case $1 in
+	apt-get*)	grep -E '^((Setting up|Removing|Purging .*for) cleat|cleat: )' ;;
+	*)		cat ;;
+	esac
+}
+
 t() {
 	printf '# %s\n' "$1"
-	eval "$1" 2>&1 | tr '\r' '\n' | sed -E \
-		-e '/^(Reading|Building|Get:|Fetched|Need to|After this|Do you|Selecting|\(Reading|Processing)/d' \
-		-e '/^(The following|  [a-z]|[0-9]+ upgraded|Suggested|Recommended|Note, |Created symlink|Creating )/d' \
-		-e '/^(Preparing|Unpacking|Updating|Running|done|debconf|See "systemctl|[0-9]+ added)/d' \
-		-e '/^(dpkg: warning|invoke-rc|update-rc|.* Unsandboxed|N: Download)/d' \
-		-e '/^Setting up (lib|ca-cert|openssl|publicsuffix|krb5)/d' \
-		-e 's/[[:space:]]+$//' -e '/^$/d'
+	eval "$1" 2>&1 | shown "$1" | sed -E 's/[[:space:]]+$//; /^$/d'
 	echo
 }
 
-# $2 is shown of a command while $3 happens.
+# What a command hears while another one does something.
 meanwhile() {
-	printf '# %s &\n' "$1"
+	printf '# %s &\n# %s\n' "$1" "$2"
 	eval "$1" >heard 2>&1 &
 	sleep 1
-	t "$2"
+	eval "$2"
 	wait
 	cat heard
 	echo
@@ -51,7 +53,7 @@ key = /etc/cleat/tls/current/key.pem
 END'
 t 'systemctl reload cleatd && cleat-certmgr -wait-live'
 t 'install -m 640 -g cleat-agent /etc/cleat/ca/ca.pem /etc/cleat-agent/ca.pem'
-t 'cleatctl enrol token --uses 1 | install -m 640 -g cleat-agent /dev/stdin /etc/cleat-agent/token'
+t 'cleatctl enrol token | install -m 640 -g cleat-agent /dev/stdin /etc/cleat-agent/token'
 t 'cat >>/etc/cleat-agent/agent.conf <<END
 server = wss://fleet.example.org:8443
 endpoint = lamp-1
