@@ -63,7 +63,7 @@ END'
 t 'systemctl enable --now cleat-agent'
 sleep 2
 t 'cleatctl endpoints'
-t "nngcat --req --dial ipc:///run/cleat/snapshot.ipc --data '{\"get\":\"summary\"}' --ascii; echo"
+t "nngcat --req --dial ipc:///run/cleat/snapshot.ipc --data '{\"get\":\"endpoints\"}' --ascii; echo"
 meanwhile 'timeout 5 nngcat --sub --subscribe endpoint. --dial ipc:///run/cleat/events.ipc --quoted' \
 	'systemctl restart cleat-agent'
 t 'cleat-certmgr ca issue server fleet.example.org --out renewed'
