@@ -18,7 +18,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct channel;
 struct event_bus;
 struct store;
 struct telemetry_table;

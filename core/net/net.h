@@ -24,7 +24,6 @@
 #include "tls/handshake.h"
 #include "wire/ws_handshake.h"
 
-struct conf;
 struct net;
 struct net_worker;
 struct tls_snapshot;

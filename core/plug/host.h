@@ -9,7 +9,6 @@
 #include <cleat/host.h>
 
 struct cleat_self;
-struct plug_inst;
 
 /* The one table; constant.  A function that is not for the caller's kind
  * returns -ENOTSUP, NULL or does nothing. */

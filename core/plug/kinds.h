@@ -11,7 +11,6 @@
 
 struct cleat_self;
 struct event;
-struct mail;
 struct plug_info;
 struct plug_inst;
 struct plug_settings;
