@@ -33,10 +33,10 @@ def run(*command, ok=True, stderr=subprocess.STDOUT, **kw):
     return p.stdout, p.returncode
 
 
-def base(work, depends):
+def base(work, depends, name='base'):
     """A root with systemd and what the packages depend on; the network is asked
     only the first time."""
-    path = os.path.join(work, 'base')
+    path = os.path.join(work, name)
     mark = os.path.join(path, 'etc', 'cleat-test-base')
     try:
         with open(mark) as f:
@@ -57,6 +57,9 @@ def base(work, depends):
     run('chroot', path, 'apt-get', '-q', 'update', env=env)
     run('chroot', path, 'apt-get', '-q', '-y', 'satisfy',
         '--no-install-recommends', depends, env=env)
+    # A test wants promtool, and no server.
+    os.symlink('/dev/null', os.path.join(
+        path, 'etc/systemd/system/prometheus.service'))
     with open(mark, 'w') as f:
         f.write(depends)
     return path
@@ -140,6 +143,7 @@ class Machine:
         return os.path.join(self.root, *parts)
 
     def write(self, text, *parts):
+        """A file that everybody may read, as an editor of root makes it."""
         os.makedirs(os.path.dirname(self.path(*parts)), exist_ok=True)
         with open(self.path(*parts), 'w') as f:
             f.write(text)
