@@ -278,7 +278,8 @@ net_worker_accept(struct net_worker *w, bool on)
 
 	w->acceptor.on = on;
 	error = acceptor_check(w);
-	if (error != 0)
-		w->acceptor.on = false;
+	if (error != 0)		/* the timer tries it again */
+		log_warning("accepting pauses: cause=\"%s\" ms=%u",
+		    strerror(-error), (unsigned)STARVED_MAX_MS);
 	return error;
 }

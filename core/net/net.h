@@ -170,6 +170,7 @@ void *net_worker_user(struct net_worker *);
 struct stage *net_worker_stage(struct net_worker *);
 /* A second set of areas, for sends outside of a stream's own wake-up. */
 struct stage *net_worker_side_stage(struct net_worker *);
+/* An error is logged, and tried again until it works or is switched off. */
 int net_worker_accept(struct net_worker *, bool on);
 /* New handshakes use it from now on; the worker keeps a reference. */
 void net_worker_set_snapshot(struct net_worker *, struct tls_snapshot *);
