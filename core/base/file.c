@@ -241,8 +241,12 @@ write_whole(const char *path, const void *p, size_t n, unsigned mode,
 		goto out;
 	}
 	*ret_fd = fd;
-	if (fsync(dir) < 0)
+	if (fsync(dir) < 0) {
 		err = -errno;
+		/* Who is told that it failed will want to make it again. */
+		if (!over)
+			(void)unlink(path);
+	}
 out:
 	mem_free(temp);
 	(void)close(dir);
