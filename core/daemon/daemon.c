@@ -277,7 +277,7 @@ run(struct daemon *d)
 	if (d->watchdog_ms > 0)
 		loop_timer_set(d->loop, &d->watchdog, d->followed ?
 		    FIRST_SIGN_MS : d->watchdog_ms);
-	(void)loop_run(d->loop);
+	CT_ASSERT(loop_run(d->loop) == 0);
 }
 
 /* Everything up to the loop. */
