@@ -57,6 +57,9 @@ class World:
             'tls': {'watch': '1s'},
             'presence': {'recovery': '30s', 'clone_replacements': '0'},
             'bus': {'canary': '200ms', 'alive': '300ms'},
+            'plugin.figures': {'module': 'status-prometheus',
+                               'address': '127.0.0.1:0'},
+            'plugin.journal': {'module': 'status-journal'},
             'plugin.cert': {'chain': self.made.chain, 'key': self.made.key}})
         self.d.token('witness')
         self.d.token(ENDPOINT)
@@ -67,7 +70,7 @@ class World:
         self.floor = None               # descriptors and threads of a quiet daemon
         self.files = None
         self.epoch = 0
-        self.asked = False              # somebody ended it by a signal
+        self.asked = 0                  # a signal that somebody sent
         self.told_before = []           # logs of daemons that have ended
 
     # ---- the daemon
@@ -82,7 +85,7 @@ class World:
         """True: it is ready; False: it has ended by itself, saying why."""
         self.told_before += self.d.log
         self.d.launch()
-        return wait_until('ready or ended', self._started) == 'ready'
+        return wait_until('ready or ended', self._started, 60) == 'ready'
 
     def _started(self):
         if any('ready version=' in line for line in self.d.log):
@@ -99,8 +102,9 @@ class World:
         self.d.process = None
         self.floor = None
         self.d.check_clean()
-        if self.asked and code in (0, -signal.SIGTERM, -signal.SIGHUP):
-            return                      # as a service manager ends it
+        # Stopped; or killed before it could say that it takes signals itself.
+        if self.asked and code in (0, -self.asked):
+            return
         equal(code, 1, 'exit status; its last lines:\n' + '\n'.join(log[-20:]))
         check(any(re.search(r'\berror\b', line) for line in log[-30:]),
               'it ended without a word:\n' + '\n'.join(log[-20:]))
@@ -243,7 +247,7 @@ class World:
     def phase_stop(self):
         self.leave()
         self.d.process.send_signal(signal.SIGTERM)
-        code = self.d.wait()
+        code = self.d.wait(60)          # channels have eight seconds
         log = self.d.log
         self.d.process = self.floor = None
         self.d.check_clean()
@@ -492,7 +496,8 @@ class World:
         self.prepare(phase)
         if fault.call == 'wall':
             return self.clock_point(phase, fault.error)
-        self.asked = fault.family == 'signals'
+        self.asked = getattr(signal, fault.error) if \
+            fault.family == 'signals' else 0
         self.faulty.watch(fault.call, fault.error, fault.kinds)
         self.faulty.fail(n, how_many, fault.call)
         try:
@@ -503,7 +508,7 @@ class World:
             self.all_ended()
         if failed:
             self.judge()
-        self.asked = False
+        self.asked = 0
         return failed
 
     def all_ended(self):

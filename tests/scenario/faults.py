@@ -42,6 +42,7 @@ stop pwrite ENOSPC 1 ALL
 start pthread_create EAGAIN 2 1
 start rename ENOSPC 1 1
 start epoll_create1 EMFILE 4 1
+start epoll_ctl ENOSPC 1 ALL
 start wall 1728000000 1 1
 '''
 
@@ -52,6 +53,7 @@ install fsync EIO 1 1
 self openat EMFILE 1 1
 rollback malloc ENOMEM 20 1
 ca-issue rename ENOSPC 1 1
+ca-issue fsync ENOSPC 6 1
 ca-crl fsync EIO 1 1
 status connect ECONNREFUSED 1 1
 endpoints-json recv SHORT 1 ALL
@@ -88,6 +90,21 @@ def test_daemon(scene):
         except AssertionError as e:
             raise Failure(f'{name}: {e}') from e
     check(hit > 15, f'only {hit} failed')
+    world.down()
+
+
+def test_accepting(scene):
+    """a worker that cannot accept at the start does so as soon as it can"""
+    no_tsan()
+    world = World(scene)
+    counted = world.calls_in('start', 0)['epoll_ctl']
+    for name, phase, fault, _, many in points('start epoll_ctl ENOSPC 1 ALL'):
+        # The last ones are each worker's two listeners.
+        for n in range(counted, counted - 4, -1):
+            try:
+                world.point(phase, fault, n, many)
+            except AssertionError as e:
+                raise Failure(f'{name} {n}: {e}') from e
     world.down()
 
 
