@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Libraries of which one Debian release differs from another (doc/debian.md), or
-# which come without a pkg-config file in Debian 12.
+# Libraries of which one Debian release differs from another (doc/debian.md),
+# or which come without a pkg-config file in Debian 12.
 
 # CT_LIB_MHD: MHD_CFLAGS and MHD_LIBS.  1.0 lets MHD_add_connection() put off
 # what 0.9.75 did inside it, unless it is told that there is one thread; 0.9.75

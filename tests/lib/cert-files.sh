@@ -331,8 +331,8 @@ run openssl req -x509 -new -key odd.key -subj "/CN=odd" -days 100 -out odd.pem
 say bad "a long exponent" - odd.pem,odd.key "takes too long to use"
 
 # ---- refused: what the library would let pass
-# dated NAME FROM TO: openssl x509 would count days from now, and is not in every
-# release content with fewer than none.
+# dated NAME FROM TO: openssl x509 would count days from now, and not every
+# release of it takes fewer than none.
 rm -rf db && mkdir db && : >db/index && echo 01 >db/serial
 printf '%s\n' '[ca]' 'default_ca=d' '[d]' 'database=db/index' \
 	'serial=db/serial' 'new_certs_dir=db' 'policy=p' 'default_md=sha256' \

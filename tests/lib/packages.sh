@@ -67,10 +67,10 @@ need_packages() {
 	fi
 }
 
-# promtool is a package of its own in Debian 13; in 12 it is in prometheus, which
-# starts a server when it is installed.  So either is only fetched and taken
-# apart, once, into the user's cache.  apt's words are dropped, they name the
-# mirror.
+# promtool is a package of its own in Debian 13; in 12 it is in prometheus,
+# which starts a server when it is installed.  So either is only fetched and
+# taken apart, once, into the user's cache.  apt's words are dropped, they name
+# the mirror.
 find_promtool() {
 	if [ -n "${CLEAT_PROMTOOL:-}" ]; then
 		return 0
