@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import queue
+import random
 import re
 import select
 import shutil
@@ -729,6 +730,21 @@ class Device(WebSocket):
                     raise Failure(f'{method}: {answer["error"]}')
                 return answer['result']
             self.notifications.append(answer)
+
+
+def ports(n):
+    """Fixed ones, for who cannot bind 0 and ask: nobody listens on them, and the
+    kernel gives them to nobody who connects or binds 0."""
+    got = []
+    while len(got) < n:
+        port = random.randrange(20000, 32000)
+        try:
+            socket.create_server(('127.0.0.1', port)).close()
+        except OSError:
+            continue
+        if str(port) not in got:
+            got.append(str(port))
+    return got
 
 
 def connect(address, timeout=None, source=None):

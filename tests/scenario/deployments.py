@@ -5,7 +5,6 @@ config.json, in medium and high security, and a Thriot-style one.  The scripts
 are run as they are; the right devices come online, the wrong ones stay out."""
 import hashlib
 import os
-import random
 import re
 import socket
 import ssl
@@ -17,7 +16,7 @@ import harness  # noqa: E402
 from agents import Agent  # noqa: E402
 from control import Control  # noqa: E402
 from harness import (BUILDDIR, PATIENCE, SRCDIR, check, equal,  # noqa: E402
-                     need, wait_until)
+                     need, ports, wait_until)
 
 EXAMPLES = os.path.join(SRCDIR, 'doc', 'examples')
 # As if all of it were installed.
@@ -32,21 +31,6 @@ def run(*args, **kw):
           p.stderr)
     equal(p.returncode, 0, f'{args}: {p.stdout}{p.stderr}')
     return p.stdout, p.stderr
-
-
-def ports(n):
-    """That nobody listens on, and that the kernel gives to nobody
-    who connects."""
-    got = []
-    while len(got) < n:
-        port = random.randrange(20000, 32000)
-        try:
-            socket.create_server(('127.0.0.1', port)).close()
-        except OSError:
-            continue
-        if str(port) not in got:
-            got.append(str(port))
-    return got
 
 
 def start(scene, base):

@@ -16,7 +16,7 @@ import time
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
 from harness import (Closed, Device, Failure, Follower, Skip,  # noqa: E402
-                     check, connect, equal, main, wait_until)
+                     check, connect, equal, main, ports, wait_until)
 from control import Control, Problem  # noqa: E402
 import promtext  # noqa: E402
 
@@ -333,9 +333,7 @@ def test_upgrade(scene):
     """a live upgrade takes the fixed port over; scrapes go on, with the new
     process"""
     Follower.adopt()
-    free = socket.create_server(('127.0.0.1', 0))
-    port = free.getsockname()[1]
-    free.close()
+    port, = ports(1)
     d = start(scene, {'address': f'127.0.0.1:{port}'})
     equal(one(scrape(d), 'cleat_epoch'), 1)
     code, said = d.upgrade()
