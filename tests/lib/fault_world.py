@@ -27,6 +27,7 @@ SPARE = ('libgmp:libtasn1:libgnutls:libnng:libiniparser:libasan:libubsan:'
 TROUBLE = (Closed, OSError, AssertionError, Problem, spbus.BusError,
            EOFError, ValueError, KeyError, subprocess.TimeoutExpired)
 ENDPOINT = 'dev'
+VISIT = ('endpoint.online', 'endpoint.disconnected')
 
 
 class Impatience:
@@ -356,8 +357,8 @@ class World:
         numbers = [(e['epoch'], e['seq']) for e in seen]
         whole = all(b == (a[0], a[1] + 1) for a, b in
                     zip(numbers, numbers[1:]))
-        missing = not bus.find('endpoint.disconnected', ENDPOINT,
-                               channel=channel)
+        missing = not all(bus.find(event, ENDPOINT, channel=channel)
+                          for event in VISIT)
         # Without one before and one behind it nobody could know.
         check(n == 0 or len(seen) < 2 or not whole or not missing,
               f'an event of channel {channel} is missing and no number is: '
@@ -379,7 +380,7 @@ class World:
 
     def told(self, channel, timeout):
         try:
-            for event in ('endpoint.online', 'endpoint.disconnected'):
+            for event in VISIT:
                 self.bus.expect(event, ENDPOINT, timeout, channel=channel)
             return True
         except (spbus.BusError, OSError):
