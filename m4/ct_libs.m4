@@ -55,7 +55,8 @@ AC_DEFUN([CT_LIB_INIPARSER], [
     AC_LINK_IFELSE([AC_LANG_PROGRAM([[char iniparser_getsecnkeys(void);]],
 	[[return iniparser_getsecnkeys();]])], [AC_MSG_RESULT([yes])], [
 	AC_MSG_RESULT([no])
-	AC_MSG_ERROR([libiniparser >= 4.1 is missing (Debian: libiniparser-dev)])])
+	AC_MSG_ERROR(m4_normalize([libiniparser >= 4.1 is missing
+	    (Debian: libiniparser-dev)]))])
     CPPFLAGS=$ct_save_CPPFLAGS
     LIBS=$ct_save_LIBS
     AC_SUBST([INIPARSER_CFLAGS])

@@ -34,7 +34,8 @@ AC_DEFUN([CT_SANITIZER], [
 	CFLAGS="$CFLAGS $CT_SAN_CFLAGS -fPIC"
 	LDFLAGS="$LDFLAGS -shared -Wl,--no-undefined"
 	AC_LINK_IFELSE(
-	    [AC_LANG_SOURCE([[int f(int *p); int f(int *p) { return p[1] + 1; }]])],
+	    [AC_LANG_SOURCE([[int f(int *p);
+int f(int *p) { return p[1] + 1; }]])],
 	    [AC_MSG_RESULT([yes])],
 	    [AC_MSG_RESULT([no])
 	    CT_NO_UNDEFINED=])
