@@ -16,49 +16,51 @@ from harness import Failure, SANITIZER, Skip, check, equal, main  # noqa: E402
 
 ALL = 1 << 40
 
-# phase, call, error, the n-th, how many
+# Phase, call, error, the n-th, how many.  A point with ! proves something only when
+# it is reached: our own call of that number is made always, wherever this runs.
+# How often libraries make a call differs, and so does what others interrupt.
 POINTS = '''
-connect malloc ENOMEM 40 1
-connect accept4 EMFILE 1 1
+connect malloc ENOMEM 40 20
+! connect accept4 EMFILE 1 1
 connect epoll_ctl ENOSPC 1 1
 connect recv ECONNRESET 3 1
-connect pwrite ENOSPC 1 ALL
-connect malloc SIGPIPE 5 50
-work fdatasync EIO 1 ALL
+! connect pwrite ENOSPC 1 ALL
+connect malloc SIGPIPE 5 500
+! work fdatasync EIO 1 ALL
 work pwrite SHORT 3 1
 work wall -259200000 1 1
 control recv SHORT 1 1
-control malloc ENOMEM 400 1
-reload open EMFILE 1 1
+control malloc ENOMEM 400 20
+! reload open EMFILE 1 1
 reload malloc SIGHUP 100 200
-swap open EMFILE 1 ALL
+! swap open EMFILE 1 ALL
 swap connect ECONNREFUSED 1 ALL
-upgrade socketpair EMFILE 1 1
+! upgrade socketpair EMFILE 1 1
 upgrade pthread_create EAGAIN 3 1
-upgrade fsync EIO 1 ALL
+! upgrade fsync EIO 1 ALL
 upgrade malloc SIGTERM 4000 1
-stop write EPIPE 1 1
+stop sendmsg EPIPE 1 1
 stop pwrite ENOSPC 1 ALL
-start pthread_create EAGAIN 2 1
-start rename ENOSPC 1 1
+start pthread_create EAGAIN 20 1
+! start rename ENOSPC 1 1
 start epoll_create1 EMFILE 4 1
-start epoll_ctl ENOSPC 1 ALL
+! start epoll_ctl ENOSPC 1 ALL
 start wall 1728000000 1 1
 '''
 
 TOOL_POINTS = '''
-install rename ENOSPC 1 1
-install write ENOSPC 1 ALL
-install fsync EIO 1 1
-self openat EMFILE 1 1
-rollback malloc ENOMEM 20 1
-ca-issue rename ENOSPC 1 1
-ca-issue fsync ENOSPC 6 1
-ca-crl fsync EIO 1 1
-status connect ECONNREFUSED 1 1
-endpoints-json recv SHORT 1 ALL
-agent-test socket EMFILE 1 ALL
-agent epoll_wait EINTR 1 1
+! install renameat ENOSPC 1 1
+! install write ENOSPC 1 ALL
+! install fsync EIO 1 1
+! self openat EMFILE 1 1
+rollback malloc ENOMEM 20 50
+! ca-issue rename ENOSPC 1 1
+! ca-issue fsync ENOSPC 6 1
+! ca-crl fsync EIO 1 1
+! status connect ECONNREFUSED 1 1
+! endpoints-json recv SHORT 1 ALL
+! agent-test socket EMFILE 1 ALL
+agent poll EINTR 1 1
 agent recv ECONNRESET 2 1
 check-config open EMFILE 1 1
 '''
@@ -67,11 +69,27 @@ check-config open EMFILE 1 1
 def points(text):
     for line in text.split('\n'):
         if line:
-            where, call, error, n, many = line.split()
+            where, call, error, n, many = line.lstrip('! ').split()
             fault = [f for f in FAULTS + CLOCK
                      if (f.call, str(f.error)) == (call, error)][0]
             yield line, where, fault, int(n), ALL if many == 'ALL' else \
                 int(many)
+
+
+class Reached:
+    """Which points were."""
+
+    def __init__(self):
+        self.missed = []
+
+    def add(self, name, hit):
+        if not hit:
+            print(f'# not reached: {name}')
+            self.missed.append(name)
+
+    def judge(self):
+        missed = [name for name in self.missed if name.startswith('!')]
+        check(not missed, f'not reached: {missed}')
 
 
 def no_tsan():
@@ -83,13 +101,15 @@ def test_daemon(scene):
     """the daemon goes on or ends with a word, and tells no lie, whatever fails"""
     no_tsan()
     world = World(scene)
-    hit = 0
+    reached = Reached()
     for name, phase, fault, n, many in points(POINTS):
         try:
-            hit += world.point(phase, fault, n, many) > 0
+            hit = world.point(phase, fault, n, many)
         except AssertionError as e:
             raise Failure(f'{name}: {e}') from e
-    check(hit > 15, f'only {hit} failed')
+        if fault not in CLOCK:          # no call: it is off, and that is all
+            reached.add(name, hit)
+    reached.judge()
     world.down()
 
 
@@ -98,13 +118,15 @@ def test_accepting(scene):
     no_tsan()
     world = World(scene)
     counted = world.calls_in('start', 0)['epoll_ctl']
+    hit = 0
     for name, phase, fault, _, many in points('start epoll_ctl ENOSPC 1 ALL'):
         # The last ones are each worker's two listeners.
         for n in range(counted, counted - 4, -1):
             try:
-                world.point(phase, fault, n, many)
+                hit += world.point(phase, fault, n, many) > 0
             except AssertionError as e:
                 raise Failure(f'{name} {n}: {e}') from e
+    check(hit, 'none of them was reached')
     world.down()
 
 
@@ -117,13 +139,13 @@ def tools(scene):
 def test_tools(scene):
     """a tool does all of it or none, and says which, whatever fails"""
     known = tools(scene)
-    hit = 0
+    reached = Reached()
     for name, tool, fault, n, many in points(TOOL_POINTS):
         try:
-            hit += known[tool].point(fault, n, many) > 0
+            reached.add(name, known[tool].point(fault, n, many))
         except AssertionError as e:
             raise Failure(f'{name}: {e}') from e
-    check(hit > 7, f'only {hit} failed')
+    reached.judge()
 
 
 def test_output(scene):
