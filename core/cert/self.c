@@ -180,9 +180,11 @@ save(const char *dir, const struct cert_blob *key,
 	return err;
 }
 
+/* Made and saved; what is given back comes from memory: whoever owns dir could
+ * have put something else in its place by now, and we may be root. */
 static int
 renew(const char *dir, const char *path, const char *const *names,
-    const char *mark, int64_t now_s, char *why)
+    const char *mark, int64_t now_s, char *why, struct cert_bundle *to)
 {
 	const struct cert_make_spec spec = {
 		.kind = CERT_MAKE_SELF, .cn = names[0],
@@ -197,6 +199,10 @@ renew(const char *dir, const char *path, const char *const *names,
 		if (r < 0)
 			(void)cert_why(why, r, "%s: %s", path, strerror(-r));
 	}
+	if (r == 0)
+		r = cert_bundle_add(to, path, key.p, key.n, NULL, why);
+	if (r == 0)
+		r = cert_bundle_add(to, path, crt.p, crt.n, NULL, why);
 	cert_blob_free(&key);
 	cert_blob_free(&crt);
 	return r;
@@ -214,11 +220,10 @@ cert_self_get(const char *dir, const char *const *names, int64_t now_s,
 	host_mark(mark);
 	if (take_old(path, names, mark, now_s, ret))
 		return 0;
-	r = renew(dir, path, names, mark, now_s, why);
-	if (r == 0 && (r = cert_bundle_new(&b)) < 0)
-		(void)cert_why(why, r, "out of memory");
-	if (r == 0)
-		r = cert_bundle_add_file(b, path, NULL, why, NULL, NULL);
+	r = cert_bundle_new(&b);
+	if (r < 0)
+		return cert_why(why, r, "out of memory");
+	r = renew(dir, path, names, mark, now_s, why, b);
 	if (r < 0) {
 		cert_bundle_free(&b);
 		return r;
