@@ -62,6 +62,7 @@ struct channel_pre {
 	uint8_t challenge[32];
 	char peer[ADDR_TEXT_SIZE];
 	int verdict;			/* of the hello: 0, -EACCES */
+	const char *cause;		/* of -EACCES; NULL: identity knows */
 	enum channel_security security;	/* if the verdict is 0 */
 	char *endpoint, *agent, *boot_id;	/* of the hello */
 	uint64_t credential;		/* number of what proved it; 0 none */

@@ -114,6 +114,14 @@ check(struct channel *c, const char *endpoint, enum store_cred_kind kind,
 	    &c->pre->credential);
 }
 
+/* What is refused without a look at what is known; the device is not told. */
+static int
+refuse(struct channel *c, const char *cause)
+{
+	c->pre->cause = cause;
+	return -EACCES;
+}
+
 /* What a certificate proves; wss-safe needs the extended master secret, without
  * which there is no exporter (doc/security.md). */
 static int
@@ -124,7 +132,7 @@ judge_certificate(struct channel *c, const char *claimed)
 	int r;
 
 	if (c->cert == NULL)
-		return -EACCES;
+		return refuse(c, "it showed no certificate");
 	if (c->owner->limits.cert_id == CERT_ID_FINGERPRINT)
 		hex_write(c->cert->proof.sha256, 32, identity);
 	else if (c->owner->limits.cert_id == CERT_ID_SAN_URI)
@@ -132,7 +140,7 @@ judge_certificate(struct channel *c, const char *claimed)
 	else
 		memcpy(identity, c->cert->cn, sizeof(c->cert->cn));
 	if (strcmp(identity, claimed) != 0)
-		return -EACCES;
+		return refuse(c, "its certificate is for another id");
 	c->pre->security = c->has_exporter ? SECURITY_WSS_SAFE : SECURITY_WSS;
 	r = check(c, claimed, STORE_CRED_CERT, c->cert->proof.sha256);
 	if (r != -ENOENT)
@@ -151,14 +159,18 @@ may_show_token(const struct channel *c)
 	return c->security >= SECURITY_WSS || c->pre->trusted;
 }
 
+#define TOKEN_NEEDS_TLS "a token is taken only under TLS"
+
 static int
 judge_token(struct channel *c, const struct channel_hello *h)
 {
 	uint8_t sha256[32];
 	int r;
 
-	if (h->token == NULL || !may_show_token(c))
-		return -EACCES;
+	if (h->token == NULL)
+		return refuse(c, "it showed no token");
+	if (!may_show_token(c))
+		return refuse(c, TOKEN_NEEDS_TLS);
 	r = auth_token_digest(h->token, sha256);
 	c->pre->security = channel_security(c);
 	if (r == 0)
@@ -177,11 +189,17 @@ judge_signature(struct channel *c, const struct channel_hello *h)
 	int r;
 
 	if (h->public_key == NULL || h->signature == NULL ||
-	    !c->pre->challenged || (h->bound && !c->has_exporter))
-		return -EACCES;
+	    !c->pre->challenged)
+		return refuse(c, "it showed no key, or signed nothing");
+	if (h->bound && !c->has_exporter)
+		return refuse(c, "it signed for a TLS connection (RFC 9266), "
+		    "which the server does not see");
 	n = ed25519_hello(c->pre->challenge, h->bound ? c->pre->exporter :
 	    NULL, h->endpoint, text);
 	r = ed25519_verify(h->public_key, text, n, h->signature);
+	if (r == -EACCES)
+		return refuse(c, "its signature is wrong, or for another "
+		    "connection");
 	if (r == 0)
 		r = digest_sha256(h->public_key, ED25519_KEY, sha256);
 	if (r != 0)
@@ -213,9 +231,10 @@ judge_enrolment(struct channel *c, const struct channel_hello *h,
 	if (h->public_key != NULL)
 		r = judge_signature(c, h);
 	else if (!may_show_token(c))
-		r = -EACCES;		/* one would be made */
+		r = refuse(c, "without a key it would be given a token, which "
+		    "is done only under TLS");
 	if (r == 0 && h->token != NULL && !may_show_token(c))
-		r = -EACCES;
+		r = refuse(c, TOKEN_NEEDS_TLS);
 	if (r != 0)
 		return r;
 	if ((w = wait_new(c)) == NULL)
@@ -242,7 +261,7 @@ judge(struct channel *c, const struct channel_hello *h, const char *address,
 	case AUTH_NONE:
 		break;
 	}
-	return -EACCES;
+	return refuse(c, "it showed nothing to prove it");
 }
 
 /* Every attempt costs the same, whatever is wrong with it.  Only tokens can be
@@ -331,20 +350,8 @@ refusal(const struct channel *c)
 {
 	const struct channel_pre *pre = c->pre;
 
-	switch (pre->method) {
-	case AUTH_NONE:
-		return "it showed nothing to prove it";
-	case AUTH_CERTIFICATE:
-		return "its certificate is missing, for another id, revoked, "
-		    "or none of its credentials";
-	case AUTH_TOKEN:
-		if (!may_show_token(c))
-			return "a token is taken only under TLS";
-		break;
-	case AUTH_KEY:
-	case AUTH_ENROL:
-		break;
-	}
+	if (pre->cause != NULL)
+		return pre->cause;
 	return identity_refusal(c->owner->shared.identity, pre->endpoint,
 	    pre->method == AUTH_ENROL, pre->one_time);
 }

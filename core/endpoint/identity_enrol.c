@@ -173,13 +173,16 @@ refusal(const struct identity *in, const struct member *m, const char *id,
 	if (enrols && one_time)
 		return "the one-time token is wrong, used up, expired or for "
 		    "another id";
+	if (enrols && m != NULL && !one_time)
+		return "the id is known: it is only given away with a one-time "
+		    "token (cleatctl enrol token)";
 	if (enrols && in->rules.enrol == ENROL_CLOSED)
 		return "without a one-time token nobody enrols ([auth] enrol "
 		    "is closed)";
 	if (enrols)
 		return "it cannot enrol with what it showed";
 	if (m != NULL && m->status == STORE_PENDING)
-		return "it waits for approval, and showed another key";
+		return "it waits for approval, and showed something else";
 	if (!taken(in, m, id))
 		return "this id has no credential: enrol it, or add one "
 		    "(cleatctl credential add)";

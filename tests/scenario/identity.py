@@ -47,6 +47,7 @@ def test_operators_are_told(scene):
     comes(d, 'n1', enrol('n1', keys[0], token=token)).close()
     ctl(d, 'endpoint', 'add', 'n2')
     ctl(d, 'endpoint', 'deny', 'n2')
+    ctl(d, 'endpoint', 'add', 'n4')
     with d.bus() as bus:
         for endpoint, how, why in (
                 ('n0', 'a-token-that-is-none', 'this id has no credential'),
@@ -54,6 +55,8 @@ def test_operators_are_told(scene):
                 ('n1', enrol('n1', keys[1]), 'has a credential already'),
                 ('n2', by_key(keys[1], 'n2'), 'has denied it'),
                 ('n3', enrol('n3', keys[1], token=token), 'used up'),
+                ('n3', enrol('n4', keys[1], token=token), 'signature'),
+                ('n4', enrol('n4', keys[1]), 'the id is known'),
                 ('n3', enrol('n3', keys[1]), '[auth] enrol is closed')):
             equal(stays_out(d, endpoint, how)['message'],
                   'authentication failed')

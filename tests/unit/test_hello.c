@@ -127,6 +127,54 @@ tokens_need_tls_or_a_trusted_way(void **state)
 	rig_expect_text(&client, "ok 1 wss");
 }
 
+/* key, signature, bound */
+#define KEY32 "00112233445566778899aabbccddeeff"
+#define KEY KEY32 KEY32
+#define SIGNED " " KEY " " KEY KEY
+#define BINDS " 1"
+#define BINDS_NOT " 0"
+
+static void
+an_operator_is_told_why_it_was_refused(void **state)
+{
+	static const struct {
+		const char *priority;
+		bool cert;
+		const char *line, *why;
+	} shown[] = {
+		{ NULL, false, "hello dev-1 " RIG_TOKEN, "only under TLS" },
+		{ NULL, false, "enrol dev-1 once", "only under TLS" },
+		{ NULL, false, "enrol dev-1 -", "only under TLS" },
+		{ RIG_TLS13, false, "hello dev-1 -", "no token" },
+		{ RIG_TLS13, false, "cert dev-1", "showed no certificate" },
+		{ RIG_TLS13, true, "cert dev-2", "for another id" },
+		{ RIG_TLS13, false, "key dev-1 -", "signed nothing" },
+		{ RIG_TLS13, false, "key dev-1 -" SIGNED BINDS,
+		    "signature is wrong" },
+		{ RIG_TLS13, false, "enrol dev-1 once" SIGNED BINDS_NOT,
+		    "signature is wrong" },
+		{ NULL, false, "key dev-1 -" SIGNED BINDS,
+		    "the server does not see" },
+	};
+	const size_t n = sizeof(shown) / sizeof(shown[0]);
+	uint8_t challenge[32];
+
+	(void)state;
+	rig.untrusted = true;
+	rig_start(&rig);
+	for (size_t i = 0; i < n; i++) {
+		dial(shown[i].priority, shown[i].cert ? &rig.device : NULL);
+		assert_int_equal(channel_challenge(the_channel(), challenge),
+		    0);
+		assert_true(rig_send_text(&client, shown[i].line));
+		rig_expect_text(&client, "no -13");
+		assert_int_equal(event_tap_sync(&rig.tap), i + 1);
+		if (strstr(rig.tap.got[i].text, shown[i].why) == NULL)
+			fail_msg("%s: \"%s\"", shown[i].line,
+			    rig.tap.got[i].text);
+	}
+}
+
 static void
 the_file_of_tokens_can_be_replaced(void **state)
 {
@@ -369,6 +417,7 @@ main(void)
 		T(a_good_token_makes_an_endpoint_online),
 		T(a_bad_hello_is_refused_published_and_not_repeated),
 		T(tokens_need_tls_or_a_trusted_way),
+		T(an_operator_is_told_why_it_was_refused),
 		T(the_file_of_tokens_can_be_replaced),
 		T(a_certificate_proves_its_name),
 		T(without_an_exporter_nothing_is_wss_safe),
