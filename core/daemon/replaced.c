@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 /* A line has less than 100 bytes before its path. */
-#define LINE_SIZE (4096 + 128)
+#define PATH_SIZE 4096
+#define LINE_SIZE (PATH_SIZE + 128)
 
 /* Returns the path, and cuts the kernel's mark off it; NULL: none of those.
  * Code is mapped "r-xp"; what is shared or has no file of its own (libffi's
@@ -34,10 +35,10 @@ replaced_path(char *line)
 }
 
 /* Returns how many bytes of whole lines there were.  `last` is the path that
- * fn had
- * last: the parts of a file follow each other. */
+ * fn had last: the parts of a file follow each other.  A longer one than
+ * open(2) takes is of no use to fn. */
 static size_t
-take_lines(char *buf, size_t n, char last[LINE_SIZE],
+take_lines(char *buf, size_t n, char last[PATH_SIZE],
     void (*fn)(void *, const char *), void *arg)
 {
 	size_t used = 0;
@@ -48,7 +49,8 @@ take_lines(char *buf, size_t n, char last[LINE_SIZE],
 
 		*end = '\0';
 		path = replaced_path(buf + used);
-		if (path != NULL && strcmp(path, last) != 0) {
+		if (path != NULL && strlen(path) < PATH_SIZE &&
+		    strcmp(path, last) != 0) {
 			memcpy(last, path, strlen(path) + 1);
 			fn(arg, path);
 		}
@@ -61,7 +63,7 @@ int
 replaced_each(const char *maps, void (*fn)(void *, const char *), void *arg)
 {
 	int fd = open(maps, O_RDONLY | O_CLOEXEC);
-	char buf[2 * LINE_SIZE], last[LINE_SIZE] = "";
+	char buf[2 * LINE_SIZE], last[PATH_SIZE] = "";
 	size_t n = 0, used;
 	int r = 0;
 

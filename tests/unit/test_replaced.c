@@ -109,7 +109,7 @@ what_is_there_or_no_program_is_not_told(void **state)
 static void
 a_path_may_be_as_long_as_the_system_lets_it(void **state)
 {
-	static char text[4 * 4300], name[4097];
+	static char text[4 * 4300], name[4096];
 	size_t n = 0;
 
 	(void)state;
@@ -121,7 +121,25 @@ a_path_may_be_as_long_as_the_system_lets_it(void **state)
 		    AT, i);
 	write_text("maps", text, n);
 	assert_int_equal(replaced_each(in_dir("maps"), add, NULL), 0);
-	assert_int_equal(strlen(found), 3 * (4096 + 1) + 3 * 3);
+	assert_int_equal(strlen(found), 3 * (4095 + 1) + 3 * 3);
+}
+
+/* A short line before it lets one in that fills most of what is read. */
+static void
+a_longer_path_is_passed_over(void **state)
+{
+	static char text[3 * 4300], name[4301];
+	size_t n;
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	name[0] = '/';
+	n = (size_t)snprintf(text, sizeof(text), "%s%.4000s (deleted)\n"
+	    "%s%s (deleted)\n%s/a (deleted)\n", AT, name, AT, name, AT);
+	write_text("maps", text, n);
+	assert_int_equal(replaced_each(in_dir("maps"), add, NULL), 0);
+	assert_int_equal(strlen(found), 4000 + 1 + 3);
+	assert_string_equal(found + 4000, "|/a|");
 }
 
 static void
@@ -174,6 +192,7 @@ main(void)
 		TEST(the_parts_of_a_file_are_one),
 		TEST(what_is_there_or_no_program_is_not_told),
 		TEST(a_path_may_be_as_long_as_the_system_lets_it),
+		TEST(a_longer_path_is_passed_over),
 		TEST(a_list_that_is_none_is_an_error),
 		TEST(the_kernel_says_it_of_a_library_that_an_update_replaces),
 	};
