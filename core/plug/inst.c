@@ -104,12 +104,27 @@ listen_to(struct cleat_self *s, char *said)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
+/* One line, as all that says why: it goes to the service manager, too. */
+static void
+take_said(const char *text, char to[SAID_SIZE])
+{
+	size_t n = strnlen(text, SAID_SIZE);
+
+	if (n == SAID_SIZE)
+		for (n--; n > 0 && ((uint8_t)text[n] & 0xc0) == 0x80; n--)
+			;		/* no character is cut in two */
+	for (size_t i = 0; i < n; i++)
+		to[i] = (uint8_t)text[i] < 0x20 || text[i] == 0x7f ? ' ' :
+		    text[i];
+	to[n] = '\0';
+}
+
 void
 self_said(struct cleat_self *s, const char *text)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	if (s->said != NULL)
-		(void)snprintf(s->said, SAID_SIZE, "%s", text);
+		take_said(text, s->said);
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
