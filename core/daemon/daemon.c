@@ -96,6 +96,14 @@ asked_to_stop(struct daemon *d, bool passed_on)
 	begin_stop(d);
 }
 
+/* Others may queue signals, too: a stop of theirs is one of its own. */
+static bool
+is_passed_on(const struct daemon *d, const struct signalfd_siginfo *si)
+{
+	return si->ssi_code == SI_QUEUE && d->upgrade.former_pid != 0 &&
+	    si->ssi_pid == (uint32_t)d->upgrade.former_pid;
+}
+
 static void
 on_signal(struct watch *w, uint32_t events)
 {
@@ -108,7 +116,7 @@ on_signal(struct watch *w, uint32_t events)
 		if (si.ssi_signo == SIGUSR1)
 			daemon_log_counters(d);
 		else if (si.ssi_signo != SIGHUP)
-			asked_to_stop(d, si.ssi_code == SI_QUEUE);
+			asked_to_stop(d, is_passed_on(d, &si));
 		else if (d->upgrade.socket.fd >= 0)
 			log_warning("no reload: an upgrade is under way");
 		else if (!d->stopping)

@@ -44,6 +44,7 @@ struct upgrade {
 	/* The next one's. */
 	int former;			/* socket, or -1: an ordinary start */
 	int former_process;		/* pidfd, or -1 */
+	pid_t former_pid;		/* 0: an ordinary start */
 	struct upgrade_start *start;
 };
 

@@ -124,7 +124,8 @@ upgrade_join(struct daemon *d, char *why)
 	if (r == 0)
 		make_room(d);
 	if (r == 0) {
-		u->former_process = upgrade_pidfd((pid_t)u->start->pid);
+		u->former_pid = (pid_t)u->start->pid;
+		u->former_process = upgrade_pidfd(u->former_pid);
 		r = u->former_process < 0 ? u->former_process : 0;
 	}
 	return r == 0 ? 0 : wrong(r, why);

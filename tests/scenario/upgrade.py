@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live upgrades (decision 0015): the next process takes the place of the
 running one while devices talk, and nobody is dropped."""
+import ctypes
 import os
 import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -16,9 +18,9 @@ sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
 from control import Control  # noqa: E402
 from spbus import BusTimeout  # noqa: E402
-from harness import (BUILDDIR, PATIENCE, SANITIZER, VALGRIND,  # noqa: E402
-                     Beside, Device, Follower, WebSocket, check, connect, equal,
-                     main, wait_until)
+from harness import (BUILDDIR, CLOSE, PATIENCE, SANITIZER,  # noqa: E402
+                     VALGRIND, Beside, Device, Follower, WebSocket, check,
+                     connect, equal, main, wait_until)
 
 ROUNDS = 5
 CHANNELS = 60
@@ -351,6 +353,57 @@ def test_replaced(scene):
 
 
 # ---- what is refused --------------------------------------------------------
+
+class Queued(ctypes.Structure):
+    """siginfo_t of a queued signal (sigaction(2))."""
+    class Sent(ctypes.Structure):
+        _fields_ = [('pid', ctypes.c_int), ('uid', ctypes.c_uint),
+                    ('value', ctypes.c_void_p)]
+    _fields_ = [('number', ctypes.c_int), ('error', ctypes.c_int),
+                ('code', ctypes.c_int), ('sent', Sent),
+                ('rest', ctypes.c_char * 128)]
+
+
+def pass_on(d, former):
+    """As a former process does that was told to stop."""
+    info = Queued(signal.SIGTERM, 0, -1, Queued.Sent(former, os.getuid()))
+    fd = os.pidfd_open(d.process.pid)
+    libc = ctypes.CDLL(None, use_errno=True)
+    equal(libc.syscall(424, fd, signal.SIGTERM, ctypes.byref(info), 0), 0,
+          f'pidfd_send_signal(2): errno {ctypes.get_errno()}')
+    os.close(fd)
+
+
+def test_stop_of_both_processes(scene):
+    """a SIGTERM that the former process passes on, and the same to us, are one
+    stop: devices keep their time, in either order; the third ends it at once"""
+    def direct(d, former):
+        d.process.send_signal(signal.SIGTERM)
+    wait = 5                            # for an answer, then it ends anyway
+    for first, second in ((pass_on, direct), (direct, pass_on)):
+        d = start(scene)
+        former = d.process.pid
+        upgraded(d)
+        silent = WebSocket(scene.client_context().wrap_socket(
+            connect(d.address()), server_hostname='localhost'), 'x', '/echo')
+        begin = time.monotonic()
+        first(d, former)
+        equal(silent.recv_frame()[0], CLOSE)    # and is not answered
+        second(d, former)
+        for _ in range(2):
+            d.counters()
+            check(d.alive() or time.monotonic() - begin > wait,
+                  'stopped at once')
+        third = time.monotonic()
+        d.stop()
+        end = time.monotonic()
+        # Who is too slow to send the third early cannot tell why it ended.
+        early = third - begin < wait - 3.5
+        check(end - begin < wait or not early, f'{end - third} s')
+        if not early:
+            print(f'# the third came after {third - begin:.1f} s')
+        silent.sock.close()
+
 
 def test_refused(scene):
     """what cannot take over is refused with its reason, and nobody notices"""
