@@ -97,9 +97,10 @@ place_open(const char *dir, const struct cert_install_spec *spec, char *why,
 	p.at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (p.at < 0)
 		return failed(&p, -errno, "", "cannot be opened");
-	if (made && spec->has_owner && fchown(p.at, spec->uid, spec->gid) < 0)
+	if (made && spec->has_owner && fchown(p.at, spec->uid, spec->gid) < 0) {
 		err = failed(&p, -errno, "", "cannot be given to its owner");
-	else
+		(void)rmdir(dir);	/* or the next one took it for ours */
+	} else
 		err = judge(&p, spec);
 	if (err < 0)
 		(void)close(p.at);

@@ -227,9 +227,18 @@ make_directory(const struct asked *a)
 
 	if (s != STATUS_OK)
 		return s;
-	if (mkdir(a->directory, 0700) == 0 ? !has ||
-	    chown(a->directory, uid, gid) == 0 : errno == EEXIST)
+	if (mkdir(a->directory, 0700) < 0) {
+		if (errno == EEXIST)
+			return STATUS_OK;
+	} else if (!has || chown(a->directory, uid, gid) == 0) {
 		return STATUS_OK;
+	} else {
+		int err = errno;
+
+		/* The next one would take its owner for the one to be. */
+		(void)rmdir(a->directory);
+		errno = err;
+	}
 	(void)cert_why(why, -errno, "%s: cannot be made: %s", a->directory,
 	    strerror(errno));
 	return say_error(a, STATUS_FILES, "%s", why);
