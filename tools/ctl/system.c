@@ -368,8 +368,10 @@ say_not_taken(struct ctl *x, int64_t since_ms)
 	json_array_foreach(json_object_get(status, "certificates"), i, c) {
 		if (when_parse(member(c, "error_time"), &failed) == 0 &&
 		    failed >= since_ms)
-			say("but slot %s goes on with the certificate that it "
-			    "had: %s", member(c, "slot"), member(c, "error"));
+			say(json_is_true(json_object_get(c, "present")) ?
+			    "but slot %s goes on with the certificate that it "
+			    "had: %s" : "slot %s has no certificate: %s",
+			    member(c, "slot"), member(c, "error"));
 	}
 	text_free(&path);
 	json_decref(status);
