@@ -11,7 +11,7 @@ set -u
 first=$1 second=$2
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER= COLUMNS=118
 
-# Of what apt says only what it says of cleat.
+# Of what apt says only what becomes of cleat, and what cleat says.
 shown() {
 	case $1 in
 	apt-get*)	grep -E '^((Setting up|Removing|Purging .*for) cleat|cleat: )' ;;
@@ -25,11 +25,18 @@ t() {
 	echo
 }
 
-# What a command hears while another one does something.
+# Until it is so, half a minute at most.
+until_so() {
+	timeout 30 sh -c "until $1; do sleep 0.1; done" >/dev/null 2>&1 ||
+		echo "FAILED: $1" >&2
+}
+
+# What a command hears on the bus while another one does something.
 meanwhile() {
 	printf '# %s &\n# %s\n' "$1" "$2"
 	eval "$1" >heard 2>&1 &
-	sleep 1
+	# It is connected.
+	until_so "grep -q ' 03 .*/run/cleat/events.ipc' /proc/net/unix"
 	eval "$2"
 	wait
 	cat heard
@@ -61,7 +68,7 @@ ca = /etc/cleat-agent/ca.pem
 enrol-token-file = /etc/cleat-agent/token
 END'
 t 'systemctl enable --now cleat-agent'
-sleep 2
+until_so 'cleatctl endpoints --state online | grep -q lamp-1'
 t 'cleatctl endpoints'
 t "nngcat --req --dial ipc:///run/cleat/snapshot.ipc --data '{\"get\":\"endpoints\"}' --ascii; echo"
 meanwhile 'timeout 5 nngcat --sub --subscribe endpoint. --dial ipc:///run/cleat/events.ipc --quoted' \
