@@ -29,9 +29,9 @@ def build(folder, into, *args, before=(), env=None):
     into = os.path.join(WORK, into)
     shutil.rmtree(into, ignore_errors=True)
     os.makedirs(into)
-    env = dict(os.environ, LC_ALL='C',
-               DEB_BUILD_OPTIONS=f'nocheck parallel={os.cpu_count()}',
-               **(env or {}))
+    options = f'nocheck parallel={os.cpu_count()}'
+    env = {**os.environ, 'LC_ALL': 'C', 'DEB_BUILD_OPTIONS': options,
+           **(env or {})}
     with open(os.path.join(into, 'build.log'), 'w') as log:
         done = subprocess.run([*before, 'dpkg-buildpackage', '-us', '-uc',
                                *args],
