@@ -733,8 +733,8 @@ class Device(WebSocket):
 
 
 def ports(n):
-    """Fixed ones, for who cannot bind 0 and ask: nobody listens on them, and the
-    kernel gives them to nobody who connects or binds 0."""
+    """Fixed ones, for who cannot bind 0 and ask: nobody listens on them, and
+    the kernel gives them to nobody who connects or binds 0."""
     got = []
     while len(got) < n:
         port = random.randrange(20000, 32000)

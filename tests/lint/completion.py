@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The bash completions of cleat-agent and cleat-certmgr, asked in a bash, offer every
-option of the program's table and no other."""
+"""The bash completions of cleat-agent and cleat-certmgr, asked in a bash, offer
+every option of the program's table and no other."""
 import os
 import re
 import shutil
