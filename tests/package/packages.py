@@ -26,6 +26,7 @@ from harness import (Beside, Closed, Device, Skip, check,  # noqa: E402
 WATCHDOG_S = 4
 INSTALLED = ('cleat', 'cleat-agent')     # packages, and users, too
 AGENT = 'cleat-agent.service'
+UNITS = ('cleatd.service', AGENT)
 PASSWORD = 'a key needs one'
 
 device = None           # online through all of it
@@ -153,8 +154,18 @@ def test_agent_unit(_scene):
             'state-dir = /var/lib/cleat-agent\n'
             'ca = /etc/cleat-agent/ca.pem\n'
             'enrol-token-file = /etc/cleat-agent/token\n'
-            'telemetry = /run/cleat-agent/telemetry\n'
+            'telemetry = /run/lamp/telemetry\n'
             'retry-max-ms = 200\n', 'etc/cleat-agent/agent.conf')
+    # Its own is longer than a test need wait.
+    m.write('[Service]\nRestartSec=100ms\n',
+            f'etc/systemd/system/{AGENT}.d/test.conf')
+    m.out('systemctl', 'daemon-reload')
+    # As cleat-agent(1) shows it, for programs that are not root's.
+    m.out('groupadd', '--system', 'lamp')
+    m.write('d /run/lamp 0755 root root\n'
+            'p /run/lamp/telemetry 0620 cleat-agent lamp\n',
+            'etc/tmpfiles.d/lamp.conf')
+    m.out('systemd-tmpfiles', '--create', 'lamp.conf')
     m.out('systemctl', 'enable', '--now', AGENT)
     online('lamp-2')
     said = m.out('cat', f'/proc/{main_pid(AGENT)}/status')
@@ -164,13 +175,14 @@ def test_agent_unit(_scene):
     check(not re.search(r'^Uid:\t0', said, re.M), 'it runs as root')
     facts = m.json('cleatctl', 'inventory', 'show', 'lamp-2', '--json')
     check('addresses' in str(facts), f'the inventory: {facts}')
-    m.out('sh', '-c', 'echo \'{"lumen":7}\' >/run/cleat-agent/telemetry')
+    m.out('setpriv', '--reuid=nobody', '--regid=lamp', '--clear-groups',
+          'sh', '-c', 'echo \'{"lumen":7}\' >/run/lamp/telemetry')
     wait_until('its telemetry', lambda: 'lumen' in m.out(
         'cleatctl', 'telemetry', 'read', 'lamp-2', '--json'))
     pid = main_pid(AGENT)
     m.out('sh', '-c', f'kill -9 {pid}')
-    # Its RestartSec= is longer than a test need wait.
-    m.out('systemctl', 'restart', AGENT)
+    wait_until('it is restarted', lambda: show('NRestarts', AGENT) == '1'
+               and show('ActiveState', AGENT) == 'active')
     check(main_pid(AGENT) != pid, 'the agent is the same')
     online('lamp-2')
 
@@ -244,7 +256,9 @@ class Before:
         equal((show('ActiveState'), show('SubState'), show('NRestarts')),
               ('active', 'running', '0'))
         check(status()['epoch'] > self.epoch, 'the epoch has not risen')
-        equal(story.machine.out('pidof', 'cleatd').split(), [str(main_pid())])
+        # The former process may need a moment to end.
+        wait_until('there is one process', lambda: story.machine.out(
+            'pidof', 'cleatd').split() == [str(main_pid())])
 
     def check_stayed(self):
         talk()
@@ -354,6 +368,19 @@ def test_hang(_scene):
     check('Watchdog timeout' in journal('-u', 'cleatd'), 'why?')
 
 
+def test_stopped(_scene):
+    """what the operator had stopped is not started by an upgrade"""
+    m = need_machine()
+    m.out('systemctl', 'stop', *UNITS)
+    m.install(debs('new'))
+    for unit in UNITS:
+        equal(show('ActiveState', unit), 'inactive', unit)
+    m.out('systemctl', 'start', *UNITS)
+    come_back()
+    online('lamp-1')
+    online('lamp-2')
+
+
 def test_socket_unit(_scene):
     """with cleatd.socket systemd has the port, and cleatd no capability"""
     m = need_machine()
@@ -394,7 +421,8 @@ def test_remove(_scene):
     for unit in ('cleatd.service', 'cleatd.socket', AGENT):
         _, code = m.run('systemctl', 'is-active', unit, ok=False)
         check(code != 0, f'{unit} is active')
-    equal(m.run('pidof', 'cleatd', ok=False)[0], '')
+    wait_until('no process is left', lambda: not m.run(
+        'pidof', 'cleatd', ok=False)[0])
     equal(there('usr/sbin/cleatd', 'usr/bin/cleatctl',
                 'lib/systemd/system/cleatd.service', 'run/cleat',
                 'usr/bin/cleat-agent', 'lib/systemd/system/' + AGENT,
@@ -404,6 +432,17 @@ def test_remove(_scene):
             'etc/apparmor.d/usr.sbin.cleatd', 'etc/cleat-agent/agent.conf',
             'var/lib/cleat-agent/identity')
     equal(there(*kept), list(kept))
+
+
+def test_install_again(_scene):
+    """what is enabled starts when it is installed again after a removal"""
+    m = need_machine()
+    # cleatd.socket, which is not enabled, held that port.
+    os.unlink(m.path('etc/cleat/conf.d/socket.conf'))
+    m.install(debs('new'))
+    for unit in UNITS:
+        equal(show('ActiveState', unit), 'active', unit)
+    equal(status()['state'], 'ready')
 
 
 def test_purge(_scene):
@@ -422,6 +461,25 @@ def test_purge(_scene):
     equal(there(*own), own)
     for user in INSTALLED:
         m.out('getent', 'passwd', user)
+
+
+def test_agent_without_directory(_scene):
+    """/etc/cleat-agent is put away, too, when the version before had none"""
+    m = need_machine()
+    shutil.rmtree(m.path('etc/cleat-agent'))
+    former = m.path('root/former')
+    run('dpkg-deb', '-R', debs('old', ['cleat-agent'])[0], former)
+    shutil.rmtree(os.path.join(former, 'etc'))
+    for name in ('conffiles', 'preinst', 'postinst', 'prerm', 'postrm'):
+        os.unlink(os.path.join(former, 'DEBIAN', name))
+    run('sed', '-i', 's/^Version: .*/Version: 0.0.1/',
+        os.path.join(former, 'DEBIAN', 'control'))
+    run('dpkg-deb', '-b', former, former + '.deb')
+    m.out('dpkg', '-i', '/root/former.deb')
+    equal(there('etc/cleat-agent'), [])
+    m.install(debs('old', ['cleat-agent']))
+    equal(m.out('stat', '-c', '%U:%G %a', '/etc/cleat-agent').strip(),
+          'root:cleat-agent 750')
 
 
 if __name__ == '__main__':
