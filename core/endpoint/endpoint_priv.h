@@ -124,8 +124,10 @@ endpoint_text(const struct endpoint *e)
 }
 
 /* endpoint.c.  Those that take a shard: under its lock.  An id's hash is
- * strtab_hash(): ids are chosen by the operator, not by an attacker, and looked
- * up only after they were proven. */
+ * strtab_hash(), which has no key: where devices choose their ids themselves
+ * ([auth] enrol = open) they can fill one bucket, with open_max at most, as
+ * fast as enrol_rate lets an address.  A look-up before the proof is bounded
+ * by the failures that an address may have. */
 struct endpoint_shard *endpoint_shard_of(struct endpoint_table *,
     uint32_t hash);
 /* NULL: not there; a forgotten one is found. */
