@@ -20,7 +20,6 @@
 #include "cert/file.h"
 
 #define CERT_GENERATION_SIZE 32
-#define CERT_INSTALL_FILES 8
 
 struct cert_install_file {
 	const char *name;		/* without directories */
@@ -31,7 +30,7 @@ struct cert_install_file {
 struct cert_install_spec {
 	const char *dir;		/* made (0700) if it is not there */
 	const struct cert_install_file *files;
-	size_t files_n;			/* 1 … CERT_INSTALL_FILES */
+	size_t files_n;			/* not 0 */
 	/* Who owns DIR, if it is made, and all that is put there; without it
 	 * the owner of DIR. */
 	bool has_owner;

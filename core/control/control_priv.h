@@ -98,7 +98,7 @@ void exchange_problem(struct exchange *, enum problem, const char *member,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* The problem that an error of the store or of memory is. */
 void exchange_error(struct exchange *, int error, const char *what);
-unsigned problem_status(enum problem);
+unsigned problem_status(enum problem);	/* tests only */
 /* The object as it is sent.  Pure. */
 void problem_write(struct json_out *, enum problem, const char *member,
     const char *detail);

@@ -25,7 +25,7 @@ struct auth_file;
 int auth_file_load(const char *path, char *why, struct auth_file **ret);
 struct auth_file *auth_file_ref(struct auth_file *);
 void auth_file_unref(struct auth_file **);
-size_t auth_file_count(const struct auth_file *);
+size_t auth_file_count(const struct auth_file *);	/* tests only */
 
 /* Whether that is the digest of one of `endpoint`'s tokens.  The time it takes
  * does not depend on how much is right, nor on whether the endpoint exists. */

@@ -40,6 +40,7 @@ int admission_receive(struct admission *, const struct addr *);
 void admission_leave(struct admission *, const struct addr *a);
 
 bool admission_full(const struct admission *);	/* lock-free */
+/* Tests only. */
 size_t admission_count(const struct admission *);	/* lock-free */
 size_t admission_of(struct admission *, const struct addr *);
 

@@ -83,7 +83,7 @@ int tls_client_close(struct tls_client *);
 /* What the last -EAGAIN (or a write that was taken) waits for. */
 bool tls_client_wants_write(const struct tls_client *);
 
-/* After the handshake. */
+/* After the handshake.  Tests only. */
 bool tls_client_resumed(const struct tls_client *);
 
 /*
