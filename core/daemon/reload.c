@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "endpoint/auth.h"
+#include "plug/plug.h"
 #include "daemon/sys.h"
 
 struct next {
@@ -36,7 +37,9 @@ restart_key(void *ctx, const char *section, const char *key)
 
 	if (why[0] == '\0')
 		(void)snprintf(why, DAEMON_WHY_SIZE, "[%s] %s cannot change "
-		    "while the daemon runs: it needs a restart", section, key);
+		    "while the daemon runs: it %s", section, key,
+		    strncmp(section, "plugin.", 7) == 0 ?
+		    PLUG_NEEDS_RESTART : "needs a restart");
 	else
 		log_error("[%s] %s cannot change either", section, key);
 }

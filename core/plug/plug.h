@@ -125,6 +125,10 @@ void plugs_stop(struct plugs *);
  * left and the bus' tap is silent. */
 void plugs_free(struct plugs **);
 
+/* What no reload does: the next process reads its configuration as a start
+ * does, and takes the channels over. */
+#define PLUG_NEEDS_RESTART "needs a restart, or cleatctl upgrade"
+
 /*
  * Reload.  prepare: the sections, modules and the restart options must be as
  * they were (else -EINVAL; why names the key and says "needs a restart"), the

@@ -40,10 +40,6 @@ void plugs_watch(struct plugs *);
 int plugs_check_refs(const struct plugs *, const struct conf *, char *why);
 struct plug_inst *plugs_find(const struct plugs *, const char *name);
 
-/* What no reload does: the next process reads its configuration as a start
- * does, and takes the channels over. */
-#define PLUG_NEEDS_RESTART "needs a restart, or cleatctl upgrade"
-
 /* Writes one line into why[PLUG_WHY_SIZE]; returns err. */
 int plug_why(char *why, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
