@@ -174,6 +174,32 @@ it_makes_the_directory(void **state)
 	expect_mode("", 0700);
 }
 
+/* Or the next one would take its owner for the one that was meant. */
+static void
+a_directory_that_cannot_be_given_away_is_not_left(void **state)
+{
+	const struct cert_install_file f = { "x", "x", 1 };
+	const struct cert_install_spec spec = { .dir = dir, .files = &f,
+	    .files_n = 1, .has_owner = true, .uid = 4711, .gid = 4711 };
+	bool root = geteuid() == 0;
+	char in[300];
+	int r;
+
+	(void)state;
+	(void)snprintf(in, sizeof(in), "%s", dir);
+	(void)snprintf(dir, sizeof(dir), "%.240s/made", in);
+	if (root) {
+		assert_int_equal(chown(in, 65534, 65534), 0);
+		assert_int_equal(seteuid(65534), 0);
+	}
+	r = cert_install(&spec, why, gen);
+	if (root)
+		assert_int_equal(seteuid(0), 0);
+	assert_int_equal(r, -EPERM);
+	assert_int_equal(access(dir, F_OK), -1);
+	(void)snprintf(dir, sizeof(dir), "%.255s", in);
+}
+
 static void
 it_refuses_a_directory_that_others_write(void **state)
 {
@@ -292,6 +318,7 @@ main(void)
 		TEST(it_keeps_one_generation_before),
 		TEST(it_goes_back_once),
 		TEST(it_makes_the_directory),
+		TEST(a_directory_that_cannot_be_given_away_is_not_left),
 		TEST(it_refuses_a_directory_that_others_write),
 		TEST(it_waits_for_nobody),
 		TEST(it_leaves_what_is_not_its_own),
