@@ -96,6 +96,7 @@ open_it(struct cleat_self *self, const struct cleat_host *host, void **ret)
 		if (host->timer_new(self, on_timer, in, &in->left) < 0 ||
 		    host->post(self, on_post, in) < 0)
 			abort();
+		host->log(self, CLEAT_LOG_ERROR, "no\nluck\x7f");
 		free(in);
 		return -EIO;
 	}

@@ -102,6 +102,7 @@ a_failing_open_ends_the_start_only_if_required(void **state)
 	    &p), -EIO);
 	assert_null(p);
 	assert_non_null(strstr(why, "plugin s: it could not be opened"));
+	assert_non_null(strstr(why, "no luck "));	/* of one line */
 	p = plugs_of("[plugin.s]\n" STATUS "fail = open\nrequired = no\n"
 	    "[plugin.t]\n" STATUS);
 	assert_true(plugs_info(p, 0, &info));
