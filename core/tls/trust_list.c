@@ -2,7 +2,6 @@
 /* Reads what is asked of a certificate besides its chain, as a person writes
  * it. */
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,18 +38,13 @@ count(const char *list)
 static int
 take_hash(const char *p, size_t n, uint8_t *to)
 {
-	char hex[2 * HASH + 1];
-	size_t k = 0;
+	char print[4 * HASH];
 
-	for (size_t i = 0; i < n; i++) {
-		if (p[i] == ':' && k % 2 == 0 && k > 0)
-			continue;
-		if (k == 2 * HASH)
-			return -EINVAL;
-		hex[k++] = (char)tolower((unsigned char)p[i]);
-	}
-	hex[k] = '\0';
-	return k == 2 * HASH ? hex_read(hex, to, HASH) : -EINVAL;
+	if (n >= sizeof(print))
+		return -EINVAL;
+	memcpy(print, p, n);
+	print[n] = '\0';
+	return hex_read_print(print, to, HASH) == HASH ? 0 : -EINVAL;
 }
 
 static int
