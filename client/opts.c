@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/id.h"
 #include "base/mem.h"
 
 /* Every text of the options. */
@@ -51,17 +52,6 @@ client_opts_free(struct cleat_client *c)
 	}
 }
 
-/* doc/protocol.md, so that it is told before the server does. */
-static bool
-is_id(const char *s)
-{
-	static const char of[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789._:@-";
-	size_t n = strspn(s, of);
-
-	return n >= 1 && n <= 128 && s[n] == '\0';
-}
-
 static int
 check(const struct cleat_client_opts *o, char *why)
 {
@@ -85,7 +75,7 @@ check(const struct cleat_client_opts *o, char *why)
 		    missing);
 		return -EINVAL;
 	}
-	if (is_id(o->endpoint))
+	if (id_valid(o->endpoint))
 		return 0;
 	(void)snprintf(why, CLEAT_CLIENT_WHY_SIZE, "\"%.128s\" is no id of an "
 	    "endpoint: 1 to 128 of A-Z a-z 0-9 . _ : @ - are expected",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/id.h"
 #include "base/json_check.h"
 #include "base/json_find.h"
 #include "endpoint/endpoint.h"
@@ -147,7 +148,7 @@ int
 command_check(const struct command_request *r,
     const struct command_rules *rules, int64_t now_ms, char *why)
 {
-	if (!endpoint_id_valid(r->endpoint))
+	if (!id_valid(r->endpoint))
 		return refuse(why, "endpoint: not a valid id");
 	if (r->id[0] != '\0' && !command_id_valid(r->id))
 		return refuse(why, "id: 1 to 64 of a-z A-Z 0-9 . _ - are "

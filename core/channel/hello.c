@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/hex.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/worker.h"
@@ -305,7 +306,7 @@ channel_authenticate(struct channel *c, const struct channel_hello *h)
 		return -EPIPE;
 	if (pre == NULL || pre->asked)
 		return -EALREADY;
-	if (!endpoint_id_valid(h->endpoint))
+	if (!id_valid(h->endpoint))
 		return -EINVAL;
 	pre->endpoint = mem_strdup(h->endpoint);
 	pre->agent = dup_cut(h->agent, AGENT_MAX);

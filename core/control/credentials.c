@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/hex.h"
+#include "base/id.h"
 #include "base/mem.h"
 #include "control/exchange.h"
 #include "store/credentials.h"
@@ -350,7 +351,7 @@ enrolment_token_post(struct exchange *x)
 	if (m[1] != NULL)
 		e.group = json_string_value(m[1]);
 	uses = m[3] == NULL ? 1 : json_integer_value(m[3]);
-	if (m[0] != NULL && !endpoint_id_valid(e.endpoint))
+	if (m[0] != NULL && !id_valid(e.endpoint))
 		exchange_problem(x, PROBLEM_INVALID, "endpoint",
 		    "endpoint: an endpoint id is expected");
 	else if (!group_valid(e.group))

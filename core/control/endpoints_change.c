@@ -2,6 +2,7 @@
 /* What operators change about an endpoint: made known, described, forgotten. */
 #include <stdio.h>
 
+#include "base/id.h"
 #include "channel/telemetry.h"
 #include "control/exchange.h"
 #include "store/endpoints.h"
@@ -105,7 +106,7 @@ endpoint_post(struct exchange *x)
 	if (!body_members(x, members, m) || !description_valid(x, m[1], m[2]))
 		return;
 	id = json_string_value(m[0]);
-	if (!endpoint_id_valid(id)) {
+	if (!id_valid(id)) {
 		exchange_problem(x, PROBLEM_INVALID, "id", "id: 1 to 128 of "
 		    "A-Z a-z 0-9 . _ : @ - are expected");
 		return;

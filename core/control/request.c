@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/id.h"
 #include "control/control_priv.h"
 
 static int
@@ -194,7 +195,7 @@ id_param_valid(struct exchange *x, const char *name)
 {
 	const char *s = param_of(x, name);
 
-	if (s == NULL || endpoint_id_valid(s))
+	if (s == NULL || id_valid(s))
 		return true;
 	exchange_problem(x, PROBLEM_INVALID, name,
 	    "%s: an endpoint id is expected", name);

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/id.h"
 #include "base/mem.h"
 #include "tls/digest.h"
 #include "endpoint/endpoint.h"
@@ -55,7 +56,7 @@ parse_line(char *line, struct entry *ret, const char **ret_expected)
 	if (hex_read(hex, ret->sha256, 32) != 0)
 		return -EINVAL;
 	*ret_expected = "an endpoint id of letters, digits and ._:@-";
-	if (!endpoint_id_valid(id))
+	if (!id_valid(id))
 		return -EINVAL;
 	ret->id = id;
 	return 1;

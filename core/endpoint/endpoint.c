@@ -14,15 +14,6 @@
 
 #define FIRST_BUCKETS 64
 
-bool
-endpoint_id_valid(const char *id)
-{
-	size_t n = strspn(id, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@-");
-
-	return n > 0 && n <= ENDPOINT_ID_MAX && id[n] == '\0';
-}
-
 struct endpoint_shard *
 endpoint_shard_of(struct endpoint_table *t, uint32_t hash)
 {

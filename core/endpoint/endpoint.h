@@ -17,18 +17,15 @@
 #include <stdint.h>
 
 #include "base/mailbox.h"
+#include "base/id.h"
 #include "event/event.h"
 #include "endpoint/presence.h"
 
 struct endpoint;
 struct endpoint_table;
 
-#define ENDPOINT_ID_MAX 128
+#define ENDPOINT_ID_MAX ID_MAX
 #define ENDPOINTS_MAX 1000000
-
-/* 1 to 128 bytes of letters, digits and . _ : @ - ; so it can stand in topics,
- * logs and file names as it is. */
-bool endpoint_id_valid(const char *id);
 
 /* bus may be NULL.  -ENOMEM. */
 int endpoint_table_new(struct event_bus *bus, struct endpoint_table **ret);

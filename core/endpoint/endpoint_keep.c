@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "base/check.h"
+#include "base/id.h"
 
 /* Of a shard in one commit: jobs of others wait behind it. */
 #define COLLECT_MAX 512
@@ -249,7 +250,7 @@ endpoint_table_load(struct endpoint_table *t, const struct endpoint_facts *f,
 	struct endpoint *e;
 	int r = 0;
 
-	if (!endpoint_id_valid(f->id))
+	if (!id_valid(f->id))
 		return -EINVAL;
 	hash = strtab_hash(f->id);
 	s = endpoint_shard_of(t, hash);

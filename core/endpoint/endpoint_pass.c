@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/id.h"
+
 /* Under the lock.  Field by field: what lies between them stays zero. */
 static void
 fill(struct endpoint_passed *to, const struct endpoint *e)
@@ -64,7 +66,7 @@ static bool
 sane(const struct endpoint_passed *f)
 {
 	return memchr(f->id, '\0', sizeof(f->id)) != NULL &&
-	    endpoint_id_valid(f->id) && f->channel_id != 0 &&
+	    id_valid(f->id) && f->channel_id != 0 &&
 	    f->number != 0 && (f->state == PRESENCE_ONLINE ||
 	    f->state == PRESENCE_SUSPECT) && f->reason < REASON_COUNT &&
 	    f->intent <= INTENT_SLEEP &&

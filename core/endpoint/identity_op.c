@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 
 /* ---- operators: endpoints ---------------------------------------------- */
@@ -72,7 +73,7 @@ int
 identity_admit(struct identity *in, const char *endpoint,
     struct identity_op *op)
 {
-	if (!endpoint_id_valid(endpoint))
+	if (!id_valid(endpoint))
 		return -EINVAL;
 	if (known(in, endpoint))
 		return -EEXIST;

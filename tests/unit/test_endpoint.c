@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/id.h"
 #include "base/mem.h"
 #include "endpoint/endpoint.h"
 #include "../lib/event_tap.h"
@@ -67,21 +68,21 @@ ids_are_what_topics_logs_and_file_names_can_hold(void **state)
 	char longest[ENDPOINT_ID_MAX + 2];
 
 	(void)state;
-	assert_true(endpoint_id_valid("a"));
-	assert_true(endpoint_id_valid("AZaz09._:@-"));
-	assert_false(endpoint_id_valid(""));
-	assert_false(endpoint_id_valid("a b"));
-	assert_false(endpoint_id_valid("a/b"));
-	assert_false(endpoint_id_valid("a\nb"));
-	assert_false(endpoint_id_valid("a\x7f"));
-	assert_false(endpoint_id_valid("\xc3\xa9"));
-	assert_false(endpoint_id_valid("*"));
+	assert_true(id_valid("a"));
+	assert_true(id_valid("AZaz09._:@-"));
+	assert_false(id_valid(""));
+	assert_false(id_valid("a b"));
+	assert_false(id_valid("a/b"));
+	assert_false(id_valid("a\nb"));
+	assert_false(id_valid("a\x7f"));
+	assert_false(id_valid("\xc3\xa9"));
+	assert_false(id_valid("*"));
 	memset(longest, 'x', sizeof(longest));
 	longest[ENDPOINT_ID_MAX] = '\0';
-	assert_true(endpoint_id_valid(longest));
+	assert_true(id_valid(longest));
 	longest[ENDPOINT_ID_MAX] = 'x';
 	longest[ENDPOINT_ID_MAX + 1] = '\0';
-	assert_false(endpoint_id_valid(longest));
+	assert_false(id_valid(longest));
 }
 
 static void

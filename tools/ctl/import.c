@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/id.h"
 #include "base/mem.h"
 #include "ctl.h"
 #include "wsems.h"
@@ -121,7 +122,7 @@ check_options(const struct ctl *x)
 	const char *endpoint = x->option[O_ENDPOINT];
 	const char *dir = x->option[O_STATE_DIR];
 
-	if (endpoint != NULL && !wsems_is_endpoint(endpoint)) {
+	if (endpoint != NULL && !id_valid(endpoint)) {
 		say("import wsems: --endpoint: 1 to 128 of a-z A-Z 0-9 . _ : "
 		    "@ - are expected");
 		return EXIT_USAGE;

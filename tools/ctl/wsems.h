@@ -52,7 +52,4 @@ int wsems_import(const char *p, size_t n, const struct wsems_opts *, char *why,
     struct wsems *ret);
 void wsems_fini(struct wsems *);	/* wipes */
 
-/* Whether it can be the id of a device. */
-bool wsems_is_endpoint(const char *);
-
 #endif

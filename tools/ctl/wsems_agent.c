@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/id.h"
 #include "base/mem.h"
 
 #define SERVERS_MAX 16			/* as the agent's */
-#define ENDPOINT_MAX 128
 #define RETRY_MAX 120000		/* the agent's default, ms */
 
 static const char by_server[] = "the server tells its devices ([presence] in "
@@ -164,16 +164,6 @@ put_retries(struct importer *m, const json_t *ws)
 
 /* ---- who the device is ------------------------------------------------- */
 
-bool
-wsems_is_endpoint(const char *s)
-{
-	size_t n = strlen(s);
-
-	return n >= 1 && n <= ENDPOINT_MAX && strspn(s,
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	    "._:@-") == n;
-}
-
 /* One line for a thing: where it is reached has no counterpart, as devices of
  * ours connect themselves. */
 static const char *
@@ -232,14 +222,14 @@ put_endpoint(struct importer *m)
 		wsems_put(&m->out->agent, "endpoint", m->opts->endpoint);
 		return;
 	}
-	if (found != NULL && wsems_is_endpoint(found)) {
+	if (found != NULL && id_valid(found)) {
 		wsems_put(&m->out->agent, "endpoint", found);
 		return;
 	}
 	if (found != NULL)
 		wsems_report(m, WSEMS_WRONG, "auto_bind", "name", "an endpoint "
 		    "has 1 to %d of a-z A-Z 0-9 . _ : @ -; kept: nothing, "
-		    "give --endpoint", ENDPOINT_MAX);
+		    "give --endpoint", ID_MAX);
 	else
 		wsems_report(m, WSEMS_LOST, "auto_bind", NULL, "nothing names "
 		    "the device: give --endpoint");
