@@ -234,6 +234,10 @@ def test_agent_options(scene):
               'x'], 'profile')]:
         code, _, err = program('cleat-agent', *args, '--check-config')
         check(code == 1 and why in err, f'{args}: {err}')
+    bad = put(scene.path('ca.pem'), 'no certificate\n')
+    code, _, err = program('cleat-agent', '-s', 'h', '-e', 'a', '--state-dir',
+                           state, '--ca', bad, '--check-config')
+    check(code == 1 and bad in err, err)
     for args in (['--state-dir', state, '--enrol'],
                  ['--cert', '/c', '--key', '/k', '--ca', '/ca'],
                  ['--token-file', '/t', '--cert', '/c', '--key', '/k']):

@@ -363,8 +363,10 @@ start(struct agent_opts *o)
 	return r;
 }
 
-/* The options alone: neither are files read that they name, nor is anything
- * made.  Who has a file that proves who it is gets a token in its place. */
+/* The options alone: nothing is made, and of the files that they name only the
+ * authorities are read, if they are there: without them it would be the
+ * system's, which a small device does not have.  Who has a file that proves who
+ * it is gets a token in its place. */
 static int
 check_options(struct agent_opts *o)
 {
@@ -383,7 +385,9 @@ check_options(struct agent_opts *o)
 		c->cert_file = c->key_file = NULL;
 	c->identity_file = NULL;
 	c->enrol = false;
-	c->ca_file = c->crl_file = NULL;
+	c->crl_file = NULL;
+	if (c->ca_file != NULL && access(c->ca_file, F_OK) != 0)
+		c->ca_file = NULL;
 	wire(&a, c);
 	r = cleat_client_new(c, why, &client);
 	if (r != 0)
