@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A small slice of the fault campaign (doc/faults.md), always the same: calls fail
-while the daemon, the agent and the tools do their work.  What the campaign found is
-here, each under its own name."""
+"""A small slice of the fault campaign (doc/faults.md), always the same: calls
+fail while the daemon, the agent and the tools do their work.  What the campaign
+found is here, each under its own name."""
 import os
 import sys
 
@@ -17,8 +17,9 @@ from harness import Failure, SANITIZER, Skip, check, equal, main  # noqa: E402
 ALL = 1 << 40
 
 # Phase, call, error, the n-th, how many.  A point with ! has to be reached: our
-# own call of that number is made always, wherever this runs.  How often libraries
-# make a call differs, and when it is theirs it may be spared (fault_world.SPARE).
+# own call of that number is made always, wherever this runs.  How often
+# libraries make a call differs, and when it is theirs it may be spared
+# (fault_world.SPARE).
 POINTS = '''
 connect malloc ENOMEM 200 5
 ! connect accept4 EMFILE 1 1
@@ -97,7 +98,7 @@ def no_tsan():
 
 
 def test_daemon(scene):
-    """the daemon goes on or ends with a word, and tells no lie, whatever fails"""
+    """the daemon goes on or ends with a word, and tells no lie"""
     no_tsan()
     world = World(scene)
     reached = Reached()
