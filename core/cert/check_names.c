@@ -8,34 +8,11 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
 #define NAME_SIZE 256
-
-/* GnuTLS matches names, not patterns: a wildcard must be there as it is. */
-static bool
-has_wildcard(gnutls_x509_crt_t leaf, const char *name)
-{
-	char san[256];
-	size_t n;
-	int type;
-
-	for (unsigned i = 0; ; i++) {
-		n = sizeof(san) - 1;
-		type = gnutls_x509_crt_get_subject_alt_name(leaf, i, san, &n,
-		    NULL);
-		if (type < 0 && type != GNUTLS_E_SHORT_MEMORY_BUFFER)
-			return false;
-		if (type != GNUTLS_SAN_DNSNAME)
-			continue;
-		san[n] = '\0';
-		if (strcasecmp(san, name) == 0)
-			return true;
-	}
-}
 
 /* The common name does not count (RFC 9525 6.3), but for GnuTLS it does where
  * there is no name of DNS. */
@@ -86,7 +63,7 @@ is_for(struct checking *c, const char *name)
 	struct in6_addr address;
 
 	if (strncmp(name, "*.", 2) == 0)
-		return has_wildcard(leaf, name);
+		return cert_has_san(leaf, name);
 	if (inet_pton(AF_INET, name, &address) != 1 &&
 	    inet_pton(AF_INET6, name, &address) != 1 && !has_dns_name(leaf))
 		return false;

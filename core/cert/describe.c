@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include <gnutls/gnutls.h>
@@ -219,6 +220,25 @@ cert_describe(struct gnutls_x509_crt_int *crt, struct cert_facts *ret)
 	f.must_staple = wants_staple(crt);
 	*ret = f;
 	return 0;
+}
+
+bool
+cert_has_san(gnutls_x509_crt_t crt, const char *name)
+{
+	char san[256];
+	size_t n;
+	int type;
+
+	for (unsigned i = 0; ; i++) {
+		n = sizeof(san);
+		type = gnutls_x509_crt_get_subject_alt_name(crt, i, san, &n,
+		    NULL);
+		if (type < 0 && type != GNUTLS_E_SHORT_MEMORY_BUFFER)
+			return false;
+		if (type == GNUTLS_SAN_DNSNAME && n == strlen(name) &&
+		    strncasecmp(san, name, n) == 0)
+			return true;
+	}
 }
 
 void

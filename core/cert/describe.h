@@ -33,6 +33,10 @@ struct cert_facts {
 /* -ENOMEM, -EINVAL (the library cannot encode what it has read). */
 int cert_describe(struct gnutls_x509_crt_int *, struct cert_facts *ret);
 
+/* Whether name stands in it as a DNS name, letter for letter in either case: a
+ * pattern matches only itself.  For a name of at most 255 bytes. */
+bool cert_has_san(struct gnutls_x509_crt_int *, const char *name);
+
 /* Local time, "2024-06-11 15:59:16", into to[CERT_TIME_SIZE]. */
 #define CERT_TIME_SIZE 32
 void cert_time(int64_t s, char *to);

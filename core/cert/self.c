@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,27 +53,6 @@ host_mark(char to[MARK_SIZE])
 
 /* ---- one that is there --------------------------------------------------- */
 
-static bool
-has_san(gnutls_x509_crt_t crt, const char *name)
-{
-	char san[256];
-	size_t n;
-	int type;
-
-	for (unsigned i = 0; ; i++) {
-		n = sizeof(san) - 1;
-		type = gnutls_x509_crt_get_subject_alt_name(crt, i, san, &n,
-		    NULL);
-		if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			return false;
-		if (type != GNUTLS_SAN_DNSNAME)
-			continue;
-		san[n] = '\0';
-		if (strcasecmp(san, name) == 0)
-			return true;
-	}
-}
-
 /* Or made for another host, whose disk or image this one was copied from. */
 static bool
 has_mark(gnutls_x509_crt_t crt, const char *mark)
@@ -95,7 +73,7 @@ still_good(gnutls_x509_crt_t crt, const char *const *names, const char *mark,
 	    gnutls_x509_crt_get_expiration_time(crt) - RENEW_S > now_s &&
 	    has_mark(crt, mark);
 	for (; good && *names != NULL; names++)
-		good = has_san(crt, *names) ||
+		good = cert_has_san(crt, *names) ||
 		    gnutls_x509_crt_check_hostname2(crt, *names, 0) != 0;
 	return good;
 }
