@@ -85,7 +85,7 @@ main(int argc, char **argv)
 		    "upgrade\n", strerror(-r));
 		return 2;
 	}
-	conf_set_secret_fn(secret_open);
+	conf_set_secret_fn(check ? secret_check : secret_open);
 	if (check)
 		return said(daemon_check(conf));
 	return daemon_run(conf, former) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

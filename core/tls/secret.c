@@ -372,13 +372,19 @@ open_file(const char *path, bool is_private, char *why, char **ret)
 	return r;
 }
 
+static bool
+is_credential_name(const char *name)
+{
+	return *name != '\0' && *name != '.' && strchr(name, '/') == NULL;
+}
+
 int
 secret_credential(const char *name, char *why, char *path, size_t cap)
 {
 	const char *dir = getenv("CREDENTIALS_DIRECTORY");
 	int n;
 
-	if (*name == '\0' || *name == '.' || strchr(name, '/') != NULL)
+	if (!is_credential_name(name))
 		return tls_why(why, -EINVAL, "credential: a name is expected");
 	if (dir == NULL || dir[0] != '/')
 		return tls_why(why, -ENOENT, "credential:%.60s: there is no "
@@ -418,4 +424,16 @@ secret_open(const char *text, const char *key_file, char *why, char **ret)
 		return tls_why(why, -ENOMEM, "out of memory");
 	*ret = copy;
 	return 0;
+}
+
+int
+secret_check(const char *text, const char *key_file, char *why, char **ret)
+{
+	const char *name = after(text, prefix_credential);
+
+	if (name == NULL || getenv("CREDENTIALS_DIRECTORY") != NULL ||
+	    !is_credential_name(name))
+		return secret_open(text, key_file, why, ret);
+	*ret = mem_strdup(text);
+	return *ret == NULL ? tls_why(why, -ENOMEM, "out of memory") : 0;
 }

@@ -34,6 +34,11 @@ int secret_credential(const char *name, char *why, char *path, size_t cap);
  * -EBADMSG (damaged, or of another key) with why[TLS_WHY_SIZE]; -ENOMEM. */
 int secret_open(const char *text, const char *key_file, char *why, char **ret);
 
+/* As secret_open(), for who is not the service and checks its configuration:
+ * where there is no $CREDENTIALS_DIRECTORY, a credential is taken to be there,
+ * and its text stands for it. */
+int secret_check(const char *text, const char *key_file, char *why, char **ret);
+
 /* "encrypted:BASE64" of n bytes without a NUL, 1 to SECRET_MAX; mem_free().
  * Makes the key file (0600, owned as its directory) if there is none.  Errors
  * as above. */

@@ -128,6 +128,8 @@ def test_own_certificate(scene):
             '[plugin.journal]\nmodule = status-journal\nrequired = no\n'
             '[presence]\nrecovery = 1s\nretry_min = 100ms\n'
             'retry_max = 200ms\n', 'etc/cleat/conf.d/own.conf')
+    # Not the service, it has no credentials.
+    m.out('cleatd', '--check-config')
     m.out('systemctl', 'restart', 'cleatd')
     equal(show('ActiveState'), 'active')
     check('CN=localhost' in m.out('cleatctl', 'cert'),

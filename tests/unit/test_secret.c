@@ -156,6 +156,30 @@ test_credentials(void **state)
 }
 
 static void
+test_check(void **state)
+{
+	char *s = NULL;
+
+	(void)state;
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+	assert_int_equal(secret_check("credential:none", NULL, why, &s), 0);
+	assert_string_equal(s, "credential:none");
+	forget(&s);
+	assert_int_equal(secret_check("credential:a/b", NULL, why, &s),
+	    -EINVAL);
+	assert_int_equal(secret_check("file:/nonexistent/x", NULL, why, &s),
+	    -ENOENT);
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir, 1), 0);
+	assert_int_equal(secret_check("credential:none", NULL, why, &s),
+	    -ENOENT);
+	put(file, PLANTED, strlen(PLANTED), 0400);
+	assert_int_equal(secret_check("credential:file", NULL, why, &s), 0);
+	assert_string_equal(s, PLANTED);
+	forget(&s);
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+}
+
+static void
 test_encrypted_round_trip(void **state)
 {
 	char *one = encrypted(PLANTED), *two = encrypted(PLANTED);
@@ -289,6 +313,7 @@ main(void)
 		TEST(test_literals),
 		TEST(test_files),
 		TEST(test_credentials),
+		TEST(test_check),
 		TEST(test_encrypted_round_trip),
 		TEST(test_every_changed_byte_is_found),
 		TEST(test_key_file_is_the_hosts),
