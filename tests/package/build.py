@@ -10,6 +10,7 @@ Run by `make check-package`:
 import filecmp
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -133,6 +134,14 @@ def test_exposure(_scene):
     exposure(os.path.join(etc, 'cleat-agent.service'), EXPOSURE_AGENT)
 
 
+def abi():
+    """What the plugins here are built for."""
+    with open(os.path.join(os.environ['CLEAT_SRCDIR'],
+                           'include/cleat/abi.h')) as f:
+        return '.'.join(re.findall(r'CLEAT_ABI_M\w+ ([0-9]+)u$', f.read(),
+                                   re.M))
+
+
 def test_plugin_packages(scene):
     """dh_cleat lets a plugin's package depend on the ABI, and no other one"""
     dev = scene.path('dev')
@@ -150,14 +159,14 @@ def test_plugin_packages(scene):
          'w').close()
     run(os.path.join(dev, 'usr/bin/dh_cleat'), cwd=scene.dir)
     with open(scene.path('debian', 'with.substvars')) as f:
-        check('misc:Depends=cleat-plugin-abi-1' in f.read(), 'substvars')
+        equal(re.findall(r'misc:Depends=(.*)', f.read()),
+              [f'cleat-plugin-abi-1 (>= {abi()})'])
     check(not os.path.exists(scene.path('debian', 'without.substvars')),
           'a package without a plugin depends on the ABI')
     run('perl', '-c', os.path.join(
         dev, 'usr/share/perl5/Debian/Debhelper/Sequence/cleat.pm'))
     provides, _ = run('dpkg-deb', '-f', debs('old', ['cleat'])[0], 'Provides')
-    equal(provides.strip(), 'cleat-plugin-abi-1')
-
+    equal(provides.strip(), f'cleat-plugin-abi-1 (= {abi()})')
 
 
 if __name__ == '__main__':

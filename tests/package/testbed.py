@@ -100,13 +100,14 @@ def test_plugin_needs_the_abi(_scene):
     check(code != 0 and 'cleat-plugin-abi-1' in said, said)
     m.out('dpkg', '--purge', 'cleat-plugin-example')
     m.install(debs('old'))
-    m.out('sh', '-c', 'cd /build && rm -rf other && '
-          'dpkg-deb -R cleat-plugin-example_*.deb other && '
-          'sed -i s/cleat-plugin-abi-1/cleat-plugin-abi-2/ '
-          'other/DEBIAN/control && dpkg-deb -b other other.deb')
-    said, code = m.run('dpkg', '-i', '/build/other.deb', ok=False)
-    check(code != 0 and 'cleat-plugin-abi-2' in said, said)
-    m.out('dpkg', '--purge', 'cleat-plugin-example')
+    for change in 's/-abi-1/-abi-2/', r's/(>= 1\.[0-9]*)/(>= 1.99)/':
+        m.out('sh', '-c', 'cd /build && rm -rf other && '
+              'dpkg-deb -R cleat-plugin-example_*.deb other && '
+              f'sed -i "{change}" other/DEBIAN/control && '
+              'dpkg-deb -b other other.deb')
+        said, code = m.run('dpkg', '-i', '/build/other.deb', ok=False)
+        check(code != 0 and 'cleat-plugin-abi-' in said, said)
+        m.out('dpkg', '--purge', 'cleat-plugin-example')
 
 
 def plugins():
