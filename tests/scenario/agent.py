@@ -20,7 +20,7 @@ import harness  # noqa: E402
 from control import Control  # noqa: E402
 from agents import (NONCE, Agent, Proxy, Server, command, feed,  # noqa: E402
                     need_mounts, outcome, script, spki)
-from harness import check, equal, wait_until  # noqa: E402
+from harness import BUILDDIR, check, equal, wait_until  # noqa: E402
 
 
 # ---- identity ---------------------------------------------------------------
@@ -132,6 +132,67 @@ def test_forgotten(scene):
         peer.error(m, -32001)
         peer.end(4001)
     a.stop()
+
+
+# ---- options ----------------------------------------------------------------
+
+def refused(status, *args):
+    """What the agent says of arguments that it cannot begin with."""
+    done = subprocess.run([os.path.join(BUILDDIR, 'cleat-agent'), *args],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=60)
+    equal(done.returncode, status, f'{args}: {done.stderr}')
+    return done.stderr
+
+
+def test_wrong_arguments(scene):
+    """2, which no service manager tries again, is for the command line alone"""
+    good = scene.path('good')
+    with open(good, 'w') as f:
+        f.write('retry-min-ms = 20\n')
+    for args in (('--none',), ('--server',), ('word',), ('--hello',),
+                 ('-c', good, '--none')):
+        refused(2, *args)
+    equal(refused(1, '-c', scene.path('none')),
+          f'cleat-agent: {scene.path("none")}: No such file or directory\n')
+    for option, value, why in (
+            ('retry-min-ms', '0', 'a number from 1 to 4294967295 is expected'),
+            ('telemetry-max', '1k',
+             'a number from 1 to 4294967295 is expected'),
+            ('timeout', '3601', 'a number from 1 to 3600 is expected'),
+            ('log-level', 'loud',
+             'error, warning, notice, info or debug is expected'),
+            ('command', 'x-do', 'VERB=/PATH is expected'),
+            ('command', 'x-do=do', 'a path that begins with / is expected')):
+        equal(refused(1, '--' + option, value),
+              f'cleat-agent: --{option}: {why}\n')
+
+
+def test_wrong_file(scene):
+    """one line says where in the file what is wrong, and why"""
+    path = scene.path('agent.conf')
+    for line, why in (
+            ('retry-min-ms = 0',
+             'retry-min-ms: a number from 1 to 4294967295 is expected'),
+            ('log-level = loud', 'log-level: error, warning, notice, info or '
+             'debug is expected'),
+            ('enrol = perhaps', 'enrol: yes or no is expected'),
+            ('validate = 1', 'validate: yes or no is expected'),
+            ('command.x-do = do',
+             'command.x-do: a path that begins with / is expected'),
+            ('command. = /do',
+             'command.: a verb of 1 to 64 characters is expected'),
+            ('command = x-do', 'command: VERB=/PATH is expected'),
+            ('plain:secret = x', 'there is no such option'),
+            ('enrol', 'OPTION = VALUE is expected')):
+        with open(path, 'w') as f:
+            f.write(f'# a device\nendpoint = dev-1\n{line}\nwake = yes\n')
+        equal(refused(1, '-c', path), f'cleat-agent: {path}:3: {why}\n')
+    with open(path, 'w') as f:
+        f.write(f'command.x-long = /{"x" * 5000}\n' +
+                'command.x-do = /do\n' * 64)
+    equal(refused(1, '-c', path), f'cleat-agent: {path}:65: command.x-do: '
+          'there are too many commands\n')
 
 
 # ---- commands ---------------------------------------------------------------

@@ -340,13 +340,16 @@ def test_settings(scene):
     run.says('settings', 'belongs to no certificate')
     Run(scene, d.url(), '--proxy', 'ftp://x').is_(1, settings='fail')
     Run(scene, d.url(), '--tls-profile', 'x').is_(1, settings='fail')
-    for args in (['test'], ['test', 'a', 'b'], ['tset', 'a'], ['--json'],
-                 ['test', 'a', '--timeout', '0'],
-                 ['test', 'a', '--timeout', '3601'], ['test', 'a,b']):
+    for status, *args in (
+            (2, 'test'), (2, 'test', 'a', 'b'), (2, 'tset', 'a'),
+            (2, '--json'), (2, 'test', 'a,b'),
+            (1, 'test', 'a', '--timeout', '0'),
+            (1, 'test', 'a', '--timeout', '3601'),
+            (1, 'test', 'a', '-c', scene.path('none.conf'))):
         done = subprocess.run([os.path.join(BUILDDIR, 'cleat-agent'), *args],
                               stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        equal(done.returncode, 2, f'{args}: {done.stderr}')
+        equal(done.returncode, status, f'{args}: {done.stderr}')
 
 
 def test_unreachable(scene):

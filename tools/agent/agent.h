@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "../../client/cleat-client.h"
+#include "base/log.h"
 #include "job.h"
 #include "journal.h"
 #include "queue.h"
@@ -29,7 +30,7 @@ struct verb {
 
 struct agent_opts {
 	struct cleat_client_opts client;
-	const char *config, *state_dir;
+	const char *state_dir;
 	const char *token_file, *enrol_token_file, *proxy_password_file;
 	const char *key_passphrase, *key_passphrase_file;	/* one counts */
 	const char *event;		/* sent each time we come online */
@@ -39,7 +40,7 @@ struct agent_opts {
 	bool check;			/* only the options, and ends */
 	bool plain;			/* the file has a secret as it is */
 	bool wake;			/* sends Wake-on-LAN for others */
-	const char *log_level;
+	enum log_level log_level;
 	bool test;			/* try once, tell, and end */
 	const char *target;		/* of the test; NULL: client.server */
 	bool hello, json;
@@ -99,7 +100,10 @@ struct agent {
 	uint64_t telemetry_ms;		/* not to be sent before */
 };
 
-/* options.c.  0; 1: done, exit well; -EINVAL, said; -ENOMEM. */
+#define AGENT_GO_ON (-1)
+#define AGENT_USAGE 2			/* cleat-agent(1), EXIT STATUS */
+
+/* options.c.  AGENT_GO_ON, or the exit status of the program, said. */
 int agent_options(int argc, char **argv, struct agent_opts *);
 void agent_options_free(struct agent_opts *);
 

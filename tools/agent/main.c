@@ -400,22 +400,16 @@ int
 main(int argc, char **argv)
 {
 	static struct agent_opts o = {
-		.log_level = "info", .inventory = "facts",
+		.log_level = LOG_LVL_INFO, .inventory = "facts",
 		.telemetry_max = 16 * 1024 * 1024
 	};
-	enum log_level level;
 	int r = agent_options(argc, argv, &o);
 
-	if (r == 0 && log_level_parse(o.log_level, &level) != 0) {
-		(void)fprintf(stderr, "cleat-agent: %s is not a log level\n",
-		    o.log_level);
-		r = -EINVAL;
-	}
-	if (r != 0) {
+	if (r != AGENT_GO_ON) {
 		agent_options_free(&o);
-		return r > 0 ? EXIT_SUCCESS : 2;
+		return r;
 	}
-	log_set_level(level);
+	log_set_level(o.log_level);
 	/* No core dump with keys in it.  What it executes has its own. */
 	if (prctl(PR_SET_DUMPABLE, 0) != 0)
 		log_warning("core dumps cannot be switched off: %s",

@@ -16,6 +16,7 @@
 
 #define FILE_MAX_BYTES 65536
 #define TIMEOUT_S_MAX 3600
+#define VERB_MAX 64
 
 enum {
 	OPT_TOKEN_FILE = 256, OPT_CA, OPT_CERT, OPT_KEY, OPT_EVENT,
@@ -122,7 +123,9 @@ usage(FILE *to)
 	    "cleat-agent(1).\n");
 }
 
-static int
+/* ---- one option: NULL, or why it cannot be taken ------------------------ */
+
+static const char *
 number(const char *text, uint32_t *ret)
 {
 	char *end;
@@ -131,40 +134,62 @@ number(const char *text, uint32_t *ret)
 	errno = 0;
 	v = strtoul(text, &end, 10);
 	if (errno != 0 || *end != '\0' || *text < '0' || *text > '9' ||
-	    v == 0 || v > UINT32_MAX) {
-		(void)fprintf(stderr, "cleat-agent: %s is not a number above "
-		    "0\n", text);
-		return -EINVAL;
-	}
+	    v == 0 || v > UINT32_MAX)
+		return "a number from 1 to 4294967295 is expected";
 	*ret = (uint32_t)v;
-	return 0;
+	return NULL;
 }
 
-/* VERB=PATH; the text stays. */
-static int
-take_verb(const char *value, struct agent_opts *a)
+static const char *
+seconds(const char *text, uint32_t *ret)
 {
-	const char *mark = strchr(value, '=');
-	struct verb *v = &a->verbs[a->verbs_n];
-	size_t n = mark == NULL ? 0 : (size_t)(mark - value);
+	uint32_t v;
 
-	if (n == 0 || n > 64 || mark[1] != '/' ||
-	    a->verbs_n == AGENT_VERBS_MAX) {
-		(void)fprintf(stderr, "cleat-agent: command %s: VERB=/PATH is "
-		    "expected, at most %d\n", value, AGENT_VERBS_MAX);
-		return -EINVAL;
-	}
-	v->name = mem_dup(value, n + 1);
-	v->path = mem_strdup(mark + 1);
+	if (number(text, &v) != NULL || v > TIMEOUT_S_MAX)
+		return "a number from 1 to 3600 is expected";
+	*ret = v;
+	return NULL;
+}
+
+static const char *
+log_level(const char *text, enum log_level *ret)
+{
+	return log_level_parse(text, ret) == 0 ? NULL :
+	    "error, warning, notice, info or debug is expected";
+}
+
+/* n bytes of `name`; the texts stay the caller's. */
+static const char *
+take_verb(const char *name, size_t n, const char *path, struct agent_opts *a)
+{
+	struct verb *v = &a->verbs[a->verbs_n];
+
+	if (a->verbs_n == AGENT_VERBS_MAX)
+		return "there are too many commands";
+	if (n == 0 || n > VERB_MAX)
+		return "a verb of 1 to 64 characters is expected";
+	if (*path != '/')
+		return "a path that begins with / is expected";
+	v->name = mem_dup(name, n + 1);
+	v->path = mem_strdup(path);
 	a->verbs_n++;
 	if (v->name == NULL || v->path == NULL)
-		return -ENOMEM;
+		return strerror(ENOMEM);
 	v->name[n] = '\0';
-	return 0;
+	return NULL;
+}
+
+static const char *
+take_command(const char *value, struct agent_opts *a)
+{
+	const char *mark = strchr(value, '=');
+
+	return mark == NULL ? "VERB=/PATH is expected" :
+	    take_verb(value, (size_t)(mark - value), mark + 1, a);
 }
 
 /* What the server's certificate has to be. */
-static int
+static bool
 take_criterion(int o, const char *value, struct cleat_client_opts *c)
 {
 	switch (o) {
@@ -179,18 +204,18 @@ take_criterion(int o, const char *value, struct cleat_client_opts *c)
 	case OPT_ISSUER_CN: c->issuer_cn = value; break;
 	case OPT_ISSUER_O: c->issuer_o = value; break;
 	case OPT_ISSUER_OU: c->issuer_ou = value; break;
-	default: return -ENOENT;
+	default: return false;
 	}
-	return 0;
+	return true;
 }
 
-static int
+static const char *
 take_value(int o, const char *value, struct agent_opts *a)
 {
 	struct cleat_client_opts *c = &a->client;
 
-	if (take_criterion(o, value, c) == 0)
-		return 0;
+	if (take_criterion(o, value, c))
+		return NULL;
 	switch (o) {
 	case 's': c->server = value; break;
 	case 'e': c->endpoint = value; break;
@@ -219,15 +244,14 @@ take_value(int o, const char *value, struct agent_opts *a)
 	case OPT_TELEMETRY_MAX: return number(value, &a->telemetry_max);
 	case OPT_INVENTORY: a->inventory = value; break;
 	case OPT_EVENT: a->event = value; break;
-	case OPT_LOG: a->log_level = value; break;
-	case OPT_TIMEOUT: return number(value, &a->timeout_s);
-	case OPT_COMMAND: return take_verb(value, a);
-	default: return -ENOENT;
+	case OPT_LOG: return log_level(value, &a->log_level);
+	case OPT_TIMEOUT: return seconds(value, &a->timeout_s);
+	case OPT_COMMAND: return take_command(value, a);
 	}
-	return 0;
+	return NULL;
 }
 
-static int
+static void
 take_switch(int o, struct agent_opts *a)
 {
 	switch (o) {
@@ -241,34 +265,24 @@ take_switch(int o, struct agent_opts *a)
 	case OPT_CHECK: a->check = true; break;
 	case OPT_HELLO: a->hello = true; break;
 	case OPT_JSON: a->json = true; break;
-	case OPT_VERSION:
-		(void)printf("cleat-agent %s\n", PACKAGE_VERSION);
-		return 1;
-	case 'h':
-		usage(stdout);
-		return 1;
-	default: return -ENOENT;
 	}
-	return 0;
 }
 
 /* ---- the file ---------------------------------------------------------- */
 
 /* Kept until the end: options point into it. */
 static const char *
-keep(struct agent_opts *a, const char *p, size_t n)
+keep(struct agent_opts *a, const char *text, const char **ret)
 {
-	char *text;
+	char *copy;
 
 	if (a->texts_n == sizeof(a->texts) / sizeof(a->texts[0]))
-		return NULL;
-	text = mem_alloc(n + 1);
-	if (text == NULL)
-		return NULL;
-	memcpy(text, p, n);
-	text[n] = '\0';
-	a->texts[a->texts_n++] = text;
-	return text;
+		return "there are too many options";
+	copy = mem_strdup(text);
+	if (copy == NULL)
+		return strerror(ENOMEM);
+	*ret = a->texts[a->texts_n++] = copy;
+	return NULL;
 }
 
 static char *
@@ -281,17 +295,6 @@ trim(char *p)
 	while (n > 0 && strchr(" \t\r", p[n - 1]) != NULL)
 		p[--n] = '\0';
 	return p;
-}
-
-/* "command.VERB = PATH" as command VERB=PATH */
-static int
-take_command_key(struct agent_opts *a, const char *verb, const char *path)
-{
-	char both[4096];
-	int n = snprintf(both, sizeof(both), "%s=%s", verb, path);
-
-	return n < 0 || (size_t)n >= sizeof(both) ? -EINVAL :
-	    take_verb(both, a);
 }
 
 /* The names of the WS EMS's `certificates` group. */
@@ -355,50 +358,62 @@ is_lasting(int o)
 	    o != OPT_HELLO && o != OPT_JSON && o != OPT_TIMEOUT;
 }
 
-static int
-take_key(struct agent_opts *a, const char *key, const char *value)
+static const char *
+take_option(const struct option *o, const char *value, bool inverted,
+    struct agent_opts *a)
 {
-	const char *text;
-	bool inverted;
+	const char *text, *why;
+	int yes;
 
-	if (strncmp(key, "command.", 8) == 0)
-		return take_command_key(a, key + 8, value);
-	if (strcmp(key, "key_passphrase") == 0) {
-		a->key_passphrase = keep(a, value, strlen(value));
-		return a->key_passphrase == NULL ? -ENOMEM : 0;
+	if (o->has_arg == no_argument) {
+		yes = is_yes(value);
+		if (yes < 0)
+			return "yes or no is expected";
+		if ((yes == 1) != inverted)
+			take_switch(o->val, a);
+		return NULL;
 	}
-	key = real_name(key, &inverted);
-	for (const struct option *o = options; o->name != NULL; o++) {
-		if (strcmp(o->name, key) != 0 || !is_lasting(o->val))
-			continue;
-		if (o->has_arg == no_argument) {
-			int yes = is_yes(value);
-
-			if (yes < 0)
-				return yes;
-			return (yes == 1) != inverted ?
-			    take_switch(o->val, a) : 0;
-		}
-		a->plain = a->plain || is_plain(o->val, value);
-		text = keep(a, value, strlen(value));
-		return text == NULL ? -ENOMEM : take_value(o->val, text, a);
-	}
-	return -ENOENT;
+	a->plain = a->plain || is_plain(o->val, value);
+	why = keep(a, value, &text);
+	return why != NULL ? why : take_value(o->val, text, a);
 }
 
-static int
-take_line(struct agent_opts *a, char *line)
+/* *ret_known: the key, if it is an option; what else it is may be a secret that
+ * came to the wrong place. */
+static const char *
+take_key(struct agent_opts *a, const char *key, const char *value,
+    const char **ret_known)
+{
+	const char *name;
+	bool inverted;
+
+	*ret_known = key;
+	if (strncmp(key, "command.", 8) == 0)
+		return take_verb(key + 8, strlen(key + 8), value, a);
+	if (strcmp(key, "key_passphrase") == 0)
+		return keep(a, value, &a->key_passphrase);
+	name = real_name(key, &inverted);
+	for (const struct option *o = options; o->name != NULL; o++)
+		if (strcmp(o->name, name) == 0 && is_lasting(o->val))
+			return take_option(o, value, inverted, a);
+	*ret_known = NULL;
+	return "there is no such option";
+}
+
+static const char *
+take_line(struct agent_opts *a, char *line, const char **ret_known)
 {
 	char *mark;
 
+	*ret_known = NULL;
 	line = trim(line);
 	if (*line == '\0' || *line == '#')
-		return 0;
+		return NULL;
 	mark = strchr(line, '=');
 	if (mark == NULL)
-		return -EINVAL;
+		return "OPTION = VALUE is expected";
 	*mark = '\0';
-	return take_key(a, trim(line), trim(mark + 1));
+	return take_key(a, trim(line), trim(mark + 1), ret_known);
 }
 
 static void
@@ -415,6 +430,7 @@ look_at_mode(const char *path)
 static int
 read_file(const char *path, struct agent_opts *a)
 {
+	const char *known = NULL, *why = NULL;
 	uint8_t *text;
 	char *line, *next;
 	size_t n;
@@ -424,53 +440,71 @@ read_file(const char *path, struct agent_opts *a)
 	if (r != 0) {
 		(void)fprintf(stderr, "cleat-agent: %s: %s\n", path,
 		    strerror(-r));
-		return r;
+		return EXIT_FAILURE;
 	}
-	for (line = (char *)text; r == 0 && line != NULL; line = next) {
+	for (line = (char *)text; why == NULL && line != NULL; line = next) {
 		next = strchr(line, '\n');
 		if (next != NULL)
 			*next++ = '\0';
 		number_of++;
-		r = take_line(a, line);
+		why = take_line(a, line, &known);
 	}
+	if (why != NULL)
+		(void)fprintf(stderr, "cleat-agent: %s:%u: %s%s%s\n", path,
+		    number_of, known == NULL ? "" : known,
+		    known == NULL ? "" : ": ", why);
 	mem_free_wiped(text, n);
 	if (a->key_passphrase != NULL || a->plain)
 		look_at_mode(path);
-	if (r != 0)
-		(void)fprintf(stderr, "cleat-agent: %s:%u: %s\n", path,
-		    number_of, r == -ENOENT ? "there is no such option" :
-		    r == -EINVAL ? "OPTION = VALUE is expected, for switches "
-		    "yes or no" : strerror(-r));
-	return r;
+	return why == NULL ? AGENT_GO_ON : EXIT_FAILURE;
 }
 
-static int
-take_option(int o, const char *value, struct agent_opts *a)
-{
-	int r;
+/* ---- the command line: AGENT_GO_ON or an exit status, said -------------- */
 
-	if (o == '?') {
+static int
+take_argument(int o, const char *value, struct agent_opts *a)
+{
+	const struct option *p = options;
+	const char *why;
+
+	switch (o) {
+	case 'c':
+		return AGENT_GO_ON;	/* was read before */
+	case 'h':
+		usage(stdout);
+		return EXIT_SUCCESS;
+	case OPT_VERSION:
+		(void)printf("cleat-agent %s\n", PACKAGE_VERSION);
+		return EXIT_SUCCESS;
+	case '?':
 		usage(stderr);
-		return -EINVAL;
+		return AGENT_USAGE;
 	}
-	if (o == 'c')
-		return 0;		/* was read before */
-	if (value != NULL && is_plain(o, value))
+	if (value == NULL) {
+		take_switch(o, a);
+		return AGENT_GO_ON;
+	}
+	if (is_plain(o, value))
 		(void)fprintf(stderr, "cleat-agent: WARNING: others can see a "
 		    "secret on the command line\n");
-	r = value != NULL ? take_value(o, value, a) : take_switch(o, a);
-	return r;
+	why = take_value(o, value, a);
+	if (why == NULL)
+		return AGENT_GO_ON;
+	while (p->val != o)
+		p++;
+	(void)fprintf(stderr, "cleat-agent: --%s: %s\n", p->name, why);
+	return EXIT_FAILURE;
 }
 
 /* The file first: the command line has the last word. */
 static int
 find_file(int argc, char **argv, struct agent_opts *a)
 {
-	int o, r = 0;
+	int o, r = AGENT_GO_ON;
 
 	opterr = 0;
-	while (r == 0 && (o = getopt_long(argc, argv, "c:s:e:h", options,
-	    NULL)) != -1)
+	while (r == AGENT_GO_ON && (o = getopt_long(argc, argv, "c:s:e:h",
+	    options, NULL)) != -1)
 		if (o == 'c')
 			r = read_file(optarg, a);
 	opterr = 1;
@@ -488,7 +522,7 @@ take_words(int n, char **word, struct agent_opts *a)
 	a->target = n > 1 ? word[1] : NULL;
 	if (n > (a->test ? 2 : 0)) {
 		usage(stderr);
-		return -EINVAL;
+		return AGENT_USAGE;
 	}
 	if (!a->test && (a->hello || a->json || a->timeout_s != 0))
 		why = "--hello, --json and --timeout are for cleat-agent test";
@@ -499,12 +533,10 @@ take_words(int n, char **word, struct agent_opts *a)
 		why = "test: one HOST[:PORT] is expected";
 	else if (a->test && a->check)
 		why = "--check-config and test: one of them is expected";
-	else if (a->timeout_s > TIMEOUT_S_MAX)
-		why = "--timeout: at most 3600 seconds";
 	if (why == NULL)
-		return 0;
+		return AGENT_GO_ON;
 	(void)fprintf(stderr, "cleat-agent: %s\n", why);
-	return -EINVAL;
+	return AGENT_USAGE;
 }
 
 int
@@ -512,10 +544,11 @@ agent_options(int argc, char **argv, struct agent_opts *a)
 {
 	int o, r = find_file(argc, argv, a);
 
-	while (r == 0 && (o = getopt_long(argc, argv, "c:s:e:h", options,
-	    NULL)) != -1)
-		r = take_option(o, optarg, a);
-	return r == 0 ? take_words(argc - optind, argv + optind, a) : r;
+	while (r == AGENT_GO_ON && (o = getopt_long(argc, argv, "c:s:e:h",
+	    options, NULL)) != -1)
+		r = take_argument(o, optarg, a);
+	return r != AGENT_GO_ON ? r :
+	    take_words(argc - optind, argv + optind, a);
 }
 
 void
