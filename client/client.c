@@ -87,17 +87,23 @@ cleat_client_new(const struct cleat_client_opts *o, char *why,
 }
 
 void
+client_fini(struct cleat_client *c)
+{
+	client_reset_channel(c);
+	tls_client_policy_free(&c->policy);
+	client_key_free(&c->key);
+	servers_fini(&c->servers);
+	proxy_fini(&c->proxy);
+}
+
+void
 cleat_client_free(struct cleat_client **pc)
 {
 	struct cleat_client *c = *pc;
 
 	if (c == NULL)
 		return;
-	client_reset_channel(c);
-	tls_client_policy_free(&c->policy);
-	client_key_free(&c->key);
-	servers_fini(&c->servers);
-	proxy_fini(&c->proxy);
+	client_fini(c);
 	client_opts_free(c);
 	mem_free(c);
 	*pc = NULL;

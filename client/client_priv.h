@@ -92,6 +92,8 @@ struct cleat_client {
 };
 
 uint64_t client_now_ms(void);
+/* Frees what it holds but its options, which a probe only borrows. */
+void client_fini(struct cleat_client *);
 /* Takes in what has come, up to a limit.  0, or the channel has ended. */
 int client_read(struct cleat_client *);
 void client_set_phase(struct cleat_client *, enum client_phase,

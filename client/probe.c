@@ -242,16 +242,10 @@ make_client(struct probe *p)
 static void
 free_client(struct probe *p)
 {
-	struct cleat_client *c = p->c;
-
-	if (c == NULL)
+	if (p->c == NULL)
 		return;
-	client_reset_channel(c);
-	tls_client_policy_free(&c->policy);
-	client_key_free(&c->key);
-	servers_fini(&c->servers);
-	proxy_fini(&c->proxy);
-	mem_free(c);
+	client_fini(p->c);
+	mem_free(p->c);
 	p->c = NULL;
 }
 
