@@ -194,6 +194,8 @@ CLEAT_CLIENT_API int cleat_client_timeout_ms(const struct cleat_client *);
  * never from a callback.  What fails is told to `state`, and tried again. */
 CLEAT_CLIENT_API void cleat_client_process(struct cleat_client *);
 
+/* What `state` was told last, WAITING at the start; ONLINE until the goodbye is
+ * over.  Also from a callback; does not fail. */
 CLEAT_CLIENT_API enum cleat_client_state cleat_client_get_state(
     const struct cleat_client *);
 /* The public key of identity_file, 64 hexadecimal digits, the client's until
