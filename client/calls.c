@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "json_text.h"
 
 static struct client_call *
 find(struct cleat_client *c, int64_t id)
@@ -44,7 +45,7 @@ client_call_answered(struct cleat_client *c, int64_t id, const json_t *message)
 	body = error == NULL ? json_object_get(message, "result") :
 	    json_object_get(error, "data");
 	if (body != NULL)
-		text = client_text_of(json_incref(body));
+		text = json_text(json_incref(body));
 	if (text != NULL)
 		a.json = text;
 	finish(call, &a);

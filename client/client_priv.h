@@ -137,8 +137,6 @@ int client_feed(struct cleat_client *, uint8_t *p, size_t n);
 int client_flush(struct cleat_client *);
 
 /* rpc.c: messages */
-/* To be freed with mem_free(); NULL: no memory.  Takes `o` over. */
-char *client_text_of(json_t *o);
 int client_message(struct cleat_client *, const char *p, size_t n);
 /* Takes `params` over; *ret_id (may be NULL:
  * a notification) is the request's. */

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/mem.h"
+#include "json_text.h"
 #include "tls/client.h"
 
 #define AUTH_FAILED_CODE (-32001)
@@ -201,7 +202,7 @@ accepted(struct cleat_client *c, json_t *result)
 	    security == NULL ? "?" : security);
 	c->phase = CLIENT_HELLO;
 	if (c->opts.hello != NULL) {
-		text = client_text_of(json_incref(result));
+		text = json_text(json_incref(result));
 		if (text != NULL)
 			c->opts.hello(c->opts.ctx, text);
 		mem_free(text);

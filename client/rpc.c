@@ -8,31 +8,13 @@
 
 #include "base/json_check.h"
 #include "base/mem.h"
+#include "json_text.h"
 #include "tls/digest.h"
-
-/* json_dumps() of jansson 2.14 drops a key when memory is short while its text
- * grows; here the room is there before. */
-char *
-client_text_of(json_t *o)
-{
-	const size_t how = JSON_COMPACT | JSON_ENCODE_ANY;
-	size_t n = o == NULL ? 0 : json_dumpb(o, NULL, 0, how);
-	char *text = n == 0 ? NULL : mem_alloc(n + 1);
-
-	if (text != NULL && json_dumpb(o, text, n, how) == n) {
-		text[n] = '\0';
-	} else {
-		mem_free(text);
-		text = NULL;
-	}
-	json_decref(o);
-	return text;
-}
 
 static int
 send_message(struct cleat_client *c, json_t *message)
 {
-	char *text = client_text_of(message);
+	char *text = json_text(message);
 	int r;
 
 	if (text == NULL)
@@ -107,7 +89,7 @@ notified(struct cleat_client *c, const char *method, json_t *params)
 		take_drain(c, params);
 	if (c->opts.notification == NULL)
 		return;
-	text = client_text_of(json_incref(params));
+	text = json_text(json_incref(params));
 	c->opts.notification(c->opts.ctx, method, text == NULL ? "{}" : text);
 	mem_free(text);
 }
@@ -147,7 +129,7 @@ asked(struct cleat_client *c, json_t *id, const char *method, json_t *params)
 		if (params == NULL) {
 			r = c->opts.request(c->opts.ctx, method, "{}");
 		} else {
-			text = client_text_of(json_incref(params));
+			text = json_text(json_incref(params));
 			r = text == NULL ? -ENOMEM : c->opts.request(
 			    c->opts.ctx, method, text);
 			mem_free(text);

@@ -282,7 +282,8 @@ refuse(struct exchange *x, int error, const char *what, const char *why)
 		exchange_error(x, error, what);
 }
 
-/* The text of the args; "{}" without.  NULL: no memory. */
+/* The text of the args; "{}" without.  NULL: no memory.  Not by json_dumps():
+ * that of jansson 2.14 drops a key when memory is short. */
 static char *
 dump_args(const json_t *args)
 {

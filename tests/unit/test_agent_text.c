@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "text.h"
 
 static void
@@ -47,32 +46,12 @@ a_character_that_is_cut_off_is_left_out(void **state)
 	becomes("\360\237\232", 3, "");
 }
 
-static void
-json_is_written_whole_or_not_at_all(void **state)
-{
-	char *text;
-
-	(void)state;
-	assert_null(text_of_json(NULL));
-	text = text_of_json(json_pack("{s:[i, n]}", "a", 1));
-	assert_string_equal(text, "{\"a\":[1,null]}");
-	mem_free(text);
-	text = text_of_json(json_string("x"));
-	assert_string_equal(text, "\"x\"");
-	mem_free(text);
-	(void)mem_fail_nth(1);
-	text = text_of_json(json_object());
-	(void)mem_fail_nth(0);
-	assert_null(text);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_become_text_without_nul),
-		cmocka_unit_test(a_character_that_is_cut_off_is_left_out),
-		cmocka_unit_test(json_is_written_whole_or_not_at_all)
+		cmocka_unit_test(a_character_that_is_cut_off_is_left_out)
 	};
 
 	return cmocka_run_group_tests_name("agent text", tests, NULL, NULL);

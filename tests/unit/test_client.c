@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "cleat-client.h"
 #include "client_priv.h"
+#include "json_text.h"
 #include "tls/digest.h"
 #include "wire/ws_frame.h"
 #include "wire/ws_handshake.h"
@@ -156,6 +157,25 @@ stop_in_a_callback_waits_until_the_input_is_done_with(void **state)
 
 /* Half a frame would make the next one unreadable. */
 static void
+json_is_written_whole_or_not_at_all(void **state)
+{
+	char *text;
+
+	(void)state;
+	assert_null(json_text(NULL));
+	text = json_text(json_pack("{s:[i, n]}", "a", 1));
+	assert_string_equal(text, "{\"a\":[1,null]}");
+	mem_free(text);
+	text = json_text(json_string("x"));
+	assert_string_equal(text, "\"x\"");
+	mem_free(text);
+	(void)mem_fail_nth(1);
+	text = json_text(json_object());
+	(void)mem_fail_nth(0);
+	assert_null(text);
+}
+
+static void
 short_memory_queues_a_whole_frame_or_nothing(void **state)
 {
 	static const char text[] = "[1]";
@@ -240,6 +260,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    stop_in_a_callback_waits_until_the_input_is_done_with),
+		cmocka_unit_test(json_is_written_whole_or_not_at_all),
 		cmocka_unit_test(
 		    short_memory_queues_a_whole_frame_or_nothing),
 		cmocka_unit_test(short_memory_leaves_the_policy_that_was)

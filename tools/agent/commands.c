@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include "../../client/json_text.h"
 #include "base/clock.h"
 #include "base/json_check.h"
 #include "base/log.h"
@@ -59,7 +60,7 @@ static int
 write_outcome(struct agent *a, const char *id, const char *outcome,
     json_t *result, const char *message)
 {
-	char *text = text_of_json(json_pack("{s:s, s:o*, s:s*}", "outcome",
+	char *text = json_text(json_pack("{s:s, s:o*, s:s*}", "outcome",
 	    outcome, "result", result, "message", message));
 	int r = text == NULL ? -ENOMEM : journal_outcome(a->journal, id, text);
 
@@ -130,7 +131,7 @@ send_outcome(struct agent *a, struct journal_entry *e)
 	json_error_t error;
 	json_t *o = json_loads(e->outcome, 0, &error);
 	json_t *result = json_object_get(o, "result");
-	char *text = result == NULL ? NULL : text_of_json(json_incref(result));
+	char *text = result == NULL ? NULL : json_text(json_incref(result));
 	struct told *t = mem_calloc(1, sizeof(*t));
 	struct cleat_client_outcome out = {
 		.command_id = e->id, .result_json = text,
@@ -494,7 +495,7 @@ take_command(struct agent *a, const json_t *params)
 	if (!known(a, verb))
 		return -ENOSYS;
 	text = args == NULL ? mem_strdup("{}") :
-	    text_of_json(json_incref(args));
+	    json_text(json_incref(args));
 	r = text == NULL ? -ENOMEM : make_room(a, text);
 	if (r == 0)
 		r = journal_record(a->journal, id);

@@ -15,11 +15,11 @@
 
 #include <jansson.h>
 
+#include "../../client/json_text.h"
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "text.h"
 #include "tls/digest.h"
 
 #define FILE_MAX_BYTES 65536
@@ -174,5 +174,5 @@ agent_inventory(const char *how)
 	add_system(facts);
 	add_machine(facts);
 	add_network(facts);
-	return text_of_json(facts);
+	return json_text(facts);
 }

@@ -1,31 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON to text, and bytes to text. */
+/* Bytes that somebody wrote to text. */
 #include "text.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/mem.h"
 #include "wire/utf8.h"
 
 #define CHARACTER_MAX 4			/* bytes, RFC 3629 */
-
-char *
-text_of_json(json_t *o)
-{
-	const size_t how = JSON_COMPACT | JSON_ENCODE_ANY;
-	size_t n = o == NULL ? 0 : json_dumpb(o, NULL, 0, how);
-	char *text = n == 0 ? NULL : mem_alloc(n + 1);
-
-	if (text != NULL && json_dumpb(o, text, n, how) == n) {
-		text[n] = '\0';
-	} else {
-		mem_free(text);
-		text = NULL;
-	}
-	json_decref(o);
-	return text;
-}
 
 /* How many bytes the character at p has; 0: it is none.  *ret_cut: it would be
  * one if the text went on. */

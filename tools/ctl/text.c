@@ -159,6 +159,7 @@ add_safe_json(struct text *t, const char *s, size_t n)
 void
 text_json(struct text *t, const struct json_t *value)
 {
+	/* json_dumps() of jansson 2.14 drops a key when memory is short. */
 	const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
 	size_t n = json_dumpb(value, NULL, 0, flags);
 	char *p = n == 0 ? NULL : mem_alloc(n);
