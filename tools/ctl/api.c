@@ -84,13 +84,12 @@ api_failed(struct ctl *x, int error)
 }
 
 int
-api_problem(struct ctl *x, long status, const json_t *problem)
+api_problem(long status, const json_t *problem)
 {
 	const char *type = strrchr(member(problem, "type"), ':');
 	const char *detail = member(problem, "detail");
 	const char *remedy = member(problem, "remedy");
 
-	(void)x;
 	if (*detail == '\0')
 		say("the daemon refused it (HTTP %ld)", status);
 	else
@@ -153,7 +152,7 @@ api(struct ctl *x, const char *method, const struct text *path,
 	if (r != 0)
 		return api_failed(x, r);
 	if (status < 200 || status > 299)
-		r = api_problem(x, status, v);
+		r = api_problem(status, v);
 	else if (ret != NULL)
 		*ret = json_incref(v);
 	json_decref(v);

@@ -145,7 +145,7 @@ int api_quietly(struct ctl *, const struct http_request *, long *ret_status,
     json_t **ret);
 /* Says why and gives the exit status. */
 int api_failed(struct ctl *, int error);
-int api_problem(struct ctl *, long status, const json_t *problem);
+int api_problem(long status, const json_t *problem);
 /* "/v1/endpoints/ID/rest" */
 void path_of(struct text *, const char *before, const char *id,
     const char *after);
@@ -159,6 +159,8 @@ typedef int api_each_fn(void *arg, const json_t *);
 #define PAGE 1000u
 int api_pages(struct ctl *, const struct text *path, const char *list,
     api_each_fn *each, void *arg);
+
+/* ---- stream.c ----------------------------------------------------------- */
 
 /* The stream of events, from now on until it ends or `each` does not go on. */
 struct events;
@@ -188,7 +190,7 @@ int list_row(void *arg, const json_t *);
  * table.  An exit status. */
 int list_end(struct list *, int r);
 
-/* ---- what was asked for ------------------------------------------------- */
+/* ---- option.c: what was asked for --------------------------------------- */
 
 /* 0, or EXIT_USAGE, said. */
 int option_span(const struct ctl *, enum opt, uint64_t *ret_ms);

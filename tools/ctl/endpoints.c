@@ -7,7 +7,6 @@
 #include "base/nearest.h"
 #include "ctl.h"
 #include "grid.h"
-#include "when.h"
 
 enum how { AS_TEXT, AS_STATE, AS_TIME, AS_RTT };
 

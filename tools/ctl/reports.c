@@ -58,7 +58,7 @@ read_page(struct ctl *x, uint64_t *after, bool wait, size_t *ret_n)
 	text_free(&path);
 	if (r != 0)
 		return api_failed(x, r);
-	r = status == 200 ? EXIT_OK : api_problem(x, status, page);
+	r = status == 200 ? EXIT_OK : api_problem(status, page);
 	*ret_n = 0;
 	if (r == EXIT_OK) {
 		const json_t *rows = json_object_get(page, "telemetry");

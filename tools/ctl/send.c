@@ -189,7 +189,7 @@ ask(struct wait *w, json_t **ret)
 		return EXIT_OK;
 	}
 	undraw(w);
-	r = r != 0 ? api_failed(w->ctl, r) : api_problem(w->ctl, status, o);
+	r = r != 0 ? api_failed(w->ctl, r) : api_problem(status, o);
 	json_decref(o);
 	return r;
 }

@@ -251,11 +251,10 @@ split(const char *list)
 }
 
 static void
-say_drain(struct ctl *x, const json_t *o)
+say_drain(const json_t *o)
 {
 	char span[WHEN_SIZE];
 
-	(void)x;
 	when_span(member_number(o, "remaining_ms"), span);
 	if (json_is_true(json_object_get(o, "active")))
 		say("%llu of %llu channels are left, for %s",
@@ -292,7 +291,7 @@ drain_wait(struct ctl *x)
 		if (r != EXIT_OK)
 			break;
 		active = json_is_true(json_object_get(o, "active"));
-		say_drain(x, o);
+		say_drain(o);
 		json_decref(o);
 		o = NULL;
 		if (active)

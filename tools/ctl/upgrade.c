@@ -32,7 +32,7 @@ ask(struct ctl *x, json_t **ret)
 	if (r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE ||
 	    (r == 0 && status == 503))
 		return -1;
-	return r != 0 ? api_failed(x, r) : api_problem(x, status, NULL);
+	return r != 0 ? api_failed(x, r) : api_problem(status, NULL);
 }
 
 /* EXIT_OK: it serves; -1 not yet. */

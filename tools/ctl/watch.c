@@ -173,7 +173,7 @@ show_changed(struct watch *w, const char *id)
 	if (status == 200 && wanted(x, o))
 		(void)on_row(w, o);	/* its status is in w->exit */
 	else if (status != 200 && status != 404)
-		w->exit = api_problem(x, status, o);
+		w->exit = api_problem(status, o);
 	json_decref(o);
 	return w->exit;
 }
