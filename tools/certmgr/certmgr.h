@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "cert/bundle.h"
 #include "cert/chain.h"
@@ -119,8 +118,6 @@ enum status report(const struct asked *, const struct material *,
 enum status put_given(struct asked *);
 enum status put_self(struct asked *);
 enum status put_back(struct asked *);
-enum status owner_find(const struct asked *, bool *ret_has, uid_t *,
-    gid_t *);
 
 /* live.c: returns when the daemon serves the leaves of the material, which are
  * installed; what failed since then is told. */

@@ -41,7 +41,7 @@ for_the_daemon(const struct asked *a)
 	    errno == ENOENT;
 }
 
-enum status
+static enum status
 owner_find(const struct asked *a, bool *ret_has, uid_t *ret_uid,
     gid_t *ret_gid)
 {
