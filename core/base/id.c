@@ -4,11 +4,31 @@
 
 #include <string.h>
 
+#define WORD "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" \
+	"0123456789._-"
+
+static bool
+made_of(const char *s, const char *characters, size_t max)
+{
+	size_t n = strspn(s, characters);
+
+	return n <= max && s[n] == '\0';
+}
+
 bool
 id_valid(const char *id)
 {
-	size_t n = strspn(id, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@-");
+	return *id != '\0' && made_of(id, WORD ":@", ID_MAX);
+}
 
-	return n > 0 && n <= ID_MAX && id[n] == '\0';
+bool
+id_word_valid(const char *word)
+{
+	return *word != '\0' && made_of(word, WORD, ID_WORD_MAX);
+}
+
+bool
+id_group_valid(const char *group)
+{
+	return made_of(group, WORD ":@", ID_GROUP_MAX);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "base/worker.h"
@@ -328,7 +329,7 @@ command_cancel(struct command_table *t, const char *id,
 	struct command_job *j;
 	int r;
 
-	if (!command_id_valid(id))
+	if (!id_word_valid(id))
 		return -ENOENT;
 	j = command_job_new(t, id, "before it was delivered", "");
 	if (j == NULL)

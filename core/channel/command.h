@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/id.h"
 #include "store/commands.h"
 #include "store/store.h"
 
@@ -23,8 +24,8 @@ struct event_bus;
 struct telemetry_table;
 struct wake_net;
 
-#define COMMAND_ID_MAX 64
-#define COMMAND_VERB_MAX 64
+#define COMMAND_ID_MAX ID_WORD_MAX
+#define COMMAND_VERB_MAX ID_WORD_MAX
 
 struct command_rules {
 	uint32_t queue_max;		/* open ones of one endpoint */

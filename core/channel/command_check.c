@@ -42,26 +42,13 @@ static const struct verb_arg args_of[] = {
 	{ "set-server", "servers", ARG_URLS, true },
 };
 
-#define WORD "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" \
-	"0123456789._-"
-
-bool
-command_id_valid(const char *id)
-{
-	size_t n = strspn(id, WORD);
-
-	return n > 0 && n <= COMMAND_ID_MAX && id[n] == '\0';
-}
-
 static bool
 verb_valid(const char *verb)
 {
-	size_t n = strspn(verb, WORD);
-
-	if (verb[n] != '\0' || n > COMMAND_VERB_MAX)
+	if (!id_word_valid(verb))
 		return false;
 	if (strncmp(verb, "x-", 2) == 0)
-		return n > 2;
+		return verb[2] != '\0';
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (strcmp(verb, verbs[i]) == 0)
 			return true;
@@ -150,7 +137,7 @@ command_check(const struct command_request *r,
 {
 	if (!id_valid(r->endpoint))
 		return refuse(why, "endpoint: not a valid id");
-	if (r->id[0] != '\0' && !command_id_valid(r->id))
+	if (r->id[0] != '\0' && !id_word_valid(r->id))
 		return refuse(why, "id: 1 to 64 of a-z A-Z 0-9 . _ - are "
 		    "expected");
 	if (strlen(r->by) > BY_MAX || strncmp(r->by, "relay of ", 9) == 0)

@@ -9,8 +9,6 @@
 
 #include "channel/command.h"
 
-/* 1 to 64 of a-z A-Z 0-9 . _ - */
-bool command_id_valid(const char *id);
 /* Verb, args (of doc/protocol.md), deadline, id, endpoint.  -EINVAL and one
  * line in why[256]. */
 int command_check(const struct command_request *, const struct command_rules *,

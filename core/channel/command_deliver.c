@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/json_check.h"
 #include "base/mem.h"
 #include "base/worker.h"
@@ -234,7 +235,7 @@ accepted(struct store_job *job)
 static struct command *
 own(struct command_table *t, const struct channel *c, const char *id)
 {
-	struct command *cmd = command_id_valid(id) ? command_find(t, id) : NULL;
+	struct command *cmd = id_word_valid(id) ? command_find(t, id) : NULL;
 
 	return cmd != NULL && !cmd->storing && strcmp(cmd->queue->endpoint,
 	    channel_endpoint(c)) == 0 ? cmd : NULL;
@@ -360,7 +361,7 @@ channel_command_outcome(struct channel *c, uint64_t request,
 		return -EPERM;
 	if (t == NULL)
 		return -EAGAIN;
-	if (!command_id_valid(o->id))
+	if (!id_word_valid(o->id))
 		return -EINVAL;
 	if (o->result[0] != '\0' &&
 	    json_check_value(o->result, strlen(o->result)) != 0)

@@ -57,8 +57,6 @@ int number_parse(const char *, uint64_t max, uint64_t *ret);
 int time_parse(const char *, int64_t *ret_wall_ms);
 /* UTF-8 for people: at most max bytes, no control characters. */
 bool label_valid(const char *, size_t max);
-/* Up to 64 of A-Z a-z 0-9 . _ : @ -, or none. */
-bool group_valid(const char *);
 
 /* Pages. */
 #define LIMIT_DEFAULT 100

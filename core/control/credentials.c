@@ -354,7 +354,7 @@ enrolment_token_post(struct exchange *x)
 	if (m[0] != NULL && !id_valid(e.endpoint))
 		exchange_problem(x, PROBLEM_INVALID, "endpoint",
 		    "endpoint: an endpoint id is expected");
-	else if (!group_valid(e.group))
+	else if (!id_group_valid(e.group))
 		exchange_problem(x, PROBLEM_INVALID, "group", "group: at most "
 		    "64 of A-Z a-z 0-9 . _ : @ - are expected");
 	else if (uses < 1 || uses > USES_MAX)

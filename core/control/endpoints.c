@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/id.h"
 #include "control/exchange.h"
 #include "store/credentials.h"
 #include "store/endpoints.h"
@@ -245,7 +246,7 @@ endpoints_list(struct exchange *x)
 	    !id_param_valid(x, "after") || !id_param_valid(x, "prefix") ||
 	    !param_number(x, "limit", LIMIT_DEFAULT, 1, LIMIT_MAX, &x->limit))
 		return;
-	if (group != NULL && !group_valid(group)) {
+	if (group != NULL && !id_group_valid(group)) {
 		exchange_problem(x, PROBLEM_INVALID, "group",
 		    "group: the name of a group is expected");
 		return;

@@ -19,7 +19,7 @@ description_valid(struct exchange *x, const json_t *name, const json_t *group)
 		    NAME_MAX_BYTES);
 		return false;
 	}
-	if (group != NULL && !group_valid(json_string_value(group))) {
+	if (group != NULL && !id_group_valid(json_string_value(group))) {
 		exchange_problem(x, PROBLEM_INVALID, "group", "group: at most "
 		    "64 of A-Z a-z 0-9 . _ : @ - are expected");
 		return false;

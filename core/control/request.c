@@ -155,15 +155,6 @@ label_valid(const char *s, size_t max)
 	return true;
 }
 
-bool
-group_valid(const char *s)
-{
-	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789._:@-");
-
-	return s[n] == '\0' && n <= 64;
-}
-
 const char *
 param_of(const struct exchange *x, const char *name)
 {

@@ -13,6 +13,7 @@
 #include "../lib/product_rig.h"
 #include "../lib/store_rig.h"
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/mem.h"
 #include "channel/command_check.h"
 #include "channel/completion.h"
@@ -101,7 +102,7 @@ an_id_is_made_and_used_once(void **state)
 	assert_int_equal(product_add(&p, ""), 0);
 	product_settle(&p);
 	memcpy(id, p.added.id, sizeof(id));
-	assert_true(command_id_valid(id));
+	assert_true(id_word_valid(id));
 	assert_int_equal(product_add(&p, id), -EEXIST);
 	assert_int_equal(product_outcome(&p, id, COMMAND_OK), 0);
 	product_settle(&p);

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/id.h"
 #include "base/mem.h"
 #include "endpoint/endpoint.h"
 #include "../lib/event_tap.h"
@@ -60,29 +59,6 @@ online(const char *id, uint64_t channel)
 	uint64_t number;
 
 	return claim(id, channel, 0, &number, &old);
-}
-
-static void
-ids_are_what_topics_logs_and_file_names_can_hold(void **state)
-{
-	char longest[ENDPOINT_ID_MAX + 2];
-
-	(void)state;
-	assert_true(id_valid("a"));
-	assert_true(id_valid("AZaz09._:@-"));
-	assert_false(id_valid(""));
-	assert_false(id_valid("a b"));
-	assert_false(id_valid("a/b"));
-	assert_false(id_valid("a\nb"));
-	assert_false(id_valid("a\x7f"));
-	assert_false(id_valid("\xc3\xa9"));
-	assert_false(id_valid("*"));
-	memset(longest, 'x', sizeof(longest));
-	longest[ENDPOINT_ID_MAX] = '\0';
-	assert_true(id_valid(longest));
-	longest[ENDPOINT_ID_MAX] = 'x';
-	longest[ENDPOINT_ID_MAX + 1] = '\0';
-	assert_false(id_valid(longest));
 }
 
 static void
@@ -504,8 +480,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(
-		    ids_are_what_topics_logs_and_file_names_can_hold),
 		T(the_first_claim_is_one_online_event),
 		T(a_takeover_is_one_replaced_event_and_names_the_old_place),
 		T(late_words_of_an_old_channel_change_nothing),

@@ -11,8 +11,6 @@
 
 #define COMPACT_BYTES (512 * 1024)
 #define INTERRUPTED "{\"outcome\":\"interrupted\"}"
-#define ID_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" \
-	"0123456789._-"
 
 struct journal {
 	struct log_file file;
@@ -259,10 +257,9 @@ journal_close(struct journal **pj)
 int
 journal_record(struct journal *j, const char *id)
 {
-	size_t n = strlen(id);
 	int r;
 
-	if (n == 0 || n >= JOURNAL_ID_SIZE || strspn(id, ID_CHARS) != n)
+	if (!id_word_valid(id))
 		return -EINVAL;
 	if (journal_find(j, id) != NULL)
 		return -EEXIST;

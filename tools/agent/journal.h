@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define JOURNAL_ID_SIZE 65
+#include "base/id.h"
+
+#define JOURNAL_ID_SIZE (ID_WORD_MAX + 1)
 #define JOURNAL_OPEN_MAX 2048		/* without an outcome that counts */
 #define JOURNAL_OUTCOMES_BYTES (8 * 1024 * 1024)	/* of theirs */
 #define JOURNAL_OUTCOME_SMALL 256	/* bytes that are always taken */

@@ -12,11 +12,11 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/id.h"
 #include "base/mem.h"
 
 #define FILE_MAX_BYTES 65536
 #define TIMEOUT_S_MAX 3600
-#define VERB_MAX 64
 
 enum {
 	OPT_TOKEN_FILE = 256, OPT_CA, OPT_CERT, OPT_KEY, OPT_EVENT,
@@ -166,7 +166,7 @@ take_verb(const char *name, size_t n, const char *path, struct agent_opts *a)
 
 	if (a->verbs_n == AGENT_VERBS_MAX)
 		return "there are too many commands";
-	if (n == 0 || n > VERB_MAX)
+	if (n == 0 || n > ID_WORD_MAX)
 		return "a verb of 1 to 64 characters is expected";
 	if (*path != '/')
 		return "a path that begins with / is expected";
