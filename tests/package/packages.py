@@ -291,8 +291,10 @@ def test_package_upgrade_refused(_scene):
     m = need_machine()
     before = Before()
     m.write('[presence]\npinng = 1s\n', 'etc/cleat/conf.d/wrong.conf')
+    m.out('sh', '-c', 'echo "# other" >>/lib/systemd/system/cleatd.service')
     said = m.install(debs('old'))
     check('stays in service' in said and 'pinng' in said, said)
+    check('cleatd.service has changed' in said, said)
     os.unlink(m.path('etc/cleat/conf.d/wrong.conf'))
     before.check_stayed()
     pending = status()['restart']
@@ -311,6 +313,7 @@ def test_package_upgrade(_scene):
     said = m.install(debs('new'))
     talker.end()
     check('upgraded: cleatd ' + old + '.1 serves now' in said, said)
+    check('has changed' not in said, said)
     before.check_upgraded()
     equal(status()['version'], old + '.1')
     equal(status()['restart'], {'replaced': [], 'pending': False})
@@ -406,7 +409,7 @@ def test_socket_unit(_scene):
           '/etc/systemd/system/cleatd.service.d')
     m.out('systemctl', 'daemon-reload')
     m.out('systemctl', 'stop', 'cleatd')
-    m.out('systemctl', 'start', 'cleatd.socket')
+    m.out('systemctl', 'enable', '--now', 'cleatd.socket')
     m.out('systemctl', 'start', 'cleatd')
     come_back()
     said = m.out('cat', f'/proc/{main_pid()}/status')
@@ -447,10 +450,8 @@ def test_remove(_scene):
 def test_install_again(_scene):
     """what is enabled starts when it is installed again after a removal"""
     m = need_machine()
-    # cleatd.socket, which is not enabled, held that port.
-    os.unlink(m.path('etc/cleat/conf.d/socket.conf'))
     m.install(debs('new'))
-    for unit in UNITS:
+    for unit in ('cleatd.socket', *UNITS):
         equal(show('ActiveState', unit), 'active', unit)
     equal(status()['state'], 'ready')
 
@@ -464,6 +465,7 @@ def test_purge(_scene):
                 'etc/apparmor.d/usr.sbin.cleatd',
                 'etc/apparmor.d/local/usr.sbin.cleatd',
                 'etc/systemd/system/multi-user.target.wants/cleatd.service',
+                'etc/systemd/system/sockets.target.wants/cleatd.socket',
                 'etc/systemd/system/multi-user.target.wants/' + AGENT,
                 'etc/cleat-agent/agent.conf', 'var/lib/cleat-agent'
                 ), [])

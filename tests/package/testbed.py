@@ -22,7 +22,8 @@ from story import (WORK, debs, dependencies, main_pid,  # noqa: E402
                    need_machine, show, status, tell, there)
 from harness import Skip, check, equal, wait_until  # noqa: E402
 
-TOOLS = ('autopkgtest', 'build-essential', 'debhelper', 'needrestart')
+TOOLS = ('apparmor', 'autopkgtest', 'build-essential', 'debhelper',
+         'needrestart')
 EXAMPLE = '/usr/share/doc/cleat-dev/examples/example/example-status'
 PLUGIN = {
     'control': '''Source: cleat-plugin-example
@@ -108,6 +109,12 @@ def test_plugin_needs_the_abi(_scene):
         said, code = m.run('dpkg', '-i', '/build/other.deb', ok=False)
         check(code != 0 and 'cleat-plugin-abi-' in said, said)
         m.out('dpkg', '--purge', 'cleat-plugin-example')
+
+
+def test_apparmor(_scene):
+    """the profile is one; where AppArmor is, the kernel takes it"""
+    story.machine.out('apparmor_parser', '--skip-kernel-load', '--skip-cache',
+                      '/etc/apparmor.d/usr.sbin.cleatd')
 
 
 def plugins():
