@@ -9,8 +9,6 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1			/* accept4, struct ucred */
 #endif
-#include "config.h"		/* MHD_USE_NO_THREAD_SAFETY */
-
 #include "control/control.h"
 
 #include <errno.h>
@@ -33,74 +31,8 @@
 
 #define ACCEPT_QUOTA 16
 #define PAUSE_MS 200			/* after running out of descriptors */
-#define RUNS_MAX 96
 #define POOL (64 * 1024)		/* of a connection: header,
 					 * read buffer */
-
-/* ---- libmicrohttpd ----------------------------------------------------- */
-
-static void
-run(struct control *c)
-{
-	MHD_UNSIGNED_LONG_LONG wait = 0;
-	enum MHD_Result has = MHD_NO;
-	unsigned n = 0;
-
-	do {
-		if (MHD_run(c->mhd) != MHD_YES)
-			log_error("libmicrohttpd does not run any more");
-		has = MHD_get_timeout(c->mhd, &wait);
-	} while (has == MHD_YES && wait == 0 && ++n < RUNS_MAX);
-	if (has != MHD_YES)
-		loop_timer_stop(c->worker.loop, &c->mhd_timer);
-	else if (wait == 0)
-		loop_defer(c->worker.loop, &c->again);
-	else
-		loop_timer_set(c->worker.loop, &c->mhd_timer, wait);
-}
-
-static void
-on_mhd(struct watch *w, uint32_t events)
-{
-	(void)events;
-	run(CT_CONTAINER(w, struct control, mhd_watch));
-}
-
-static void
-on_mhd_timer(struct timer *t)
-{
-	run(CT_CONTAINER(t, struct control, mhd_timer));
-}
-
-static void
-on_again(struct defer *d)
-{
-	run(CT_CONTAINER(d, struct control, again));
-}
-
-void
-control_kick(struct control *c)
-{
-	loop_defer(c->worker.loop, &c->again);
-}
-
-/* It cannot set TCP options on a unix socket, and says so every time. */
-__attribute__((format(printf, 2, 0)))
-static void
-on_log(void *cls, const char *fmt, va_list ap)
-{
-	char text[256], quoted[256];
-
-	(void)cls;
-	if (log_get_level() < LOG_LVL_DEBUG ||
-	    strncmp(fmt, "Setting %s option", 17) == 0 ||
-	    strncmp(fmt, "Failed to push the data", 23) == 0)
-		return;
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	text[strcspn(text, "\n")] = '\0';
-	log_debug("libmicrohttpd: control text=%s", log_quote(quoted,
-	    sizeof(quoted), text, strlen(text)));
-}
 
 /* ---- connections ------------------------------------------------------- */
 
@@ -187,7 +119,7 @@ on_client_timer(struct timer *t)
 		send_raw(cl->watch.fd, PROBLEM_TIMEOUT,
 		    "the request was not complete in time");
 	(void)shutdown(cl->watch.fd, SHUT_RDWR);	/* MHD sees the end */
-	control_kick(c);
+	mhd_kick(&c->mhd);
 }
 
 void
@@ -236,7 +168,8 @@ adopt(struct control *c, int fd)
 	list_append(&c->clients, &cl->link);
 	atomic_fetch_add(&c->counters.connections, 1);
 	c->adding = cl;
-	if (MHD_add_connection(c->mhd, fd, (const struct sockaddr *)&nobody,
+	if (MHD_add_connection(c->mhd.daemon, fd,
+	    (const struct sockaddr *)&nobody,
 	    sizeof(nobody.sun_family)) != MHD_YES) {	/* fd is closed */
 		if (c->adding != NULL)
 			client_free(cl);
@@ -268,7 +201,7 @@ on_acceptable(struct watch *w, uint32_t events)
 		loop_timer_set(c->worker.loop, &c->pause, PAUSE_MS);
 		break;
 	}
-	control_kick(c);
+	mhd_kick(&c->mhd);
 }
 
 static void
@@ -287,29 +220,16 @@ on_pause_over(struct timer *t)
 static int
 start_mhd(struct control *c)
 {
-	const union MHD_DaemonInfo *info;
-	int error;
+	const struct mhd_opts opts = {
+		.flags = MHD_ALLOW_SUSPEND_RESUME, .pool = POOL,
+		.log_as = "libmicrohttpd: control", .cls = c,
+		.on_request = exchange_on_request,
+		.on_connection = on_connection,
+		.on_completed = exchange_on_completed,
+		.on_target = exchange_on_target
+	};
 
-	c->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_THREAD_SAFETY |
-	    MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-	    MHD_USE_ERROR_LOG, 0, NULL, NULL, exchange_on_request, c,
-	    MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, c,
-	    MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, c,
-	    MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, c,
-	    MHD_OPTION_CONNECTION_LIMIT, 1u << 20,
-	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL,
-	    MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-	    MHD_OPTION_END);
-	if (c->mhd == NULL)
-		return errno == EMFILE ? -EMFILE : -ENOMEM;
-	info = MHD_get_daemon_info(c->mhd, MHD_DAEMON_INFO_EPOLL_FD);
-	CT_ASSERT(info != NULL);
-	c->mhd_watch.fd = info->epoll_fd;
-	error = loop_add(c->worker.loop, &c->mhd_watch, EPOLLIN);
-	if (error != 0)
-		c->mhd_watch.fd = -1;
-	return error;
+	return mhd_init(&c->mhd, c->worker.loop, &opts);
 }
 
 /* ---- life -------------------------------------------------------------- */
@@ -331,9 +251,6 @@ control_new(const struct control_deps *deps, const struct control_rules *rules,
 	c->started_ms = clock_wall_ms();
 	c->started_mono = clock_mono_ms();
 	c->listening = (struct watch){ .fn = on_acceptable, .fd = -1 };
-	c->mhd_watch = (struct watch){ .fn = on_mhd, .fd = -1 };
-	c->again = (struct defer){ .fn = on_again };
-	timer_init(&c->mhd_timer, on_mhd_timer);
 	timer_init(&c->pause, on_pause_over);
 	list_init(&c->clients);
 	list_init(&c->exchanges);
@@ -439,13 +356,8 @@ end_mhd(struct control *c)
 			exchange_problem(cl->x, PROBLEM_STOPPING, NULL,
 			    "the daemon is stopping");
 	}
-	run(c);
-	if (c->mhd_watch.fd >= 0)
-		loop_del(c->worker.loop, &c->mhd_watch);
-	loop_timer_stop(c->worker.loop, &c->mhd_timer);
-	MHD_stop_daemon(c->mhd);
-	loop_defer_cancel(c->worker.loop, &c->again);
-	c->mhd = NULL;
+	mhd_run(&c->mhd);
+	mhd_fini(&c->mhd);
 }
 
 void
@@ -467,7 +379,7 @@ control_stop(struct control *c)
 	} else {
 		refuse(c);
 	}
-	if (c->mhd != NULL)
+	if (c->mhd.daemon != NULL)
 		end_mhd(c);
 	sse_fini(c);
 	control_close_socket(c);
@@ -517,7 +429,7 @@ set_rules(void *arg)
 	c->rules = *s->rules;
 	LIST_FOREACH(it, &c->clients)
 		judge_again(CT_CONTAINER(it, struct client, link));
-	control_kick(c);
+	mhd_kick(&c->mhd);
 }
 
 void

@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "base/worker.h"
 #include "store/store.h"
+#include "net/mhd.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/identity.h"
 #include "channel/command.h"
@@ -129,10 +130,9 @@ struct control {
 	int64_t started_ms;		/* wall */
 	uint64_t started_mono;
 	struct worker worker;
-	struct MHD_Daemon *mhd;
-	struct watch listening, mhd_watch;
-	struct timer mhd_timer, pause, beat;
-	struct defer again;
+	struct mhd mhd;
+	struct watch listening;
+	struct timer pause, beat;
 	struct client *adding;
 	struct list clients;
 	struct list exchanges;		/* all */
@@ -158,8 +158,6 @@ struct control {
 	struct list progress;		/* of commands, latest first */
 	unsigned progress_n;
 };
-/* MHD has to run before the loop sleeps. */
-void control_kick(struct control *);
 
 /* ---- socket.c ---------------------------------------------------------- */
 

@@ -33,7 +33,7 @@ exchange_ready(struct exchange *x)
 	x->suspended = false;
 	client_unwatch(x->client);
 	MHD_resume_connection(x->mhd);
-	control_kick(x->control);
+	mhd_kick(&x->control->mhd);
 }
 
 void

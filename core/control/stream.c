@@ -126,7 +126,7 @@ unpark(struct sse *s)
 	s->x->suspended = false;
 	client_unwatch(s->x->client);
 	MHD_resume_connection(s->x->mhd);
-	control_kick(s->control);
+	mhd_kick(&s->control->mhd);
 }
 
 static int
@@ -381,7 +381,7 @@ on_beat(struct timer *t)
 		} else if (now - s->taken_ms > c->rules.timeout_ms) {
 			atomic_fetch_add(&c->counters.timeouts, 1);
 			(void)shutdown(s->x->client->watch.fd, SHUT_RDWR);
-			control_kick(c);
+			mhd_kick(&c->mhd);
 		}
 	}
 	if (!list_empty(&c->streams))

@@ -4,28 +4,18 @@
  * callbacks only note what is to be done; nothing of net/conn is called from
  * inside them but conn_http_answered().
  */
-#include "config.h"		/* MHD_USE_NO_THREAD_SAFETY */
-
 #include "net/http_priv.h"
 
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include <microhttpd.h>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "net/conn.h"
 #include "net/net_priv.h"
 #include "net/routes.h"
 #include "net/upgrade.h"
-
-/* A header of 64 KiB grows libmicrohttpd's buffer by 1 KiB a run. */
-#define RUNS_MAX 96
 
 static struct http_hop *
 hop_of(struct MHD_Connection *mhd)
@@ -34,25 +24,6 @@ hop_of(struct MHD_Connection *mhd)
 	    MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
 	return info == NULL ? NULL : info->socket_context;
-}
-
-/* Trap: a unix socket makes libmicrohttpd complain about TCP options, five
- * lines a connection. */
-__attribute__((format(printf, 2, 0)))
-static void
-on_log(void *cls, const char *fmt, va_list ap)
-{
-	char text[256], quoted[256];
-
-	(void)cls;
-	if (log_get_level() < LOG_LVL_DEBUG ||
-	    strncmp(fmt, "Setting %s option", 17) == 0 ||
-	    strncmp(fmt, "Failed to push the data", 23) == 0)
-		return;
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	text[strcspn(text, "\n")] = '\0';
-	log_debug("libmicrohttpd: text=%s", log_quote(quoted, sizeof(quoted),
-	    text, strlen(text)));
 }
 
 static void
@@ -180,90 +151,27 @@ on_request(void *cls, struct MHD_Connection *mhd, const char *url,
 	return answer(h->worker, hop, mhd, method, version);
 }
 
-void
-http_run(struct http *h)
-{
-	MHD_UNSIGNED_LONG_LONG wait = 0;
-	enum MHD_Result has = MHD_NO;
-	unsigned n = 0;
-
-	do {
-		if (MHD_run(h->daemon) != MHD_YES)
-			log_error("libmicrohttpd does not run any more");
-		has = MHD_get_timeout(h->daemon, &wait);
-	} while (has == MHD_YES && wait == 0 && ++n < RUNS_MAX);
-	if (has != MHD_YES)
-		loop_timer_stop(h->worker->loop, &h->timer);
-	else if (wait == 0)
-		loop_defer(h->worker->loop, &h->again);
-	else
-		loop_timer_set(h->worker->loop, &h->timer, wait);
-}
-
-static void
-on_readable(struct watch *w, uint32_t events)
-{
-	(void)events;
-	http_run(CT_CONTAINER(w, struct http, watch));
-}
-
-static void
-on_timer(struct timer *t)
-{
-	http_run(CT_CONTAINER(t, struct http, timer));
-}
-
-static void
-on_again(struct defer *d)
-{
-	http_run(CT_CONTAINER(d, struct http, again));
-}
-
 int
 http_init(struct http *h, struct net_worker *w, size_t pool)
 {
-	const union MHD_DaemonInfo *info;
+	const struct mhd_opts opts = {
+		.flags = MHD_ALLOW_UPGRADE, .pool = pool,
+		.log_as = "libmicrohttpd:", .cls = h,
+		.on_request = on_request, .on_connection = on_connection,
+		.on_completed = on_completed, .on_target = on_target
+	};
 	int error;
 
 	h->worker = w;
-	h->watch = (struct watch){ .fn = on_readable, .fd = -1 };
-	h->again = (struct defer){ .fn = on_again };
-	timer_init(&h->timer, on_timer);
-	h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_THREAD_SAFETY |
-	    MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG,
-	    0, NULL, NULL, on_request, h,
-	    MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
-	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-	    MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL,
-	    MHD_OPTION_CONNECTION_LIMIT, 1u << 30,
-	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, pool,
-	    MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-	    MHD_OPTION_END);
-	if (h->daemon == NULL)
-		return errno == EMFILE ? -EMFILE : -ENOMEM;
-	info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	CT_ASSERT(info != NULL);
-	http_pairs_make(h);
-	h->watch.fd = info->epoll_fd;
-	error = loop_add(w->loop, &h->watch, EPOLLIN);
-	if (error != 0) {
-		h->watch.fd = -1;
-		http_fini(h);
-	}
+	error = mhd_init(&h->mhd, w->loop, &opts);
+	if (error == 0)
+		http_pairs_make(h);
 	return error;
 }
 
 void
 http_fini(struct http *h)
 {
-	if (h->daemon == NULL)
-		return;
-	if (h->watch.fd >= 0)
-		loop_del(h->worker->loop, &h->watch);
-	loop_timer_stop(h->worker->loop, &h->timer);
-	loop_defer_cancel(h->worker->loop, &h->again);
-	MHD_stop_daemon(h->daemon);
-	h->daemon = NULL;
+	mhd_fini(&h->mhd);
 	http_pairs_close(h);
 }

@@ -2,8 +2,7 @@
 /*
  * The HTTP hop (decision 0002): one libmicrohttpd daemon a worker that never
  * sees a network socket, only one end of a short-lived socketpair for each
- * connection.  It has no thread and no socket of its own; the worker's loop
- * watches its epoll descriptor.  All on the worker's thread.
+ * connection.  The worker's loop runs it (mhd.h).  All on the worker's thread.
  */
 #ifndef CT_NET_HTTP_H
 #define CT_NET_HTTP_H
@@ -14,11 +13,11 @@
 #include <sys/types.h>
 
 #include "base/loop.h"
+#include "net/mhd.h"
 
 struct buf;
 struct conn;
 struct http_hop;
-struct MHD_Daemon;
 struct net_worker;
 struct outbuf;
 struct upgrade;
@@ -32,11 +31,8 @@ struct http_pair {
 #define HTTP_PAIRS_KEPT 2
 
 struct http {
-	struct MHD_Daemon *daemon;
+	struct mhd mhd;
 	struct net_worker *worker;
-	struct watch watch;		/* the daemon's epoll descriptor */
-	struct timer timer;		/* what MHD_get_timeout() asked for */
-	struct defer again;		/* it wants to run at once */
 	struct http_hop *adding;	/* inside MHD_add_connection() */
 	struct http_pair kept[HTTP_PAIRS_KEPT];	/* empty, for the next ones */
 	unsigned kept_n;

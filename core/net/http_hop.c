@@ -159,7 +159,7 @@ http_hop_new(struct http *h, struct conn *c, struct http_hop **ret)
 	hop->http = h;
 	hop->conn = c;
 	h->adding = hop;
-	taken = MHD_add_connection(h->daemon, fd,
+	taken = MHD_add_connection(h->mhd.daemon, fd,
 	    (const struct sockaddr *)&c->peer, peer_len(&c->peer));
 	h->adding = NULL;
 	if (taken != MHD_YES) {		/* it has closed its end itself */
@@ -186,7 +186,7 @@ http_hop_drop(struct http_hop **phop)
 	hop->watch.fd = -1;
 	hop->conn = NULL;
 	/* It lets its end go in a run; the next one might be far away. */
-	loop_defer(hop->http->worker->loop, &hop->http->again);
+	mhd_kick(&hop->http->mhd);
 	buf_free(&hop->pending);
 	buf_free(&hop->early);
 	if (!hop->known)
@@ -255,7 +255,7 @@ http_feed(struct http_hop *hop, const uint8_t *p, size_t n)
 	if (error == 0)
 		error = push(hop, p + used, n - used);
 	if (error == 0)
-		http_run(hop->http);
+		mhd_run(&hop->http->mhd);
 	/* Only its closing of the last one makes an end of ours. */
 	if (!hop->upgraded)
 		close_fd(&hop->pair.other);
@@ -281,7 +281,7 @@ http_retry(struct http_hop *hop)
 	error = push(hop, buf_data(again), buf_len(again));
 	buf_free(&again);
 	if (error == 0)
-		http_run(hop->http);
+		mhd_run(&hop->http->mhd);
 	return error;
 }
 

@@ -8,9 +8,6 @@
 
 #include "net/http.h"
 
-/* Runs libmicrohttpd until it has nothing more to do at once. */
-void http_run(struct http *);
-
 /* Some pairs for the first connections; without them, when one is needed. */
 void http_pairs_make(struct http *);
 void http_pairs_close(struct http *);
