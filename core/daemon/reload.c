@@ -136,8 +136,10 @@ daemon_reload(struct daemon *d, char *why)
 		if (n.plugs != NULL)
 			plugs_discard(d->plugs, &n.plugs);
 		credentials_discard(&n.credentials);
-		if (why[0] != '\0')
-			log_error("reload refused: %s", why);
+		if (why[0] == '\0')
+			(void)snprintf(why, DAEMON_WHY_SIZE, "%s",
+			    strerror(-r));
+		log_error("reload refused: %s", why);
 		log_error("configuration not reloaded, everything stays as it "
 		    "was file=%s", d->conf_path);
 		ev.type = EVENT_DAEMON_RELOAD_FAILED;
