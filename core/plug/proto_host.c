@@ -184,10 +184,12 @@ on_export(struct channel *ch, struct outbuf *out)
 {
 	struct cleat_self *s = proto_self(ch);
 	size_t room = outbuf_room(out);
+	uint64_t t = self_enter();
 	int n;
 
 	n = s->inst->module->ops.proto.session_export(s->data, proto_chan(ch),
 	    channel_session(ch), out->p + out->n, room);
+	self_leave(s, "session_export", t);
 	if (n < 0)
 		return n;
 	if ((size_t)n > room)
@@ -201,18 +203,24 @@ on_import(struct channel_protocol *p, struct channel *ch, const uint8_t *in,
     size_t n)
 {
 	struct cleat_self *s = CT_CONTAINER(p, struct cleat_self, proto);
+	uint64_t t = self_enter();
+	int r;
 
-	return s->inst->module->ops.proto.session_import(s->data,
-	    proto_chan(ch), in, n);
+	r = s->inst->module->ops.proto.session_import(s->data, proto_chan(ch),
+	    in, n);
+	self_leave(s, "session_import", t);
+	return r;
 }
 
 static void
 on_forget(struct channel *ch)
 {
 	struct cleat_self *s = proto_self(ch);
+	uint64_t t = self_enter();
 
 	s->inst->module->ops.proto.session_forget(s->data,
 	    channel_session(ch));
+	self_leave(s, "session_forget", t);
 }
 
 void
