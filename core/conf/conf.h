@@ -22,6 +22,11 @@ struct cleat_opt;
 struct conf;
 struct conf_set;
 
+/* What the configuration never goes beyond, for who has room for as many. */
+#define CONF_WORKERS_MAX 64
+#define CONF_ORIGINS_MAX 64		/* of a listener */
+#define CONF_SLOT_NAMES_MAX 64
+
 /* Everything that is wrong, one line each, "FILE:LINE: [section] key = value:
  * expected what (did you mean "nearest"?)".  Zeroed before the first use. */
 #define CONF_ERRORS_MAX 64

@@ -10,7 +10,8 @@
 #include "base/nearest.h"
 #include "conf/conf_priv.h"
 
-#define ITEMS_MAX 64			/* daemon/ has room for these */
+#define TEXT(n) #n
+#define AT_MOST(n) "at most " TEXT(n)
 #define SOURCES_MAX 2			/* a credential of each kind of key */
 
 static int
@@ -118,8 +119,8 @@ check_listener(const struct conf *c, const char *s, unsigned at,
 	if (is(c, s, "proxy", "off") && n > 0)
 		err = wrong(c, errs, s, "trusted_proxies",
 		    "has no effect without proxy = required");
-	if (conf_item(c, s, "origins", ITEMS_MAX) != NULL)
-		err = wrong(c, errs, s, "origins", "at most 64");
+	if (conf_item(c, s, "origins", CONF_ORIGINS_MAX) != NULL)
+		err = wrong(c, errs, s, "origins", AT_MOST(CONF_ORIGINS_MAX));
 	if (is(c, s, "client_auth", "off"))
 		return check_unasked(c, s, errs) < 0 ? -EINVAL : err;
 	if (!conf_bool(c, s, "tls"))
@@ -162,8 +163,9 @@ check_slots(const struct conf *c, struct conf_errors *errs)
 	for (unsigned i = 0; (s = conf_section(c, "slot", i)) != NULL; i++) {
 		if (check_sources(c, s, errs) < 0)
 			err = -EINVAL;
-		if (conf_item(c, s, "names", ITEMS_MAX) != NULL)
-			err = wrong(c, errs, s, "names", "at most 64");
+		if (conf_item(c, s, "names", CONF_SLOT_NAMES_MAX) != NULL)
+			err = wrong(c, errs, s, "names",
+			    AT_MOST(CONF_SLOT_NAMES_MAX));
 		if (!conf_bool(c, s, "default")) {
 			if (conf_item(c, s, "names", 0) == NULL)
 				err = wrong(c, errs, s, "names",

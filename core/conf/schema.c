@@ -3,9 +3,11 @@
  * Every key that cleatd knows, with its default: the one place where they are
  * said.  etc/cleat.conf repeats them for people, and a test compares the two.
  */
-#include "conf/conf_priv.h"
+#include "conf/conf.h"
 
 #include <string.h>
+
+#include "conf/conf_priv.h"
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
@@ -19,8 +21,8 @@
 	  .value = (value_), __VA_ARGS__ }
 
 const struct conf_key conf_schema[] = {
-	KEY("daemon", "workers", CONF_UINT, "auto", .min = 1, .max = 64,
-	    .words = "auto", .flags = CONF_RESTART,
+	KEY("daemon", "workers", CONF_UINT, "auto", .min = 1,
+	    .max = CONF_WORKERS_MAX, .words = "auto", .flags = CONF_RESTART,
 	    .help = "network threads; auto: one for each CPU"),
 	KEY("daemon", "state_dir", CONF_PATH, "/var/lib/cleat",
 	    .flags = CONF_RESTART,

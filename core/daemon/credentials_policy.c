@@ -9,8 +9,6 @@
 #include "conf/conf.h"
 #include "daemon/options.h"
 
-#define NAMES_MAX 64			/* of one slot */
-
 void
 policy_free(struct policy **pp)
 {
@@ -47,12 +45,13 @@ static int
 fill_slot(const struct conf *conf, unsigned i, struct tls_slot_spec *slot)
 {
 	const char *section = conf_section(conf, "slot", i), *name;
-	const char **names = mem_calloc(NAMES_MAX + 1, sizeof(*names));
+	const char **names = mem_calloc(CONF_SLOT_NAMES_MAX + 1,
+	    sizeof(*names));
 	unsigned n = 0;
 
 	if (names == NULL)
 		return -ENOMEM;
-	while (n < NAMES_MAX &&
+	while (n < CONF_SLOT_NAMES_MAX &&
 	    (name = conf_item(conf, section, "names", n)) != NULL)
 		names[n++] = name;
 	slot->name = conf_instance(section);

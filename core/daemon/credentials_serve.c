@@ -160,11 +160,11 @@ static int
 send_all(struct credentials *c, struct tls_snapshot *snapshot,
     struct net_answers *answers, const struct plug_challenge *ch)
 {
-	struct delivery *d[64];
+	struct delivery *d[CONF_WORKERS_MAX];
 	struct serving *serving = NULL;
 	unsigned n = c->workers.n;
 
-	CT_ASSERT(n <= 64);
+	CT_ASSERT(n <= CONF_WORKERS_MAX);
 	if (!c->open)
 		return 0;
 	for (unsigned i = 0; i < n; i++)

@@ -16,8 +16,6 @@
 #include "wire/ws_origin.h"
 
 #define EXPIRY_DAYS_MAX 3650
-#define ORIGINS_MAX 64
-#define WORKERS_MAX 64
 #define CONNECTIONS_MAX 16777216	/* as the key's own */
 
 static uint32_t
@@ -166,14 +164,15 @@ static int
 fill_origins(const struct conf *conf, const char *section, char *why,
     struct net_listener_opts *l)
 {
-	const char **origins = mem_calloc(ORIGINS_MAX + 1, sizeof(*origins));
+	const char **origins = mem_calloc(CONF_ORIGINS_MAX + 1,
+	    sizeof(*origins));
 	const char *origin;
 	unsigned n = 0;
 
 	if (origins == NULL)
 		return -ENOMEM;
 	l->origins = origins;
-	while (n < ORIGINS_MAX &&
+	while (n < CONF_ORIGINS_MAX &&
 	    (origin = conf_item(conf, section, "origins", n)) != NULL) {
 		origins[n++] = origin;
 		if (ws_origin_valid(origin))
@@ -301,7 +300,7 @@ options_workers(const struct conf *conf)
 	if (n == 0)
 		n = sched_getaffinity(0, sizeof(set), &set) == 0 ?
 		    (unsigned)CPU_COUNT(&set) : 1;
-	return n > WORKERS_MAX ? WORKERS_MAX : n;
+	return n > CONF_WORKERS_MAX ? CONF_WORKERS_MAX : n;
 }
 
 void

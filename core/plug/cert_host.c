@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/json_out.h"
 #include "base/mem.h"
+#include "conf/conf.h"
 #include "event/event.h"
 #include "plug/cert.h"
 #include "plug/host.h"
@@ -20,7 +21,6 @@
 #include "plug/settings.h"
 #include "tls/cred_check.h"
 
-#define SLOT_NAMES_MAX 64
 #define WHY_MAX 512
 #define TOKEN_MAX 256			/* RFC 8555 8.3: base64url */
 #define BODY_MAX 1024
@@ -112,9 +112,9 @@ static int
 check_cred(struct cleat_self *s, const char *slot,
     const struct tls_cred *cred, bool again, char *why)
 {
-	const char *names[SLOT_NAMES_MAX + 1] = { NULL };
+	const char *names[CONF_SLOT_NAMES_MAX + 1] = { NULL };
 
-	for (unsigned i = 0; i < SLOT_NAMES_MAX; i++) {
+	for (unsigned i = 0; i < CONF_SLOT_NAMES_MAX; i++) {
 		names[i] = settings_slot_name(s->settings, slot, i);
 		if (names[i] == NULL)
 			break;

@@ -11,7 +11,7 @@
 
 #include "cert/choose.h"
 
-#define SLOT_NAMES_MAX 128
+#define SLOT_NAMES_MAX 64		/* as [slot.*] names */
 #define SLOT_SIZE 128
 
 /* What a slot was given last. */

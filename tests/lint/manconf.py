@@ -74,9 +74,11 @@ def literal(text, defines):
     return ''.join(re.findall(r'"([^"]*)"', text))
 
 
-def value_of(text):
-    names = {'KIB': 1 << 10, 'MIB': 1 << 20, 'GIB': 1 << 30, 'SEC': 1000,
-             'HOUR': 3600000, 'DAY': 86400000}
+NAMES = {'KIB': 1 << 10, 'MIB': 1 << 20, 'GIB': 1 << 30, 'SEC': 1000,
+         'HOUR': 3600000, 'DAY': 86400000}
+
+
+def value_of(text, names=NAMES):
     result = 1
     for part in text.split('*'):
         part = part.strip()
@@ -84,8 +86,10 @@ def value_of(text):
     return result
 
 
-def schema(text):
-    """The keys of core/conf/schema.c."""
+def schema(text, header=''):
+    """The keys of core/conf/schema.c, with what conf.h defines."""
+    names = NAMES | {name: int(value) for name, value in re.findall(
+        r'^#define (\w+) (\d+)\b', header, re.M)}
     keys = []
     for m in re.finditer(r'KEY\(((?:"[^"]*"|[^")])*)\)', text):
         args = split_args(m.group(1))
@@ -98,7 +102,7 @@ def schema(text):
             name, _, value = field.partition('=')
             name, value = name.strip(' .'), value.strip()
             if name in ('min', 'max'):
-                key[name] = value_of(value)
+                key[name] = value_of(value, names)
             elif name == 'words':
                 key[name] = literal(value, {})
             elif name == 'flags':
@@ -158,8 +162,9 @@ def example_has(key, example):
 
 
 def prove(tap):
-    one = schema('KEY("a", "b", CONF_DURATION, "5s", .min = 2 * SEC,\n'
-                 '    .max = HOUR, .flags = CONF_RESTART, .help = "x, (y)"),')
+    one = schema('KEY("a", "b", CONF_DURATION, "5s", .min = TWO * SEC,\n'
+                 '    .max = HOUR, .flags = CONF_RESTART, .help = "x, (y)"),',
+                 '#define TWO 2\n')
     tap.proof(len(one) == 1 and signature(one[0]) ==
               '*b* (duration, 2s to 1h; default 5s; restart)',
               'read a key with range and restart')
@@ -182,8 +187,8 @@ def main():
     page = csource.read(os.path.join(root, 'doc/cleat.conf.5.scd'))
     example = csource.read(os.path.join(root, 'etc/cleat.conf'))
     bad, seen = [], 0
-    for key in schema(csource.read(os.path.join(root,
-                                                'core/conf/schema.c'))):
+    for key in schema(csource.read(os.path.join(root, 'core/conf/schema.c')),
+                      csource.read(os.path.join(root, 'core/conf/conf.h'))):
         bad += missing([key], heading_of(key['section']), page)
         seen += 1
     tap.ok(seen > 40 and not bad, 'the page has every key', bad)
