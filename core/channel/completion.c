@@ -19,7 +19,6 @@ told(int error)
 	case -ENOENT:
 	case -EIO:
 	case -ENOSPC:
-	case -ESTALE:
 		return error;
 	default:
 		return -EAGAIN;

@@ -120,8 +120,7 @@ struct cleat_completion {
 	uint32_t size;			/* sizeof(struct cleat_completion) */
 	int32_t error;			/* 0: it is durable; negative errno:
 					 * -EAGAIN, -EIO, -ENOSPC try later,
-					 * -EINVAL, -EMSGSIZE,
-					 * -ENOENT, -ESTALE */
+					 * -EINVAL, -EMSGSIZE, -ENOENT */
 	uint64_t request;		/* the number given in the call */
 	uint64_t value;			/* telemetry: last seq that is stored;
 					 * inventory: revision; outcome: the
