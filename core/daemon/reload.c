@@ -111,7 +111,7 @@ commit(struct daemon *d, struct next *n)
 	identity_set_file(d->identity, n->auth);
 	command_table_set_rules(d->commands, &n->commands);
 	credentials_commit(d->credentials, &n->credentials);
-	plugs_commit(d->plugs, &n->plugs);
+	plugs_commit(&n->plugs);
 	d->conf = n->conf;
 	n->conf = NULL;
 	conf_unref(&old);
@@ -134,7 +134,7 @@ daemon_reload(struct daemon *d, char *why)
 		ev.type = EVENT_DAEMON_RELOADED;
 	} else {
 		if (n.plugs != NULL)
-			plugs_discard(d->plugs, &n.plugs);
+			plugs_discard(&n.plugs);
 		credentials_discard(&n.credentials);
 		if (why[0] == '\0')
 			(void)snprintf(why, DAEMON_WHY_SIZE, "%s",

@@ -17,7 +17,7 @@
 #include "plug/host.h"
 #include "plug/inst.h"
 #include "plug/kinds.h"
-#include "plug/plugs.h"
+#include "plug/plug_priv.h"
 #include "plug/settings.h"
 #include "tls/cred_check.h"
 

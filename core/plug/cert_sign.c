@@ -17,7 +17,7 @@
 #include "plug/host.h"
 #include "plug/inst.h"
 #include "plug/kinds.h"
-#include "plug/plugs.h"
+#include "plug/plug_priv.h"
 
 #define SCHEME_ED25519 0x0807		/* RFC 8446 4.2.3 */
 

@@ -20,7 +20,7 @@
 #include "event/event.h"
 #include "plug/inst.h"
 #include "plug/opts.h"
-#include "plug/plugs.h"
+#include "plug/plug_priv.h"
 #include "plug/settings.h"
 
 #define LOG_TEXT_MAX 1024

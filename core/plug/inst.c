@@ -19,7 +19,7 @@
 #include "plug/cert.h"
 #include "plug/host.h"
 #include "plug/kinds.h"
-#include "plug/plugs.h"
+#include "plug/plug_priv.h"
 #include "plug/settings.h"
 
 int

@@ -20,7 +20,7 @@
 #include "plug/kinds.h"
 #include "plug/load.h"
 #include "plug/opts.h"
-#include "plug/plugs.h"
+#include "plug/plug_priv.h"
 #include "plug/settings.h"
 
 #define WATCH_MS 1000u

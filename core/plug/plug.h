@@ -137,8 +137,8 @@ void plugs_free(struct plugs **);
  */
 int plugs_prepare(struct plugs *, struct conf *, char *why,
     struct plugs_staged **ret);
-void plugs_commit(struct plugs *, struct plugs_staged **);
-void plugs_discard(struct plugs *, struct plugs_staged **);
+void plugs_commit(struct plugs_staged **);
+void plugs_discard(struct plugs_staged **);
 
 /*
  * The protocol for an upgrade request: by subprotocol (the first one offered

@@ -13,7 +13,7 @@
 #include "conf/conf.h"
 #include "plug/inst.h"
 #include "plug/kinds.h"
-#include "plug/plugs.h"
+#include "plug/plug_priv.h"
 #include "plug/settings.h"
 
 struct staged {
@@ -140,7 +140,7 @@ plugs_prepare(struct plugs *p, struct conf *conf, char *why,
 		err = prepare_one(in, conf, st, why);
 	}
 	if (err < 0) {
-		plugs_discard(p, &ps);
+		plugs_discard(&ps);
 		return err;
 	}
 	*ret = ps;
@@ -163,9 +163,8 @@ refresh_slots(const struct staged *st)
 }
 
 void
-plugs_commit(struct plugs *p, struct plugs_staged **ps)
+plugs_commit(struct plugs_staged **ps)
 {
-	(void)p;
 	if (*ps == NULL)
 		return;
 	for (struct staged *st = (*ps)->first; st != NULL; st = st->next)
@@ -178,9 +177,8 @@ plugs_commit(struct plugs *p, struct plugs_staged **ps)
 }
 
 void
-plugs_discard(struct plugs *p, struct plugs_staged **ps)
+plugs_discard(struct plugs_staged **ps)
 {
-	(void)p;
 	if (*ps == NULL)
 		return;
 	for (struct staged *st = (*ps)->first; st != NULL; st = st->next) {

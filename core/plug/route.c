@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "plug/inst.h"
-#include "plug/plugs.h"
+#include "plug/plug_priv.h"
 
 static bool
 has(const char *const *list, const char *word)

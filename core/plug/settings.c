@@ -12,7 +12,7 @@
 #include "conf/conf.h"
 #include "plug/load.h"
 #include "plug/opts.h"
-#include "plug/plugs.h"
+#include "plug/plug_priv.h"
 
 struct plug_settings {
 	_Atomic unsigned refs;

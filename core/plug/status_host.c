@@ -15,7 +15,7 @@
 #include "plug/host.h"
 #include "plug/inst.h"
 #include "plug/kinds.h"
-#include "plug/plugs.h"
+#include "plug/plug_priv.h"
 
 #define TURN 64				/* events before other work has
 					 * its turn */

@@ -15,7 +15,7 @@
 
 #include "channel/channel.h"
 #include "control/control_priv.h"
-#include "plug/plugs.h"
+#include "plug/plug_priv.h"
 
 struct control_rig {
 	struct event_bus *bus;

@@ -274,7 +274,7 @@ a_reload_commits_everywhere(void **state)
 		fail_msg("%s", why);
 	assert_null(strstr(notes("s"), "commit"));
 	assert_null(plugs_route(p, 1, NULL, "/new", NULL, &sub));
-	plugs_commit(p, &st);
+	plugs_commit(&st);
 	assert_null(st);
 	assert_non_null(strstr(notes("s"), "prepare 2 commit 2 "));
 	assert_int_equal(times(notes("p"), "commit 3 "), WORKERS);
@@ -302,7 +302,7 @@ one_that_refuses_makes_all_discard(void **state)
 	if (prepare(p, "[plugin.p]\n" PROTO "[plugin.s]\n" STATUS, why,
 	    &st) != 0)
 		fail_msg("%s", why);
-	plugs_discard(p, &st);
+	plugs_discard(&st);
 	assert_null(st);
 	assert_int_equal(times(notes("s"), "discard 1 "), 1);
 	end(&p);

@@ -205,7 +205,7 @@ a_reload_asks_the_source_of_a_new_slot(void **state)
 	    text, sizeof(text));
 	if (prepare(p, text, why, &st) != 0)
 		fail_msg("%s", why);
-	plugs_commit(p, &st);
+	plugs_commit(&st);
 	for (int i = 0; i < 1000 && got.puts < 2; i++)
 		pause_ms(5);
 	end(&p);

@@ -4,8 +4,8 @@
  * instances is made by plugs_new() and does not change until plugs_free(): any
  * thread may walk it and look at an instance's state.
  */
-#ifndef CT_PLUG_PLUGS_H
-#define CT_PLUG_PLUGS_H
+#ifndef CT_PLUG_PLUG_PRIV_H
+#define CT_PLUG_PLUG_PRIV_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
