@@ -109,6 +109,20 @@ conf_item(const struct conf *c, const char *section, const char *key,
 	return i < v->items_n ? v->items[i] : NULL;
 }
 
+bool
+conf_has_item(const struct conf *c, const char *section, const char *key,
+    const char *value)
+{
+	const char *item;
+
+	for (unsigned i = 0; (item = conf_item(c, section, key, i)) != NULL;
+	    i++) {
+		if (strcmp(item, value) == 0)
+			return true;
+	}
+	return false;
+}
+
 const struct addr_range *
 conf_ranges(const struct conf *c, const char *section, const char *key,
     unsigned *ret_n)

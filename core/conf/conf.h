@@ -60,6 +60,9 @@ const char *conf_str(const struct conf *, const char *section,
 /* The i-th element of a list of strings; NULL behind the last. */
 const char *conf_item(const struct conf *, const char *section,
     const char *key, unsigned i);
+/* Whether one of them is this. */
+bool conf_has_item(const struct conf *, const char *section, const char *key,
+    const char *value);
 /* A list of address ranges; NULL and 0 when empty. */
 const struct addr_range *conf_ranges(const struct conf *, const char *section,
     const char *key, unsigned *ret_n);

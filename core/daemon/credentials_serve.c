@@ -25,25 +25,12 @@ credentials_published(const struct credentials *c, const char *slot)
 	return NULL;
 }
 
-static bool
-is_source(const struct policy *p, size_t slot, const char *name)
-{
-	const char *section = conf_section(p->conf, "slot", (unsigned)slot);
-	const char *source;
-
-	for (unsigned i = 0;
-	    (source = conf_item(p->conf, section, "source", i)) != NULL; i++) {
-		if (strcmp(source, name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* What a slot shows: what its sources published, and until they have what
  * former ones did. */
 static void
 fill_creds(const struct credentials *c, struct policy *p, size_t slot)
 {
+	const char *section = conf_section(p->conf, "slot", (unsigned)slot);
 	const struct published *pub = credentials_published(c,
 	    p->slot[slot].name);
 	struct tls_cred **to = p->slot[slot].cred;
@@ -52,7 +39,7 @@ fill_creds(const struct credentials *c, struct policy *p, size_t slot)
 	for (int k = 0; k < TLS_SLOT_CREDS; k++) {
 		to[k] = NULL;
 		if (pub == NULL || pub->cred[k] == NULL ||
-		    !is_source(p, slot, pub->source[k]))
+		    !conf_has_item(p->conf, section, "source", pub->source[k]))
 			continue;
 		to[k] = pub->cred[k];
 		any = true;

@@ -154,30 +154,18 @@ settings_compression(const struct plug_settings *s)
 	return conf_bool(s->conf, s->section, "compression");
 }
 
-static bool
-is_source(const struct plug_settings *s, const char *section)
-{
-	const char *name = conf_instance(s->section), *source;
-
-	for (unsigned i = 0;
-	    (source = conf_item(s->conf, section, "source", i)) != NULL; i++) {
-		if (strcmp(source, name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* The full name of the i-th slot section that names this instance. */
 static const char *
 slot_section(const struct plug_settings *s, unsigned i)
 {
-	const char *section;
+	const char *name = conf_instance(s->section), *section;
 
 	for (unsigned k = 0; ; k++) {
 		section = conf_section(s->conf, "slot", k);
 		if (section == NULL)
 			return NULL;
-		if (is_source(s, section) && i-- == 0)
+		if (conf_has_item(s->conf, section, "source", name) &&
+		    i-- == 0)
 			return section;
 	}
 }

@@ -29,6 +29,10 @@ sections_come_in_the_order_of_the_files(void **state)
 	assert_true(conf_bool(c, "listener.a", "tls"));
 	assert_string_equal(conf_item(c, "listener.a", "origins", 1), "y");
 	assert_null(conf_item(c, "listener.a", "origins", 2));
+	assert_true(conf_has_item(c, "listener.a", "origins", "x"));
+	assert_true(conf_has_item(c, "listener.a", "origins", "y"));
+	assert_false(conf_has_item(c, "listener.a", "origins", "x, y"));
+	assert_false(conf_has_item(c, "listener.b", "origins", "x"));
 	r = conf_ranges(c, "listener.a", "trusted_proxies", &n);
 	assert_int_equal(n, 1);
 	assert_int_equal(r[0].bits, 104);
