@@ -78,9 +78,6 @@ struct transport_ops {
 	/* Why the last error happened, for the log; static text. */
 	const char *(*reason)(const struct transport *);
 
-	/* Room in tx for at least one record of n plaintext bytes. */
-	size_t (*sealed_size)(const struct transport *, size_t n);
-
 	/*
 	 * Appends the whole state (tag, version, length, fields) to `out` and
 	 * leaves the transport as it is; the caller frees it.  -ENOBUFS.

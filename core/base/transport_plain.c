@@ -61,13 +61,6 @@ plain_reason(const struct transport *t)
 	return "";
 }
 
-static size_t
-plain_sealed_size(const struct transport *t, size_t n)
-{
-	(void)t;
-	return n;
-}
-
 static int
 plain_export(const struct transport *t, struct outbuf *out)
 {
@@ -104,7 +97,6 @@ const struct transport_ops transport_plain_ops = {
 	.shutdown = plain_shutdown,
 	.eof = plain_eof,
 	.reason = plain_reason,
-	.sealed_size = plain_sealed_size,
 	.export = plain_export,
 	.import = plain_import,
 	.free = plain_free,

@@ -30,7 +30,7 @@ int aead_cache_new(unsigned handles, struct aead_cache **ret);
 void aead_cache_free(struct aead_cache **);
 /* Wipes the handle of this key if there is one. */
 void aead_cache_drop(struct aead_cache *, uint64_t key_id);
-/* How many handles were made since the cache was. */
+/* Tests only: how many handles were made since the cache was. */
 uint64_t aead_cache_misses(const struct aead_cache *);
 
 /* A number for a key that was just set.  Any thread.  Never 0. */

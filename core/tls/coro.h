@@ -18,7 +18,7 @@ struct coro_pool;
 int coro_pool_new(size_t keep, struct coro_pool **ret);
 /* After every coroutine was freed. */
 void coro_pool_free(struct coro_pool **);
-/* Coroutines that exist. */
+/* Tests only: coroutines that exist. */
 size_t coro_pool_used(const struct coro_pool *);
 
 /* Ready to run fn(arg).  -ENOMEM. */

@@ -280,7 +280,6 @@ const struct transport_ops tls_record_ops = {
 	.shutdown = rec_shutdown,
 	.eof = rec_eof,
 	.reason = rec_reason_text,
-	.sealed_size = rec_sealed_size,
 	.export = rec_export,
 	.import = rec_import,
 	.retire = rec_retire,

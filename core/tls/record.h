@@ -15,7 +15,7 @@
  * - After -EPIPE from read() the stream may still write; it owes a shutdown().
  * - write() after shutdown() or after an error is -EPIPE.  A tx that is empty
  *   but too small for a whole record gets a smaller one.
- * - shutdown() is -ENOBUFS when tx has no room for an alert (sealed_size(0)),
+ * - shutdown() is -ENOBUFS when tx has no room for an alert,
  *   and can then be called again.  After an error it has nothing to say: 0.
  * - export() after an error is -EINVAL.
  * - Limits without a clock, so that no peer can keep us busy with records that
@@ -90,10 +90,10 @@ extern const struct transport_ops tls_record_ops;
 int tls_record_new(const struct tls_detach *d, struct transport **ret);
 
 /*
- * Has a KeyUpdate go out with the next write() (also write of 0 bytes);
- * `ask_peer`: the peer is to do the same.  (GnuTLS 3.7.9 ends the connection
- * when that crosses with a request of its own, against RFC 8446 4.6.3; nothing
- * here asks by itself.)  -ENOTSUP for TLS 1.2; -EAGAIN when
+ * Tests only: has a KeyUpdate go out with the next write() (also write of 0
+ * bytes); `ask_peer`: the peer is to do the same.  (GnuTLS 3.7.9 ends the
+ * connection when that crosses with a request of its own, against RFC 8446
+ * 4.6.3; nothing here asks by itself.)  -ENOTSUP for TLS 1.2; -EAGAIN when
  * nothing was sealed under the present key yet.
  */
 int tls_record_rekey(struct transport *, bool ask_peer);

@@ -181,7 +181,8 @@ int rec_seal(struct tls_record *, struct stage *, uint8_t type,
 /* A KeyUpdate that is owed or wanted, if any and if there is room. */
 int rec_put_update(struct tls_record *, struct stage *);
 ssize_t rec_write(struct transport *, struct stage *, const uint8_t *, size_t);
-size_t rec_sealed_size(const struct transport *, size_t);
+/* Tests only: room in tx for at least one record of n plaintext bytes. */
+size_t rec_sealed_size(const struct transport *, size_t n);
 
 /* record_message.c */
 /* The flags are set; nobody needs the keys of what has ended (RFC 8446 6). */

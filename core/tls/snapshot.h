@@ -145,9 +145,9 @@ bool tls_snapshot_holds(const struct tls_snapshot *, unsigned listener,
 bool tls_snapshot_same_trust(const struct tls_snapshot *,
     const struct tls_snapshot *);
 
-/* Checks a priority string (NULL or "": the default) against the policy: TLS
- * 1.2 and 1.3 only; AES-GCM and CHACHA20-POLY1305 only; ECDHE with a
- * certificate (ECDHE-PSK, DHE-PSK and PSK may be added for resumption); no
+/* Tests only: checks a priority string (NULL or "": the default) against the
+ * policy: TLS 1.2 and 1.3 only; AES-GCM and CHACHA20-POLY1305 only; ECDHE with
+ * a certificate (ECDHE-PSK, DHE-PSK and PSK may be added for resumption); no
  * SHA-1. -EINVAL with why, -ENOMEM. */
 int tls_policy_check(const char *priority, char *why);
 /* The built-in default as it goes to GnuTLS. */

@@ -177,7 +177,7 @@ send_some(struct input *in, size_t cap)
 
 	if (peer.data_n + n > sizeof(peer.data))
 		return;
-	CT_ASSERT(t[0]->ops->sealed_size(t[0], n) <= STAGE_TX_SIZE);
+	CT_ASSERT(rec_sealed_size(t[0], n) <= STAGE_TX_SIZE);
 	st[0].tx.cap = cap != 0 ? cap : STAGE_TX_SIZE;
 	for (; n > 0 && k > 0; n -= k > 0 ? (size_t)k : 0) {
 		k = t[0]->ops->write(t[0], &st[0], zeros, n);
