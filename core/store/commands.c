@@ -52,12 +52,8 @@ store_command_set(struct store_db *db, const char *id,
 int
 store_command_cancelling(struct store_db *db, const char *id)
 {
-	int r = db_run(db, "UPDATE command SET cancelling = 1"
-	    " WHERE id = ? AND state < 2", "t", id);
-
-	if (r != 0)
-		return r;
-	return db_changes(db) == 0 ? -ENOENT : 0;
+	return db_changed(db, db_run(db, "UPDATE command SET cancelling = 1"
+	    " WHERE id = ? AND state < 2", "t", id));
 }
 
 int

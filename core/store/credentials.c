@@ -62,18 +62,10 @@ store_credential_count(struct store_db *db, const char *endpoint,
 	return r;
 }
 
-static int
-one_changed(struct store_db *db, int r)
-{
-	if (r != 0)
-		return r;
-	return db_changes(db) == 0 ? -ENOENT : 0;
-}
-
 int
 store_credential_revoke(struct store_db *db, uint64_t number)
 {
-	return one_changed(db, db_run(db,
+	return db_changed(db, db_run(db,
 	    "UPDATE credential SET revoked = 1 WHERE number = ?", "i",
 	    (int64_t)number));
 }
@@ -81,7 +73,7 @@ store_credential_revoke(struct store_db *db, uint64_t number)
 int
 store_credential_used(struct store_db *db, uint64_t number, int64_t at_ms)
 {
-	return one_changed(db, db_run(db,
+	return db_changed(db, db_run(db,
 	    "UPDATE credential SET used_ms = ? WHERE number = ?", "ii",
 	    at_ms, (int64_t)number));
 }
@@ -181,7 +173,7 @@ store_enrolment_take(struct store_db *db, const uint8_t sha256[32],
 int
 store_enrolment_remove(struct store_db *db, uint64_t number)
 {
-	return one_changed(db, db_run(db,
+	return db_changed(db, db_run(db,
 	    "DELETE FROM enrolment WHERE number = ?", "i", (int64_t)number));
 }
 

@@ -223,6 +223,14 @@ db_changes(struct store_db *db)
 	return (uint64_t)sqlite3_changes64(db->sql);
 }
 
+int
+db_changed(struct store_db *db, int r)
+{
+	if (r != 0)
+		return r;
+	return db_changes(db) == 0 ? -ENOENT : 0;
+}
+
 uint64_t
 db_last_row(struct store_db *db)
 {

@@ -52,6 +52,8 @@ int64_t db_int(sqlite3_stmt *, int column);
 int db_number(struct store_db *, int64_t *ret, const char *text,
     const char *format, ...);
 uint64_t db_changes(struct store_db *);	/* rows of the last db_run() */
+/* r is what db_run() returned: -ENOENT if it changed no row. */
+int db_changed(struct store_db *, int r);
 uint64_t db_last_row(struct store_db *);
 
 /* schema.c: checks or makes the tables.  why[256]. */

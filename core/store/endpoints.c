@@ -50,14 +50,6 @@ store_endpoint_status(struct store_db *db, const char *id,
 	return r;
 }
 
-static int
-one_changed(struct store_db *db, int r)
-{
-	if (r != 0)
-		return r;
-	return db_changes(db) == 0 ? -ENOENT : 0;
-}
-
 int
 store_endpoint_hello(struct store_db *db, const char *id, const char *agent,
     const char *boot_id, const char *peer, const char *listener)
@@ -74,7 +66,7 @@ int
 store_endpoint_describe(struct store_db *db, const char *id,
     const char *name, const char *group)
 {
-	return one_changed(db, db_run(db, "UPDATE endpoint SET"
+	return db_changed(db, db_run(db, "UPDATE endpoint SET"
 	    " name = ifnull(?, name), grp = ifnull(?, grp) WHERE id = ?",
 	    "ttt", name, group, id));
 }
@@ -94,7 +86,7 @@ store_endpoint_forget(struct store_db *db, const char *id)
 	if (r == 0)
 		r = db_run(db, "DELETE FROM inventory WHERE endpoint = ?",
 		    "t", id);
-	return one_changed(db, r != 0 ? r : db_run(db,
+	return db_changed(db, r != 0 ? r : db_run(db,
 	    "DELETE FROM endpoint WHERE id = ?", "t", id));
 }
 
