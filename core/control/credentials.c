@@ -161,43 +161,47 @@ ignore(void *ctx, const struct store_endpoint *e)
 	(void)e;
 }
 
+/* One that has a number stands alone. */
+static void
+list_begin(struct exchange *x, const char *name)
+{
+	if (x->number != 0)
+		return;
+	jout_object(&x->text.j, NULL);
+	jout_array(&x->text.j, name);
+}
+
+/* r: of the rows. */
+static int
+list_end(struct exchange *x, int r)
+{
+	if (r == 0 && x->number != 0)
+		return x->found == 0 ? -ENOENT : 0;
+	if (r == 0)
+		r = text_room(&x->text, 16);
+	if (r != 0)
+		return r;
+	jout_array_end(&x->text.j);
+	jout_object_end(&x->text.j);
+	return 0;
+}
+
 static int
 credentials_run(struct exchange *x, struct store_db *db)
 {
 	int r = store_endpoint_get(db, x->id, ignore, NULL);
 
-	if (r == 0 && x->number == 0) {
-		jout_object(&x->text.j, NULL);
-		jout_array(&x->text.j, "credentials");
-	}
-	if (r == 0)
-		r = store_credential_each(db, x->id, on_credential, x);
-	if (r == 0 && x->number == 0)
-		r = text_room(&x->text, 16);
-	if (r == 0 && x->number == 0) {
-		jout_array_end(&x->text.j);
-		jout_object_end(&x->text.j);
-	}
-	return r == 0 && x->number != 0 && x->found == 0 ? -ENOENT : r;
+	if (r != 0)
+		return r;
+	list_begin(x, "credentials");
+	return list_end(x, store_credential_each(db, x->id, on_credential, x));
 }
 
 static int
 enrolments_run(struct exchange *x, struct store_db *db)
 {
-	int r;
-
-	if (x->number == 0) {
-		jout_object(&x->text.j, NULL);
-		jout_array(&x->text.j, "enrolment_tokens");
-	}
-	r = store_enrolment_each(db, on_enrolment, x);
-	if (r == 0 && x->number == 0)
-		r = text_room(&x->text, 16);
-	if (r == 0 && x->number == 0) {
-		jout_array_end(&x->text.j);
-		jout_object_end(&x->text.j);
-	}
-	return r == 0 && x->number != 0 && x->found == 0 ? -ENOENT : r;
+	list_begin(x, "enrolment_tokens");
+	return list_end(x, store_enrolment_each(db, on_enrolment, x));
 }
 
 static void
