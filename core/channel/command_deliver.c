@@ -309,6 +309,16 @@ channel_command_later(struct channel *c, const char *id)
 	return r;
 }
 
+/* Its beginning, if it is longer; to[max + 1]. */
+static void
+copy_cut(char *to, const char *text, size_t max)
+{
+	size_t n = command_cut(text, max);
+
+	memcpy(to, text, n);
+	to[n] = '\0';
+}
+
 int
 channel_command_progress(struct channel *c, const char *id, int percent,
     const char *text)
@@ -318,7 +328,6 @@ channel_command_progress(struct channel *c, const char *id, int percent,
 	uint64_t now = clock_mono_ms();
 	struct command *cmd;
 	bool publish;
-	size_t n;
 
 	if (c->endpoint == NULL || c->ended)
 		return -EPERM;
@@ -337,9 +346,7 @@ channel_command_progress(struct channel *c, const char *id, int percent,
 		return -ENOENT;
 	if (!publish)			/* more than once a second */
 		return 0;
-	n = command_cut(text, PROGRESS_TEXT);
-	memcpy(shown, text, n);
-	shown[n] = '\0';
+	copy_cut(shown, text, PROGRESS_TEXT);
 	(void)snprintf(number, sizeof(number), "%d", percent);
 	command_publish(t, EVENT_COMMAND_PROGRESS, channel_endpoint(c), id,
 	    verb, percent >= 0 && percent <= 100 ? "percent" : NULL, number,
@@ -354,7 +361,6 @@ channel_command_outcome(struct channel *c, uint64_t request,
 	struct command_table *t = c->owner->shared.commands;
 	char message[MESSAGE_MAX + 1];
 	struct command_job *j;
-	size_t n;
 	int r;
 
 	if (c->endpoint == NULL || c->ended)
@@ -366,9 +372,7 @@ channel_command_outcome(struct channel *c, uint64_t request,
 	if (o->result[0] != '\0' &&
 	    json_check_value(o->result, strlen(o->result)) != 0)
 		return -EINVAL;
-	n = command_cut(o->message, MESSAGE_MAX);
-	memcpy(message, o->message, n);
-	message[n] = '\0';
+	copy_cut(message, o->message, MESSAGE_MAX);
 	j = command_job_new(t, o->id, message, o->result);
 	if (j == NULL)
 		return -ENOMEM;
