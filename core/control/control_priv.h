@@ -98,9 +98,6 @@ void exchange_problem(struct exchange *, enum problem, const char *member,
 /* The problem that an error of the store or of memory is. */
 void exchange_error(struct exchange *, int error, const char *what);
 unsigned problem_status(enum problem);	/* tests only */
-/* The object as it is sent.  Pure. */
-void problem_write(struct json_out *, enum problem, const char *member,
-    const char *detail);
 /* A whole answer for somebody whom libmicrohttpd does not serve.  -> bytes. */
 #define PROBLEM_RAW_MAX 1024
 size_t problem_raw(enum problem, const char *detail,

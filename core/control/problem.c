@@ -63,7 +63,8 @@ problem_status(enum problem p)
 	return problems[p].status;
 }
 
-void
+/* The object as it is sent. */
+static void
 problem_write(struct json_out *j, enum problem p, const char *member,
     const char *detail)
 {
