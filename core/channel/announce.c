@@ -3,7 +3,7 @@
  * What a known device announces, and publishes.  When it is durable (decision
  * 0012), its protocol is told.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 

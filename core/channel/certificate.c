@@ -4,7 +4,7 @@
  * CA is removed or a revocation list comes, the channels that it concerns end
  * (4005) and no other.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 #include <string.h>

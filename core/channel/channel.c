@@ -4,7 +4,7 @@
  * once, freed at the end of a turn.  A protocol is never called from inside a
  * host call: what must be told to it goes on the worker's todo list.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -17,7 +17,6 @@
 #include "base/id.h"
 #include "base/json_out.h"
 #include "base/mem.h"
-#include "base/worker.h"
 #include "channel/command_check.h"
 
 #define MESSAGE_SHOWN 1000		/* bytes of it in an event */

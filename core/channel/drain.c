@@ -6,7 +6,7 @@
  * there then is closed (1012), as evenly over the second half.  Who has to go
  * is marked, because channels move between workers meanwhile.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 

@@ -5,7 +5,7 @@
  * each with its length.  Nothing of it depends on addresses; what arrives is
  * checked before it is used.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 #include <string.h>

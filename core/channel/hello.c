@@ -3,7 +3,7 @@
  * Who a channel is: challenge, hello and verdict.  The protocol learns it at
  * the end of the turn, or when takeover.c has decided between two channels.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 #include <string.h>

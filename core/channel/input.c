@@ -5,7 +5,7 @@
  * is held and its socket not read: who does not read our answers gets no
  * more of them.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 #include <sys/epoll.h>

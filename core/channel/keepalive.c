@@ -6,7 +6,7 @@
  * the bytes that it takes count.  The timer is not moved by traffic: when it
  * fires it looks at the time of the last byte and goes on from there.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <linux/sockios.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * that doubles, so that 65,536 fragments cost what one costs.  RFC 6455
  * 5.4, 5.5.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 #include <string.h>

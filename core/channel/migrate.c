@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Live channels from worker to worker of one process (decision 0003). */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * staging area and leave in one record; from outside they go out at once
  * through the side area.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 #include <string.h>

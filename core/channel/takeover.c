@@ -6,7 +6,7 @@
  * within PROBE_MS it ends and makes room.  The question is one allocation that
  * goes to the old channel's worker and back.
  */
-#include "channel_priv.h"
+#include "channel/channel_priv.h"
 
 #include <errno.h>
 #include <stdio.h>

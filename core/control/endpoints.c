@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/id.h"
-#include "control/exchange.h"
+#include "control/control_priv.h"
 #include "store/credentials.h"
 #include "store/endpoints.h"
 #include "tls/digest.h"

@@ -4,7 +4,7 @@
 
 #include "base/id.h"
 #include "channel/telemetry.h"
-#include "control/exchange.h"
+#include "control/control_priv.h"
 #include "store/endpoints.h"
 
 #define NAME_MAX_BYTES 128

@@ -11,7 +11,7 @@
 #include "endpoint/recovery.h"
 #include "channel/channel.h"
 #include "plug/plug.h"
-#include "control/exchange.h"
+#include "control/control_priv.h"
 
 /* Of the files that were replaced, so many are named. */
 #define REPLACED_MAX 16

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "control/exchange.h"
+#include "control/control_priv.h"
 
 /* ---- what the main thread does ----------------------------------------- */
 

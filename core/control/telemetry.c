@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/exchange.h"
+#include "control/control_priv.h"
 #include "control/stream.h"
 #include "store/telemetry.h"
 

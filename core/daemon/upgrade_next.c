@@ -23,7 +23,6 @@
 #include "base/log.h"
 #include "channel/handover.h"
 #include "daemon/daemon_priv.h"
-#include "daemon/sys.h"
 #include "daemon/upgrade_spawn.h"
 #include "daemon/upgrade_start.h"
 #include "daemon/version.h"

@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/check.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/strtab.h"
 #include "tls/digest.h"

@@ -9,7 +9,6 @@
 #include "channel/channel.h"
 #include "plug/host.h"
 #include "plug/inst.h"
-#include "plug/kinds.h"
 #include "plug/proto.h"
 
 /* ---- from channels to the plugin ----------------------------------------- */

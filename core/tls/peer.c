@@ -10,7 +10,6 @@
 
 #include "cert/limit.h"
 #include "tls/tls_priv.h"
-#include "tls/vendor.h"
 
 #define SANS_MAX 64			/* that are looked at */
 
