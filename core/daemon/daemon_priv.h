@@ -134,7 +134,7 @@ void daemon_give_back(struct daemon *);
 /* balance.c: moves channels from the fullest worker to the emptiest. */
 void daemon_balance(struct daemon *);
 
-/* counters.c: a line a plugin, then three.  Nothing before there is a net. */
+/* counters.c: what was counted, to the log.  Nothing before there is a net. */
 void daemon_log_counters(struct daemon *);
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kinds add to an instance's life; called by inst.c and plug.c only.
+ * What the kinds add to an instance's life; called by inst.c, plug.c and
+ * reload.c only.
  */
 #ifndef CT_PLUG_KINDS_H
 #define CT_PLUG_KINDS_H
