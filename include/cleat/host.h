@@ -54,15 +54,16 @@ struct cleat_host {
 	/* One line; the instance's name is put in front.  Any thread. */
 	void (*log)(struct cleat_self *, int level, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
-	const char *(*instance)(struct cleat_self *);	/* its name */
+	/* Its name.  This and state_dir: valid until close() returns. */
+	const char *(*instance)(struct cleat_self *);
 	/* Where the instance may keep files: an existing directory, 0700. */
 	const char *(*state_dir)(struct cleat_self *);
 
 	/* Option values by name.  opts NULL: those in force.  The name must
-	 * be in the plugin's schema.  opt_text: NULL when unset, else valid
-	 * until the next reload (or, in prepare, until commit or discard).
-	 * Values have been checked against type and range; duration in ms,
-	 * size in bytes. */
+	 * be in the plugin's schema.  Text, of opt_item too: NULL when unset,
+	 * else valid until the next reload (or, in prepare, until commit or
+	 * discard).  Values have been checked against type and range; duration
+	 * in ms, size in bytes. */
 	const char *(*opt_text)(struct cleat_self *, const struct cleat_opts *,
 	    const char *name);
 	uint64_t (*opt_number)(struct cleat_self *, const struct cleat_opts *,
@@ -75,17 +76,18 @@ struct cleat_host {
 	int64_t (*wall_ms)(struct cleat_self *);
 
 	/* Calls fn(arg) on the instance's thread soon.  Any thread; the
-	 * only way in for a plugin's own threads.  -ENOMEM, -ESHUTDOWN
-	 * after stop. */
+	 * only way in for a plugin's own threads.  -EINVAL no fn, -ENOMEM,
+	 * -ESHUTDOWN after stop. */
 	int (*post)(struct cleat_self *, void (*fn)(void *), void *arg);
-	/* Calls fn(arg) once after `ms`.  -ENOMEM. */
+	/* Calls fn(arg) once after `ms`.  -EINVAL no fn, -ENOMEM. */
 	int (*timer_new)(struct cleat_self *, void (*fn)(void *), void *arg,
 	    struct cleat_timer **ret);
 	void (*timer_set)(struct cleat_timer *, uint64_t ms);	/* restarts */
 	void (*timer_stop)(struct cleat_timer *);
 	void (*timer_free)(struct cleat_timer *);	/* NULL is fine */
 	/* Watches a descriptor for CLEAT_FD_* (level-triggered); the plugin
-	 * closes it after fd_free().  -errno of epoll. */
+	 * closes it after fd_free().  -EINVAL no fn or descriptor, -ENOMEM,
+	 * -errno of epoll; fd_set: that alone. */
 	int (*fd_new)(struct cleat_self *, int fd, unsigned events,
 	    void (*fn)(void *, unsigned events), void *arg,
 	    struct cleat_fd **ret);
@@ -93,13 +95,17 @@ struct cleat_host {
 	void (*fd_free)(struct cleat_fd *);		/* NULL is fine */
 
 	/* Publishes `plugin.event` with this text and JSON object (may be NULL)
-	 * on the bus.  -EINVAL: not one JSON object; -EMSGSIZE: over 16 KiB. */
+	 * on the bus.  -EINVAL: no text, or not one JSON object; -EMSGSIZE:
+	 * either is over 16 KiB; -ENOMEM. */
 	int (*emit)(struct cleat_self *, const char *text,
 	    const char *detail_json);
 
 	/* ---- CLEAT_CERT_SOURCE ---- */
 
-	/* The i-th slot that names this instance as its source; NULL ends. */
+	/* Those that return an int are -ENOTSUP for other kinds. */
+
+	/* The i-th slot that names this instance as its source; NULL ends.
+	 * This and slot_name: valid until the next reload. */
 	const char *(*slot)(struct cleat_self *, unsigned i);
 	/* The i-th server name configured for a slot; NULL ends. */
 	const char *(*slot_name)(struct cleat_self *, const char *slot,
@@ -121,10 +127,13 @@ struct cleat_host {
 	    struct cleat_bytes signature);
 	/* ACME http-01 (RFC 8555 8.3): serve `body` at
 	 * /.well-known/acme-challenge/<token>.  challenge_done(request) tells
-	 * when every worker does.  -EINVAL, -ENOSPC too many, -ENOMEM. */
+	 * when every worker does.  -EINVAL token or body, -ENOSPC too many,
+	 * -ENOMEM. */
 	int (*challenge_http)(struct cleat_self *, uint64_t request,
 	    const char *token, const char *body);
-	/* ACME tls-alpn-01 (RFC 8737): the certificate for `name`. */
+	/* ACME tls-alpn-01 (RFC 8737): the certificate for `name`.
+	 * challenge_done(request) as above.  -EINVAL name or credential (the
+	 * log says why), -ENOSPC too many, -ENOMEM. */
 	int (*challenge_alpn)(struct cleat_self *, uint64_t request,
 	    const char *name, const struct cleat_cred *);
 	/* Takes a token or name out of service.  Unknown ones are fine. */
@@ -137,32 +146,40 @@ struct cleat_host {
 	uint64_t (*chan_id)(const struct cleat_chan *);
 	/* A channel of this instance's worker, or NULL. */
 	struct cleat_chan *(*chan_find)(struct cleat_self *, uint64_t id);
+	/* What the ops of this channel get as `session` from now on; the core
+	 * only keeps it, and it is NULL until then. */
 	void (*chan_set_session)(struct cleat_chan *, void *session);
 	/* Sends one message; copies.  0; -EAGAIN the queue is full, drained()
-	 * follows; -EPIPE it is closing; -EMSGSIZE. */
+	 * follows; -EPIPE it is closing; -EMSGSIZE; -EINVAL p is NULL and n is
+	 * not 0; -ENOMEM. */
 	int (*chan_send)(struct cleat_chan *, const struct cleat_msg *);
-	/* Starts the closing handshake; closed() follows.  code: 1000, 1001,
-	 * 1003, 1007 to 1013, 3000 to 4999.  `why` is cut to 123 bytes. */
+	/* Starts the closing handshake; closed() follows.  code: 1000 to 1003,
+	 * 1007 to 1013, 3000 to 4999; any other becomes 1011.  `why` is cut to
+	 * 123 bytes. */
 	void (*chan_close)(struct cleat_chan *, uint16_t code, const char *why);
-	const char *(*chan_endpoint)(const struct cleat_chan *);  /* "" none */
-	/* 32 random bytes, made once and bound to this channel.  -EIO. */
+	/* "" before authentication.  Valid until closed() returns. */
+	const char *(*chan_endpoint)(const struct cleat_chan *);
+	/* 32 random bytes, made once and bound to this channel.  -EPERM after
+	 * authentication, -EIO. */
 	int (*auth_challenge)(struct cleat_chan *, unsigned char ret[32]);
 	/* Asks the core who this is; authenticated() answers.  -EALREADY asked
-	 * before, -EINVAL the id is not valid. */
+	 * before, -EINVAL the id or another member is not valid, -EPIPE it is
+	 * closing, -ENOMEM. */
 	int (*auth_hello)(struct cleat_chan *, const struct cleat_hello *);
-	/* What the device announced.  -EPERM before authentication. */
+	/* What the device announced.  -EPERM before authentication and when it
+	 * is closing; presence_power: -EINVAL. */
 	int (*presence_power)(struct cleat_chan *, enum cleat_power);
 	int (*presence_sleep)(struct cleat_chan *, int64_t until_wall_ms);
 	int (*presence_bye)(struct cleat_chan *);
-	/* Publishes endpoint.message with this JSON object.  -EPERM before
-	 * authentication, -EINVAL, -EMSGSIZE over 64 KiB. */
+	/* Publishes endpoint.message with this JSON object.  -EPERM as above,
+	 * and when another channel has taken its place; -EINVAL, -EMSGSIZE over
+	 * 64 KiB. */
 	int (*message_publish)(struct cleat_chan *, const char *json, size_t n);
 
 	/* ---- 1.1, CLEAT_PROTOCOL ---- */
 
 	/* What ends with completed(): `request` is the plugin's own number.
-	 * All: -EPERM before authentication, -ENOMEM, -EAGAIN too much
-	 * waits. */
+	 * All: -EPERM as above, -ENOMEM, -EAGAIN too much waits. */
 
 	/* What the device announced so far is durable. */
 	int (*presence_settle)(struct cleat_chan *, uint64_t request);
@@ -171,20 +188,22 @@ struct cleat_host {
 	 * more.  -EINVAL. */
 	int (*telemetry_put)(struct cleat_chan *, uint64_t request,
 	    uint64_t seq, const char *json, size_t n);
-	/* Changes the inventory by a merge patch (RFC 7396), one object. */
+	/* Changes the inventory by a merge patch (RFC 7396), one object.
+	 * -EINVAL, -EMSGSIZE over 64 KiB. */
 	int (*inventory_patch)(struct cleat_chan *, uint64_t request,
 	    const char *json, size_t n);
 	/* What became of a command; the device may forget it when completed()
-	 * says so. */
+	 * says so.  -EINVAL. */
 	int (*command_outcome)(struct cleat_chan *, uint64_t request,
 	    const struct cleat_command_result *);
 	/* The device has recorded the command, and works on it.  Published, not
-	 * answered.  percent: 0 to 100, or -1; text may be "". */
+	 * answered.  percent: 0 to 100, or -1; text may be "".  -ENOENT: no
+	 * open command of this endpoint; -EINVAL: no id or text. */
 	int (*command_accepted)(struct cleat_chan *, const char *id);
 	int (*command_progress)(struct cleat_chan *, const char *id,
 	    int percent, const char *text);
 	/* The device has no room for the command now: it is given again after
-	 * some seconds.  -ENOENT: it was not sent on this channel. */
+	 * some seconds.  -ENOENT: it was not sent on this channel; -EINVAL. */
 	int (*command_later)(struct cleat_chan *, const char *id);
 
 	/* ---- 1.1, CLEAT_STATUS ---- */
