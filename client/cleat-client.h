@@ -252,7 +252,9 @@ CLEAT_CLIENT_API int cleat_client_outcome(struct cleat_client *,
 CLEAT_CLIENT_API int cleat_client_state(struct cleat_client *,
     const char *power,
     void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
-/* Silent until then (milliseconds since 1970-01-01 UTC). */
+/* Silent until then (milliseconds since 1970-01-01 UTC).  Once it is answered
+ * cleat_client_free() ends the channel: cleat_client_stop() would say that the
+ * device has left. */
 CLEAT_CLIENT_API int cleat_client_sleep(struct cleat_client *,
     int64_t until_ms,
     void (*done)(void *arg, const struct cleat_client_answer *), void *arg);
