@@ -96,6 +96,11 @@ credentials_challenge(void *ctx, const struct plug_challenge *from)
 	if (ch == NULL)
 		return -ENOMEM;
 	pthread_mutex_lock(&c->lock);
+	if (!c->open) {			/* nobody would call it done */
+		pthread_mutex_unlock(&c->lock);
+		challenge_free(ch);
+		return -EAGAIN;
+	}
 	list = http ? &c->http : &c->alpn;
 	old = take_out(list, from->key);
 	if (count_challenges(*list) >= max) {

@@ -479,8 +479,8 @@ static const struct {
 } plug_row[FIGURES] = {
 	[UP] = { "cleat_plugin_up", "Whether an instance runs." },
 	[SLOW] = { "cleat_plugin_slow_calls_total",
-	    "Calls of an instance, or rows of messages, that took over "
-	    "50 ms." },
+	    "Calls of a protocol's instance, or rows of messages, that took "
+	    "over 50 ms." },
 	[LOST] = { "cleat_plugin_events_lost_total",
 	    "Events that a status instance was too slow for." },
 	[SIGNS] = { "cleat_plugin_signatures_total",

@@ -127,13 +127,13 @@ struct cleat_host {
 	    struct cleat_bytes signature);
 	/* ACME http-01 (RFC 8555 8.3): serve `body` at
 	 * /.well-known/acme-challenge/<token>.  challenge_done(request) tells
-	 * when every worker does.  -EINVAL token or body, -ENOSPC too many,
-	 * -ENOMEM. */
+	 * when every worker does.  -EAGAIN before start(), -EINVAL token or
+	 * body, -ENOSPC too many, -ENOMEM. */
 	int (*challenge_http)(struct cleat_self *, uint64_t request,
 	    const char *token, const char *body);
 	/* ACME tls-alpn-01 (RFC 8737): the certificate for `name`.
-	 * challenge_done(request) as above.  -EINVAL name or credential (the
-	 * log says why), -ENOSPC too many, -ENOMEM. */
+	 * challenge_done(request) as above.  -EAGAIN before start(), -EINVAL
+	 * name or credential (the log says why), -ENOSPC too many, -ENOMEM. */
 	int (*challenge_alpn)(struct cleat_self *, uint64_t request,
 	    const char *name, const struct cleat_cred *);
 	/* Takes a token or name out of service.  Unknown ones are fine. */

@@ -480,6 +480,7 @@ static void
 a_challenge_is_done_when_every_worker_serves_it(void **state)
 {
 	(void)state;
+	assert_int_equal(challenge(PLUG_CHALLENGE_HTTP, "t1", "b1"), -EAGAIN);
 	begin();
 	assert_int_equal(challenge(PLUG_CHALLENGE_HTTP, "t1", "b1"), 0);
 	assert_string_equal(answer_at(1, "t1"), "b1");
