@@ -68,7 +68,7 @@ struct plug_hooks {
 	 * been logged and published already. */
 	void (*cred_failed)(void *ctx, const char *slot, const char *why);
 	/* Everything in it is valid during the call.  0 (done() follows),
-	 * -EINVAL, -ENOSPC, -ENOMEM. */
+	 * -EAGAIN the workers are not there yet, -EINVAL, -ENOSPC, -ENOMEM. */
 	int (*challenge_put)(void *ctx, const struct plug_challenge *);
 	/* Token or server name; unknown ones are fine. */
 	void (*challenge_remove)(void *ctx, const char *key);

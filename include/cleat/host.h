@@ -133,7 +133,8 @@ struct cleat_host {
 	    const char *token, const char *body);
 	/* ACME tls-alpn-01 (RFC 8737): the certificate for `name`.
 	 * challenge_done(request) as above.  -EAGAIN before start(), -EINVAL
-	 * name or credential (the log says why), -ENOSPC too many, -ENOMEM. */
+	 * name, or credential (the log says why), -ENOSPC too many,
+	 * -ENOMEM. */
 	int (*challenge_alpn)(struct cleat_self *, uint64_t request,
 	    const char *name, const struct cleat_cred *);
 	/* Takes a token or name out of service.  Unknown ones are fine. */
@@ -179,7 +180,8 @@ struct cleat_host {
 	/* ---- 1.1, CLEAT_PROTOCOL ---- */
 
 	/* What ends with completed(): `request` is the plugin's own number.
-	 * All: -EPERM as above, -ENOMEM, -EAGAIN too much waits. */
+	 * All: -EPERM before authentication and when it is closing, -ENOMEM,
+	 * -EAGAIN too much waits. */
 
 	/* What the device announced so far is durable. */
 	int (*presence_settle)(struct cleat_chan *, uint64_t request);
@@ -189,7 +191,8 @@ struct cleat_host {
 	int (*telemetry_put)(struct cleat_chan *, uint64_t request,
 	    uint64_t seq, const char *json, size_t n);
 	/* Changes the inventory by a merge patch (RFC 7396), one object.
-	 * -EINVAL, -EMSGSIZE over 64 KiB. */
+	 * -EINVAL, -EMSGSIZE over 64 KiB, -EAGAIN also when another channel has
+	 * taken its place. */
 	int (*inventory_patch)(struct cleat_chan *, uint64_t request,
 	    const char *json, size_t n);
 	/* What became of a command; the device may forget it when completed()

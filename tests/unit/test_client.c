@@ -155,7 +155,6 @@ stop_in_a_callback_waits_until_the_input_is_done_with(void **state)
 	(void)close(fd);
 }
 
-/* Half a frame would make the next one unreadable. */
 static void
 json_is_written_whole_or_not_at_all(void **state)
 {
@@ -175,6 +174,7 @@ json_is_written_whole_or_not_at_all(void **state)
 	assert_null(text);
 }
 
+/* Half a frame would make the next one unreadable. */
 static void
 short_memory_queues_a_whole_frame_or_nothing(void **state)
 {

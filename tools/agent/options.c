@@ -362,7 +362,7 @@ static const char *
 take_option(const struct option *o, const char *value, bool inverted,
     struct agent_opts *a)
 {
-	const char *text, *why;
+	const char *text = NULL, *why;
 	int yes;
 
 	if (o->has_arg == no_argument) {
