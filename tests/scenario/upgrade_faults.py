@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.environ.get('CLEAT_SRCDIR', '.'),
                                 'tests', 'lib'))
-from control import Control  # noqa: E402
+from control import Control, Problem  # noqa: E402
 from faulty import Faulty  # noqa: E402
 from harness import (Closed, Device, Follower, SANITIZER,  # noqa: E402
                      Skip, check, equal, main, wait_until)
@@ -64,6 +64,13 @@ class Fleet:
         control.close()
         return answer
 
+    def refused(self):
+        try:
+            return self.status()['upgrade']['state'] == 'refused'
+        except Problem as p:            # channels are still held
+            equal((p.status, p.type), (503, 'upgrading'))
+            return False
+
     def talk(self):
         """Who still has its channel."""
         there = []
@@ -85,11 +92,12 @@ def as_before(scene, message, because):
         pid = f.d.process.pid
         f.upgrade(message)
         f.d.expect_log(rf'no upgrade: .*{because}')
+        # What is left of the next process is put away after that.
+        wait_until('it is over', f.refused)
         equal(f.d.process.pid, pid)
         equal(f.talk(), f.names)
         status = f.status()
         equal((status['epoch'], status['state']), (f.epoch, 'ready'))
-        equal(status['upgrade']['state'], 'refused')
         equal(bus.find('endpoint.disconnected'), [])
     Device(f.d, 'd0').close()           # who comes is let in
     code, said = f.d.upgrade()          # and it may be tried again
